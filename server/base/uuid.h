@@ -1,0 +1,19 @@
+#ifndef COROD_SERVER_BASE_UUID_H_
+#define COROD_SERVER_BASE_UUID_H_
+
+#include <string>
+#include <string_view>
+
+#include "server/base/random.h"
+
+namespace corod {
+
+// A random UUID (RFC 9562, version 4), as 36 characters in lower case.
+std::string RandomUuid(Random& random);
+
+// The UUID that `name` has for everyone (RFC 9562, version 5, in corod's own namespace).
+std::string NamedUuid(std::string_view name);
+
+}  // namespace corod
+
+#endif  // COROD_SERVER_BASE_UUID_H_

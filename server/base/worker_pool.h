@@ -1,0 +1,45 @@
+#ifndef COROD_SERVER_BASE_WORKER_POOL_H_
+#define COROD_SERVER_BASE_WORKER_POOL_H_
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <list>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "server/base/executor.h"
+#include "server/base/mutex.h"
+
+namespace corod {
+
+// Threads for steps that take long. A task that finds every thread busy gets a new one, up to `max_threads`; then it
+// waits its turn. Threads that find nothing to do for `kIdle` end.
+class WorkerPool : public Executor {
+ public:
+  explicit WorkerPool(std::size_t max_threads);
+  // As Shutdown.
+  ~WorkerPool() override;
+
+  void Run(std::function<void()> task) override;
+
+  // Runs what is queued, then ends the threads. Tasks that come later are run by the caller of Run.
+  void Shutdown();
+
+ private:
+  void Work(std::list<std::thread>::iterator self);
+
+  const std::size_t max_threads_;
+  Mutex mutex_;
+  CondVar work_or_shutdown_;
+  CondVar thread_ended_;
+  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
+  std::list<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
+  std::list<std::thread> ended_ ABSL_GUARDED_BY(mutex_);  // to be joined
+  std::size_t idle_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace corod
+
+#endif  // COROD_SERVER_BASE_WORKER_POOL_H_

@@ -1,0 +1,74 @@
+#ifndef COROD_SERVER_CATALOG_DEFINITION_H_
+#define COROD_SERVER_CATALOG_DEFINITION_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "server/coroutine/coroutine.h"
+#include "server/coroutine/map.h"
+#include "server/coroutine/value.h"
+
+namespace corod {
+
+// What an argument of a parameter may be.
+enum class ParameterType : std::uint8_t { kBoolean, kInteger, kNumber, kText, kValue };
+
+// "integer", "any value": how a Parameter's type_text begins.
+std::string_view TypeTextOf(ParameterType type);
+
+// What Create's arguments are refused for.
+struct ArgumentError {
+  std::string parameter;
+  std::string message;  // names the parameter and says what would do
+};
+
+// A parameter of a definition.
+struct Parameter {
+  std::string name;
+  std::string documentation;
+  ParameterType type = ParameterType::kValue;
+  // Unset: Create must give it.
+  std::optional<Value> default_value;
+  // The type and what more is asked of it, in words a person reads: "integer, at least 1".
+  std::string type_text;
+  // What is wrong with an argument of the right type, as in "must be at least 1"; empty: nothing is.
+  std::function<std::string(const Value&)> check;
+
+  // `argument` as the body gets it (an integer becomes a number where a number is asked for), or what is wrong with it.
+  std::variant<Value, ArgumentError> Accept(const Value& argument) const;
+};
+
+// How a command line should read what is sent.
+enum class SendsKind : std::uint8_t { kText, kBytes, kNumber, kJson };
+
+// One version of a coroutine that can be created. Immutable once it is in the catalog; safe from many threads.
+struct Definition {
+  std::string name;
+  std::uint32_t version = 1;
+  std::string summary;        // one line
+  std::string documentation;  // Markdown
+  std::vector<Parameter> parameters;
+  std::string sends;  // types, in words a person reads
+  std::string yields;
+  std::string returns;
+  std::string stops_when;  // how the caller ends it; never empty
+  SendsKind sends_kind = SendsKind::kJson;
+  bool restartable = false;
+  // Makes a coroutine, which has not run yet. REQUIRES: one argument for each parameter, in order, as BindArguments
+  // gives them.
+  std::function<Coroutine(std::vector<Value>)> create;
+
+  // `arguments` (a map of names to values) as one value per parameter, in order, defaults filled in; or what is wrong
+  // with them. An integer is accepted where a number is asked for, a boolean is neither.
+  std::variant<std::vector<Value>, ArgumentError> BindArguments(const Map& arguments) const;
+};
+
+}  // namespace corod
+
+#endif  // COROD_SERVER_CATALOG_DEFINITION_H_

@@ -1,0 +1,413 @@
+#include "server/coroutine/coroutine.h"
+
+#include <atomic>
+#include <optional>
+#include <string>
+
+#include "server/coroutine/cleanup.h"
+#include "server/coroutine/map.h"
+#include "server/coroutine/utf8.h"
+
+namespace corod {
+namespace {
+
+std::atomic<std::size_t> live_frames{0};
+std::atomic<std::size_t> live_frame_bytes{0};
+
+constexpr const char* kAlreadyExecuting = "generator already executing";
+constexpr const char* kIgnoredExit = "generator ignored GeneratorExit";
+
+Exception AlreadyExecuting() { return Exception("ValueError", {Value(kAlreadyExecuting)}); }
+
+bool IsExit(const Exception& exception) { return exception.IsA("GeneratorExit"); }
+
+// A raised StopIteration is how an iterator says that it is exhausted.
+Outcome Exhausted(Outcome outcome) {
+  if (outcome.kind != Outcome::Kind::kRaised) return outcome;
+  const Exception exception = outcome.exception();
+  return exception.IsA("StopIteration") ? Outcome::Returned(exception.StopValue()) : outcome;
+}
+
+// What `call` answers, or what it throws.
+template <typename F>
+auto Caught(const F& call) -> decltype(call()) {
+  try {
+    return call();
+  } catch (...) {
+    return Outcome::Raised(*CurrentException());
+  }
+}
+
+// What a finished coroutine answers (rules 11, 12, 21, 27, 41).
+Outcome ThrownIntoClosed(const Exception& exception) {
+  return exception.IsA("StopIteration") ? Outcome::Returned(exception.StopValue()) : Outcome::Raised(exception);
+}
+
+class SequenceIterator : public Iterator {
+ public:
+  SequenceIterator(List items, std::string_view type_name) : items_(std::move(items)), type_name_(type_name) {}
+  std::string_view TypeName() const override { return type_name_; }
+  Outcome Next() override { return next_ < items_.size() ? Outcome::Yielded(items_[next_++]) : Outcome::Returned(Value()); }
+
+ private:
+  List items_;
+  std::size_t next_ = 0;
+  std::string_view type_name_;
+};
+
+std::unique_ptr<Iterator> IteratorOver(const Value& value) {
+  List items;
+  switch (value.kind()) {
+    case Value::Kind::kList:
+      return std::make_unique<SequenceIterator>(value.AsList(), "list_iterator");
+    case Value::Kind::kMap:
+      for (const Map::Entry& entry : value.AsMap()) items.emplace_back(entry.key);
+      return std::make_unique<SequenceIterator>(std::move(items), "dict_keyiterator");
+    case Value::Kind::kText:
+      for (std::string_view rest = value.AsText(); !rest.empty();) {
+        const std::size_t size = DecodeUtf8(rest).size;
+        items.emplace_back(rest.substr(0, size));
+        rest.remove_prefix(size);
+      }
+      return std::make_unique<SequenceIterator>(std::move(items), "str_iterator");
+    case Value::Kind::kBlob:
+      for (const char c : value.AsBlob()) items.emplace_back(static_cast<int>(static_cast<unsigned char>(c)));
+      return std::make_unique<SequenceIterator>(std::move(items), "bytes_iterator");
+    default:
+      throw py::TypeError("'" + std::string(value.TypeName()) + "' object is not iterable");
+  }
+}
+
+}  // namespace
+
+std::optional<Outcome> Iterator::Send(Value) { return std::nullopt; }
+std::optional<Outcome> Iterator::Throw(Exception) { return std::nullopt; }
+std::optional<Outcome> Iterator::Close() { return std::nullopt; }
+
+// ---- Coroutine and CoroutineRef: the promise does the work, unless there is none any more.
+
+Coroutine::~Coroutine() {
+  if (promise_) promise_->Destroy();
+}
+
+Outcome Coroutine::Send(Value value) { return promise_ ? promise_->Send(std::move(value), 0) : Outcome::Returned(Value()); }
+
+Outcome Coroutine::Throw(Exception exception) {
+  return promise_ ? promise_->Throw(std::move(exception), 0) : ThrownIntoClosed(exception);
+}
+
+Outcome Coroutine::Close() { return promise_ ? promise_->Close(0) : Outcome::Returned(Value()); }
+
+CoroutineState Coroutine::state() const { return promise_ ? promise_->state() : CoroutineState::kClosed; }
+
+CoroutineRef Coroutine::ref() const { return CoroutineRef(promise_); }
+
+Outcome CoroutineRef::Send(Value value) const { return promise_->Send(std::move(value), 0); }
+Outcome CoroutineRef::Throw(Exception exception) const { return promise_->Throw(std::move(exception), 0); }
+Outcome CoroutineRef::Close() const { return promise_->Close(0); }
+CoroutineState CoroutineRef::state() const { return promise_->state(); }
+bool CoroutineRef::IsDelegating() const { return promise_->delegation_ != nullptr && !promise_->IsRunning(); }
+bool CoroutineRef::IsBeingDropped() const { return promise_->dropping_; }
+
+internal::DelegateAwaiter YieldFrom(Coroutine sub) { return {.delegation = {.owned = std::move(sub), .shared = nullptr, .iterator = nullptr}}; }
+internal::DelegateAwaiter YieldFrom(CoroutineRef sub) { return {.delegation = {.owned = {}, .shared = sub.promise_, .iterator = nullptr}}; }
+internal::DelegateAwaiter YieldFrom(std::unique_ptr<Iterator> iterator) {
+  return {.delegation = {.owned = {}, .shared = nullptr, .iterator = std::move(iterator)}};
+}
+internal::DelegateAwaiter YieldFrom(const Value& iterable) { return YieldFrom(IteratorOver(iterable)); }
+
+FrameCount LiveFrames() {
+  return {live_frames.load(std::memory_order_relaxed), live_frame_bytes.load(std::memory_order_relaxed)};
+}
+
+Handling::Handling(CoroutineRef self, Exception handled)
+    : promise_(*self.promise_), outer_(promise_.handling_), handled_(std::move(handled)) {
+  promise_.handling_ = this;
+}
+
+Handling::~Handling() { promise_.handling_ = outer_; }
+
+void Handling::Raise(Exception exception) const {
+  exception.SetContext(handled_);
+  Rethrow(exception);
+}
+
+namespace internal {
+
+void* Promise::operator new(std::size_t bytes) {
+  void* frame = ::operator new(bytes);
+  live_frames.fetch_add(1, std::memory_order_relaxed);
+  live_frame_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  return frame;
+}
+
+void Promise::operator delete(void* frame, std::size_t bytes) noexcept {
+  live_frames.fetch_sub(1, std::memory_order_relaxed);
+  live_frame_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  ::operator delete(frame, bytes);
+}
+
+void Promise::unhandled_exception() noexcept {
+  slot_ = Value(*CurrentException());
+  signal_ = Signal::kRaised;
+}
+
+void Promise::RaiseInput() {
+  raise_ = false;
+  const Exception thrown = std::move(slot_).AsException();
+  slot_ = Value();
+  Rethrow(thrown);
+}
+
+void Promise::Destroy() noexcept {
+  dropping_ = true;
+  handle().destroy();
+}
+
+const Promise* Promise::Root() const {
+  const Promise* level = this;
+  while (level->attached_) level = level->link_;
+  return level;
+}
+
+bool Promise::IsRunning() const { return Root()->running_; }
+
+CoroutineState Promise::state() const {
+  if (IsRunning()) return CoroutineState::kRunning;
+  switch (stage_) {
+    case Stage::kCreated:
+      return CoroutineState::kCreated;
+    case Stage::kSuspended:
+      return CoroutineState::kSuspended;
+    case Stage::kClosed:
+      break;
+  }
+  return CoroutineState::kClosed;
+}
+
+Promise* Promise::Leaf() {
+  if (!attached_) return link_;
+  Promise* leaf = this;
+  while (leaf->delegation_ && leaf->delegation_->owned.promise_) leaf = leaf->delegation_->owned.promise_;
+  return leaf;
+}
+
+Outcome Promise::Send(Value value, int depth) {
+  if (IsRunning()) return Outcome::Raised(AlreadyExecuting());
+  if (stage_ == Stage::kClosed) return Outcome::Returned(Value());
+  if (stage_ == Stage::kCreated && !value.is_null()) {
+    return Outcome::Raised(Exception("TypeError", {Value("can't send non-None value to a just-started generator")}));
+  }
+  return Resume(std::move(value), false, depth);
+}
+
+Outcome Promise::Throw(Exception exception, int depth) {
+  if (IsRunning()) return Outcome::Raised(AlreadyExecuting());
+  if (stage_ == Stage::kClosed) return ThrownIntoClosed(exception);
+  if (stage_ == Stage::kCreated) {
+    stage_ = Stage::kClosed;
+    return EscapedAs(exception);
+  }
+  if (delegation_ && IsExit(exception)) return Exit(exception, depth);
+  return Resume(Value(exception), true, depth);
+}
+
+Outcome Promise::Close(int depth) {
+  if (IsRunning()) return Outcome::Raised(AlreadyExecuting());
+  if (stage_ != Stage::kSuspended) {
+    stage_ = Stage::kClosed;
+    return Outcome::Returned(Value());
+  }
+  Outcome outcome = Exit(Exception("GeneratorExit"), depth);
+  if (outcome.kind == Outcome::Kind::kYielded) {
+    return Outcome::Raised(Exception("RuntimeError", {Value(kIgnoredExit)}));
+  }
+  if (outcome.kind == Outcome::Kind::kRaised && IsExit(outcome.exception())) return Outcome::Returned(Value());
+  return outcome;
+}
+
+Exception Promise::ErrorHere(const char* type, std::string message) const {
+  Exception error(type, {Value(std::move(message))});
+  SetHandledContext(error);
+  return error;
+}
+
+Outcome Promise::EscapedAs(const Exception& exception) {
+  if (!exception.IsA("StopIteration")) return Outcome::Raised(exception);
+  Exception replaced("RuntimeError", {Value("generator raised StopIteration")});  // PEP 479
+  replaced.SetCause(exception);
+  replaced.SetContext(exception);
+  return Outcome::Raised(replaced);
+}
+
+void Promise::SetHandledContext(const Exception& thrown) const {
+  for (const Promise* level = this; level; level = level->attached_ ? level->link_ : nullptr) {
+    if (!level->handling_) continue;
+    Exception target = thrown;
+    target.SetContext(level->handling_->handled());
+    return;
+  }
+}
+
+bool Promise::Attach(Promise* child, int depth) {
+  int levels = 1;
+  Promise* leaf = child->link_;
+  for (Promise* level = leaf; level != child; level = level->link_) ++levels;
+  if (depth + depth_ + levels >= kMaxDepth) return false;
+  child->attached_ = true;
+  child->link_ = this;
+  for (Promise* level = leaf;; level = level->link_) {
+    level->depth_ = static_cast<std::uint16_t>(level->depth_ + depth_ + 1);
+    if (level == child) break;
+  }
+  return true;
+}
+
+void Promise::Detach(Promise* child) {
+  child->attached_ = false;
+  child->link_ = child;
+  child->depth_ = 0;
+  delegation_ = nullptr;
+}
+
+Outcome Promise::ResumeDelegate(Value input, bool raise, int depth) {
+  if (Promise* shared = delegation_->shared) {
+    if (depth + depth_ + 1 >= kMaxDepth) {
+      return Outcome::Raised(ErrorHere("RecursionError", "maximum recursion depth exceeded"));
+    }
+    return raise ? shared->Throw(input.AsException(), depth + depth_ + 1) : shared->Send(std::move(input), depth + depth_ + 1);
+  }
+  Iterator& iterator = *delegation_->iterator;
+  if (raise) {
+    const Exception thrown = input.AsException();
+    std::optional<Outcome> answer = Caught([&] { return iterator.Throw(thrown); });
+    return answer ? Exhausted(*std::move(answer)) : Outcome::Raised(thrown);
+  }
+  if (input.is_null()) return Exhausted(Caught([&] { return iterator.Next(); }));
+  std::optional<Outcome> answer = Caught([&] { return iterator.Send(std::move(input)); });
+  if (answer) return Exhausted(*std::move(answer));
+  return Outcome::Raised(
+      ErrorHere("AttributeError", "'" + std::string(iterator.TypeName()) + "' object has no attribute 'send'"));
+}
+
+Outcome Promise::CloseDelegate(int depth) {
+  if (Promise* shared = delegation_->shared) return shared->Close(depth + depth_ + 1);
+  std::optional<Outcome> answer = Caught([&] { return delegation_->iterator->Close(); });
+  return answer ? *std::move(answer) : Outcome::Returned(Value());
+}
+
+Promise* Promise::BeginDelegation(Promise* leaf, Value& input, bool& raise, int depth) {
+  input = Value();
+  raise = false;
+  Delegation& delegation = *leaf->delegation_;
+  if (delegation.shared || delegation.iterator) return leaf;  // resumed by ResumeDelegate
+  Promise* child = delegation.owned.promise_;
+  if (child && child->stage_ != Stage::kClosed) {
+    if (child->IsRunning()) {
+      input = Value(leaf->ErrorHere("ValueError", kAlreadyExecuting));
+    } else if (Promise* next = child->Leaf(); leaf->Attach(child, depth)) {
+      return next;
+    } else {
+      input = Value(leaf->ErrorHere("RecursionError", "maximum recursion depth exceeded"));
+    }
+    raise = true;
+  }
+  leaf->delegation_ = nullptr;
+  return leaf;
+}
+
+Outcome Promise::Resume(Value input, bool raise, int depth) {
+  Promise* leaf = Leaf();
+  if (raise) leaf->SetHandledContext(input.AsException());
+  Root()->running_ = true;
+  // What `leaf` hands to its delegator, or out of here when it is this level.
+  const auto leave = [&](Outcome outcome) -> std::optional<Outcome> {
+    if (leaf == this) return outcome;
+    Promise* delegator = leaf->link_;
+    delegator->Detach(leaf);
+    leaf = delegator;
+    input = std::move(outcome.value);
+    raise = outcome.kind == Outcome::Kind::kRaised;
+    return std::nullopt;
+  };
+  std::optional<Outcome> result;
+  while (!result) {
+    if (leaf->stage_ == Stage::kClosed) {  // closed behind its delegator's back
+      result = leave(raise ? ThrownIntoClosed(input.AsException()) : Outcome::Returned(Value()));
+      continue;
+    }
+    if (leaf->delegation_) {
+      Outcome outcome = leaf->ResumeDelegate(std::move(input), raise, depth);
+      if (outcome.kind == Outcome::Kind::kYielded) {
+        result = std::move(outcome);
+        break;
+      }
+      leaf->delegation_ = nullptr;
+      input = std::move(outcome.value);
+      raise = outcome.kind == Outcome::Kind::kRaised;
+    }
+    leaf->stage_ = Stage::kSuspended;
+    leaf->slot_ = std::move(input);
+    leaf->raise_ = raise;
+    leaf->handle().resume();
+    switch (leaf->signal_) {
+      case Signal::kYielded:
+        result = Outcome::Yielded(std::move(leaf->slot_));
+        break;
+      case Signal::kDelegates:
+        leaf = BeginDelegation(leaf, input, raise, depth);
+        break;
+      case Signal::kReturned:
+        leaf->stage_ = Stage::kClosed;
+        result = leave(Outcome::Returned(std::move(leaf->slot_)));
+        break;
+      case Signal::kRaised: {
+        leaf->stage_ = Stage::kClosed;
+        const Exception escaped = std::exchange(leaf->slot_, Value()).AsException();
+        // Raised while a delegator was handling something, which its body could not see.
+        if (!escaped.context()) leaf->SetHandledContext(escaped);
+        result = leave(EscapedAs(escaped));
+        break;
+      }
+    }
+  }
+  Promise* root = Root();
+  root->running_ = false;
+  root->link_ = leaf;
+  return *std::move(result);
+}
+
+Outcome Promise::Exit(const Exception& exit, int depth) {
+  Promise* level = Leaf();
+  std::optional<Exception> raised;  // by the close of the level below
+  Root()->running_ = true;
+  if (level->delegation_) {
+    const Outcome closed = level->CloseDelegate(depth);
+    level->delegation_ = nullptr;
+    if (closed.kind == Outcome::Kind::kRaised) raised = closed.exception();
+  }
+  while (level != this) {
+    Promise* delegator = level->link_;
+    const int level_depth = depth + level->depth_;
+    delegator->Detach(level);
+    if (level->stage_ == Stage::kSuspended) {
+      const Outcome outcome = level->Resume(Value(raised ? *raised : Exception("GeneratorExit")), true, level_depth);
+      raised.reset();
+      if (outcome.kind == Outcome::Kind::kYielded) {
+        raised = Exception("RuntimeError", {Value(kIgnoredExit)});
+        // Its delegator lets go of it, which is one more close whose outcome goes to nobody (rule 49).
+        static_cast<void>(level->Close(level_depth));
+      } else if (outcome.kind == Outcome::Kind::kRaised && !IsExit(outcome.exception())) {
+        raised = outcome.exception();
+      }
+    }
+    level = delegator;
+  }
+  Promise* root = Root();
+  root->running_ = false;
+  root->link_ = this;
+  return Resume(Value(raised ? *raised : exit), true, depth);
+}
+
+}  // namespace internal
+}  // namespace corod

@@ -1,0 +1,85 @@
+#include "server/coroutine/fingerprint.h"
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <string>
+
+#include "server/coroutine/map.h"
+
+namespace corod {
+
+void Fingerprint::AddBytes(const void* bytes, std::size_t size) {
+  const auto* byte = static_cast<const unsigned char*>(bytes);
+  for (std::size_t i = 0; i < size; ++i) {
+    hash_ ^= byte[i];
+    hash_ *= 0x100000001b3;
+  }
+}
+
+Fingerprint& Fingerprint::AddNumber(std::uint64_t number) {
+  std::array<unsigned char, 8> bytes;  // little-endian on every machine
+  for (unsigned char& byte : bytes) {
+    byte = static_cast<unsigned char>(number);
+    number >>= 8;
+  }
+  AddBytes(bytes.data(), bytes.size());
+  return *this;
+}
+
+Fingerprint& Fingerprint::AddText(std::string_view text) {
+  AddNumber(static_cast<std::uint64_t>(text.size()));
+  AddBytes(text.data(), text.size());
+  return *this;
+}
+
+Fingerprint& Fingerprint::Add(const Exception& exception) {
+  AddText(exception.type());
+  AddText(exception.message());
+  AddNumber(static_cast<std::uint64_t>(exception.arguments().size()));
+  for (const Value& argument : exception.arguments()) Add(argument);
+  for (const auto* texts : {&exception.bases(), &exception.notes()}) {
+    AddNumber(static_cast<std::uint64_t>(texts->size()));
+    for (const std::string& text : *texts) AddText(text);
+  }
+  AddNumber(static_cast<std::uint64_t>(exception.suppress_context()));
+  for (const std::optional<Exception>& link : {exception.cause(), exception.context()}) {
+    AddNumber(static_cast<std::uint64_t>(link.has_value()));
+    if (link) Add(*link);
+  }
+  return *this;
+}
+
+Fingerprint& Fingerprint::Add(const Value& value) {
+  AddNumber(static_cast<std::uint64_t>(value.kind()));
+  switch (value.kind()) {
+    case Value::Kind::kNull:
+      return *this;
+    case Value::Kind::kBoolean:
+    case Value::Kind::kInteger:
+      return AddNumber(static_cast<std::uint64_t>(value.AsInteger()));
+    case Value::Kind::kNumber:
+      return AddNumber(std::isnan(value.AsNumber()) ? std::uint64_t{0x7ff8000000000000}
+                                                    : std::bit_cast<std::uint64_t>(value.AsNumber()));
+    case Value::Kind::kText:
+      return AddText(value.AsText());
+    case Value::Kind::kBlob:
+      return AddText(value.AsBlob());
+    case Value::Kind::kList:
+      AddNumber(static_cast<std::uint64_t>(value.AsList().size()));
+      for (const Value& item : value.AsList()) Add(item);
+      return *this;
+    case Value::Kind::kMap:
+      AddNumber(static_cast<std::uint64_t>(value.AsMap().size()));
+      for (const Map::Entry& entry : value.AsMap()) AddText(entry.key).Add(entry.value);
+      return *this;
+    case Value::Kind::kMessage:
+      return AddText(value.AsMessage().type_url).AddText(value.AsMessage().payload);
+    case Value::Kind::kException:
+      return Add(value.AsException());
+  }
+  return *this;
+}
+
+}  // namespace corod

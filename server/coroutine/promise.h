@@ -1,0 +1,148 @@
+#ifndef COROD_SERVER_COROUTINE_PROMISE_H_
+#define COROD_SERVER_COROUTINE_PROMISE_H_
+
+// What the compiler asks of a coroutine type. Bodies and callers need only coroutine.h.
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "server/coroutine/coroutine.h"
+
+namespace corod::internal {
+
+// What a coroutine that is suspended in `yield from` delegates to: one of the three. Lives in its frame.
+struct Delegation {
+  Coroutine owned;
+  Promise* shared = nullptr;
+  std::unique_ptr<Iterator> iterator;
+};
+
+// The state of a coroutine beside its locals. Created suspended; its owner resumes and destroys it.
+//
+// A chain of delegations by ownership has a root, which is resumed from outside, and a leaf, which runs. The root finds its
+// leaf in `link_`, the others their delegator. All of a chain counts as running while its root is.
+class Promise {
+ public:
+  Coroutine get_return_object() noexcept {
+    link_ = this;
+    return Coroutine(this);
+  }
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  std::suspend_always final_suspend() const noexcept { return {}; }
+  YieldAwaiter yield_value(Value value) noexcept;
+  void return_value(Value value) noexcept {
+    slot_ = std::move(value);
+    signal_ = Signal::kReturned;
+  }
+  void unhandled_exception() noexcept;
+
+  // What may be awaited: YieldFrom(...) and ThisCoroutine().
+  DelegateAwaiter&& await_transform(DelegateAwaiter&& awaiter) noexcept { return std::move(awaiter); }
+  SelfAwaiter await_transform(ThisCoroutine) noexcept;
+
+  static void* operator new(std::size_t bytes);
+  static void operator delete(void* frame, std::size_t bytes) noexcept;
+
+ private:
+  friend class corod::Coroutine;
+  friend class corod::CoroutineRef;
+  friend class corod::Handling;
+  friend struct YieldAwaiter;
+  friend struct DelegateAwaiter;
+
+  enum class Signal : std::uint8_t { kYielded, kDelegates, kReturned, kRaised };
+  enum class Stage : std::uint8_t { kCreated, kSuspended, kClosed };
+  static constexpr int kMaxDepth = 1000;
+
+  std::coroutine_handle<Promise> handle() noexcept { return std::coroutine_handle<Promise>::from_promise(*this); }
+
+  Outcome Send(Value value, int depth);
+  Outcome Throw(Exception exception, int depth);
+  Outcome Close(int depth);
+  CoroutineState state() const;
+  // The chain that this level belongs to is running.
+  bool IsRunning() const;
+  const Promise* Root() const;
+  Promise* Root() { return const_cast<Promise*>(std::as_const(*this).Root()); }
+  Promise* Leaf();
+  void Destroy() noexcept;
+
+  // Resumes the leaf with a value, or with an exception to be raised there, and goes on until something comes out at
+  // this level. `depth`: how many levels of delegation stand above.
+  Outcome Resume(Value input, bool raise, int depth);
+  // Closes the delegates, innermost first, then raises `exit` (or what their closing raised) here.
+  Outcome Exit(const Exception& exit, int depth);
+  // One step of the iterator or shared coroutine that this level delegates to.
+  Outcome ResumeDelegate(Value input, bool raise, int depth);
+  Outcome CloseDelegate(int depth);
+  // `leaf` has just reached a `yield from`: who is to be resumed, and with what.
+  static Promise* BeginDelegation(Promise* leaf, Value& input, bool& raise, int depth);
+  // False if the chain would grow too long.
+  bool Attach(Promise* child, int depth);
+  void Detach(Promise* child);
+  void SetHandledContext(const Exception& thrown) const;
+  // An error that the engine itself raises at this level.
+  Exception ErrorHere(const char* type, std::string message) const;
+  static Outcome EscapedAs(const Exception& exception);
+  [[noreturn]] void RaiseInput();
+
+  Value slot_;                         // in: what is sent or thrown; out: what is yielded, returned or raised
+  Promise* link_;                      // attached: the delegator; else the leaf of the chain that begins here
+  Delegation* delegation_ = nullptr;   // set while suspended in `yield from`
+  const Handling* handling_ = nullptr; // the innermost, while the body has one
+  Stage stage_ = Stage::kCreated;
+  Signal signal_ = Signal::kYielded;
+  bool raise_ = false;     // slot_ is to be raised at the suspension point
+  bool running_ = false;   // of a root: its chain runs
+  bool attached_ = false;  // an owned delegate
+  bool dropping_ = false;
+  std::uint16_t depth_ = 0;  // levels of the chain above
+};
+
+struct YieldAwaiter {
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<>) const noexcept {}
+  Value await_resume() const {
+    if (promise.raise_) promise.RaiseInput();
+    return std::move(promise.slot_);
+  }
+  Promise& promise;
+};
+
+struct DelegateAwaiter {
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+    promise = &handle.promise();
+    promise->delegation_ = &delegation;
+    promise->signal_ = Promise::Signal::kDelegates;
+  }
+  Value await_resume() {
+    if (promise->raise_) promise->RaiseInput();
+    return std::move(promise->slot_);
+  }
+  Delegation delegation;
+  Promise* promise = nullptr;
+};
+
+struct SelfAwaiter {
+  bool await_ready() const noexcept { return true; }
+  void await_suspend(std::coroutine_handle<>) const noexcept {}
+  CoroutineRef await_resume() const noexcept { return CoroutineRef(promise); }
+  Promise* promise;
+};
+
+inline YieldAwaiter Promise::yield_value(Value value) noexcept {
+  slot_ = std::move(value);
+  signal_ = Signal::kYielded;
+  return YieldAwaiter{*this};
+}
+
+inline SelfAwaiter Promise::await_transform(ThisCoroutine) noexcept { return SelfAwaiter{this}; }
+
+}  // namespace corod::internal
+
+#endif  // COROD_SERVER_COROUTINE_PROMISE_H_

@@ -1,0 +1,29 @@
+#ifndef COROD_SERVER_FLAGS_H_
+#define COROD_SERVER_FLAGS_H_
+
+#include <string>
+#include <variant>
+
+#include "server/session/sessions.h"
+
+namespace corod {
+
+// What corod is started with.
+struct Flags {
+  std::string listen = "127.0.0.1:7117";
+  std::string log_level = "info";
+  Sessions::Options sessions;
+};
+
+// That the program is to end now: the text is for stdout if the status is 0, else for stderr.
+struct FlagsExit {
+  int status;
+  std::string text;
+};
+
+// Reads the command line. A bad or unknown flag is one clear line and status 2; --help and --version are status 0.
+std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv);
+
+}  // namespace corod
+
+#endif  // COROD_SERVER_FLAGS_H_

@@ -1,0 +1,7 @@
+#include "server/journal/memory_journal.h"
+
+namespace corod {
+
+bool MemoryJournal::IsDurable() const { return false; }
+
+}  // namespace corod

@@ -1,0 +1,71 @@
+#ifndef COROD_SERVER_RPC_UNARY_CALL_H_
+#define COROD_SERVER_RPC_UNARY_CALL_H_
+
+#include <google/protobuf/arena.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "server/rpc/decode.h"
+#include "server/rpc/status.h"
+
+namespace corod::rpc {
+
+// Puts `message` into `buffer`. An INTERNAL status if it cannot be serialized.
+template <typename M>
+grpc::Status Serialize(const M& message, grpc::ByteBuffer* buffer) {
+  bool own_buffer = false;
+  return grpc::SerializationTraits<M>::Serialize(message, buffer, &own_buffer);
+}
+
+// One unary call: its request is parsed here, its response serialized here. Frees itself when gRPC is done with it.
+template <typename Request, typename Response>
+class UnaryCall : public grpc::ServerUnaryReactor {
+ public:
+  UnaryCall(grpc::CallbackServerContext* context, const grpc::ByteBuffer* in, grpc::ByteBuffer* out)
+      : context_(context), out_(out), request_(Arena::CreateMessage<Request>(&arena_)),
+        response_(Arena::CreateMessage<Response>(&arena_)) {
+    parsed_ = ParseRequest(Flatten(*in), request_);
+  }
+
+  // OK if there is a request.
+  const absl::Status& parsed() const { return parsed_; }
+  const Request& request() const { return *request_; }
+  Response* response() { return response_; }
+  grpc::CallbackServerContext& context() { return *context_; }
+
+  // Ends the call. Once.
+  void Answer(const absl::Status& status) {
+    Finish(status.ok() ? Serialize(*response_, out_) : ToGrpcStatus(status));
+  }
+
+  void OnDone() override { delete this; }
+
+ private:
+  using Arena = google::protobuf::Arena;
+  grpc::CallbackServerContext* const context_;
+  grpc::ByteBuffer* const out_;
+  Arena arena_;
+  Request* const request_;
+  Response* const response_;
+  absl::Status parsed_;
+};
+
+// Answers a call at once: `handler(const Request&, Response*)` returns its status.
+template <typename Request, typename Response, typename Handler>
+grpc::ServerUnaryReactor* AnswerAtOnce(grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+                                       grpc::ByteBuffer* out, const Handler& handler) {
+  auto* call = new UnaryCall<Request, Response>(context, in, out);
+  absl::Status status = call->parsed();
+  if (status.ok()) status = handler(call->request(), call->response());
+  call->Answer(status);
+  return call;
+}
+
+}  // namespace corod::rpc
+
+#endif  // COROD_SERVER_RPC_UNARY_CALL_H_

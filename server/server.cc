@@ -1,0 +1,131 @@
+#include "server/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <signal.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <memory>
+#include <string>
+
+#include "server/base/clock.h"
+#include "server/base/random.h"
+#include "server/base/worker_pool.h"
+#include "server/flags.h"
+#include "server/journal/memory_journal.h"
+#include "server/rpc/catalog_service.h"
+#include "server/rpc/coroutine_service.h"
+#include "server/session/sessions.h"
+
+namespace corod {
+namespace {
+
+constexpr std::size_t kMaxWorkers = 512;
+// Room for a request that is refused for its size with a reason of ours.
+constexpr int kMaxMessageBytes = 64 << 20;
+constexpr absl::Duration kSweepInterval = absl::Milliseconds(200);
+constexpr absl::Duration kDrainLimit = absl::Seconds(30);
+constexpr absl::Duration kReplyLimit = absl::Seconds(2);
+
+// The signals that end the server, taken by one thread that waits for them.
+class ExitSignals {
+ public:
+  // REQUIRES: no other thread has been started, so that all inherit the mask.
+  ExitSignals() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+  }
+  // The signal, or 0 if none came within `limit`.
+  int Wait(absl::Duration limit) const {
+    const timespec time = absl::ToTimespec(limit);
+    const int signal = sigtimedwait(&signals_, nullptr, &time);
+    return signal > 0 ? signal : 0;
+  }
+
+ private:
+  sigset_t signals_;
+};
+
+void SetUpLog(const std::string& level) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("corod"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
+  spdlog::set_level(spdlog::level::from_str(level));
+}
+
+}  // namespace
+
+int RunServer(int argc, const char* const* argv, const Catalog& catalog) {
+  const std::variant<Flags, FlagsExit> parsed = ParseFlags(argc, argv);
+  if (const auto* exit = std::get_if<FlagsExit>(&parsed)) {
+    std::fputs(exit->text.c_str(), exit->status == 0 ? stdout : stderr);
+    return exit->status;
+  }
+  const Flags& flags = std::get<Flags>(parsed);
+  const ExitSignals signals;
+  SetUpLog(flags.log_level);
+  // gRPC's own lines about what we report better; whoever wants them sets the variable.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+
+  const SystemClock clock;
+  SystemRandom random;
+  const MemoryJournal journal;
+  WorkerPool workers(kMaxWorkers);
+  Sessions sessions(flags.sessions, catalog, clock, workers, random, journal);
+  rpc::CoroutineService coroutines(sessions);
+  rpc::CatalogService catalog_service(catalog);
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(flags.listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.RegisterService(&coroutines);
+  builder.RegisterService(&catalog_service);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (!server || port == 0) {
+    std::fprintf(stderr, "corod: cannot listen on %s; is something else listening there?\n", flags.listen.c_str());
+    return 1;
+  }
+  const std::string address = flags.listen.substr(0, flags.listen.rfind(':') + 1) + std::to_string(port);
+  std::printf("corod %s is ready on %s\n", COROD_VERSION, address.c_str());
+  std::fflush(stdout);
+  spdlog::info("listening on {}, every session is ephemeral (--journal memory)", address);
+
+  int signal = 0;
+  for (absl::Time due = clock.Now(); signal == 0; due = sessions.Sweep()) {
+    signal = signals.Wait(std::clamp(due - clock.Now(), absl::ZeroDuration(), kSweepInterval));
+  }
+
+  spdlog::info("{}: refusing new work, closing {} sessions", strsignal(signal), sessions.size());
+  server->GetHealthCheckService()->SetServingStatus(false);
+  // Shared, since a body that never comes back may outlive this function's patience.
+  const auto drained = std::make_shared<std::atomic<bool>>(false);
+  sessions.Drain([drained] { drained->store(true); });
+  const absl::Time give_up = clock.Now() + kDrainLimit;
+  while (!drained->load() && clock.Now() < give_up) {
+    if (signals.Wait(absl::Milliseconds(5)) != 0) break;
+  }
+  server->Shutdown(absl::ToChronoTime(clock.Now() + kReplyLimit));
+  if (!drained->load()) {
+    spdlog::error("a step is still running; ending without it");
+    spdlog::shutdown();
+    std::_Exit(1);
+  }
+  server->Wait();
+  workers.Shutdown();
+  spdlog::info("all sessions are closed");
+  return 0;
+}
+
+}  // namespace corod

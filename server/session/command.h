@@ -1,0 +1,110 @@
+#ifndef COROD_SERVER_SESSION_COMMAND_H_
+#define COROD_SERVER_SESSION_COMMAND_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/coroutine/outcome.h"
+#include "server/coroutine/value.h"
+
+namespace corod {
+
+// The number of a step of a session: 1 for its first command.
+using Step = std::uint64_t;
+
+enum class Operation : std::uint8_t {
+  kSend,    // `value` is sent
+  kThrow,   // `value` is the exception
+  kClose,
+  kCreate,  // prime, or repeat the answer to the Create with this request id
+  kDelete,  // close, then forget the session
+};
+
+// Who or what closes a session.
+enum class CloseCause : std::uint8_t { kClient, kIdle, kExpired, kDrain, kDelete };
+
+// The answer to a command that was a step.
+struct Reply {
+  Step step = 0;
+  // Unset only for a Create that was not asked to prime.
+  std::optional<Outcome> outcome;
+  // The answer to an earlier, equal command.
+  bool replayed = false;
+};
+
+// A command on its way through a session's queue. Whoever makes it keeps it until Finish is called, which happens once.
+class Command {
+ public:
+  Command() = default;
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+  virtual ~Command() = default;
+
+  // In the command's turn, before any other check: an error is its answer, and it is not executed. On the thread that runs
+  // the session.
+  virtual absl::Status Admit() { return absl::OkStatus(); }
+
+  // The answer; the command may destroy itself. On any thread, possibly before Submit returns; must not block. Answers of
+  // one session come in the order of its steps.
+  virtual void Finish(absl::StatusOr<Reply> reply) = 0;
+
+  Operation operation = Operation::kSend;
+  CloseCause cause = CloseCause::kClient;
+  // A close that the body ignores drops the coroutine.
+  bool force = false;
+  // The sender bounds how many it has under way, so that the session's queue need not.
+  bool bounded_by_sender = false;
+  Value value;
+  // The step that it must become; 0: whichever comes.
+  Step expected_step = 0;
+  // Empty: none.
+  std::string request_id;
+  // kCreate: the hash of the whole request. Else it is made from the operation and the value.
+  std::uint64_t fingerprint = 0;
+  // kDelete: the life of the id that is meant; empty: whichever.
+  std::string uid;
+  // Not executed when its turn comes later than this.
+  absl::Time deadline = absl::InfiniteFuture();
+  // Not executed when the session was used after this.
+  absl::Time unused_since = absl::InfiniteFuture();
+
+ private:
+  friend class CommandQueue;
+  Command* next_ = nullptr;
+};
+
+// First in, first out, without allocating. Not thread-safe. Does not own what is in it.
+class CommandQueue {
+ public:
+  bool empty() const { return first_ == nullptr; }
+  std::uint32_t size() const { return size_; }
+
+  void Push(Command* command) {
+    command->next_ = nullptr;
+    (first_ ? last_->next_ : first_) = command;
+    last_ = command;
+    ++size_;
+  }
+  // nullptr if it is empty.
+  Command* Pop() {
+    Command* command = first_;
+    if (command) {
+      first_ = command->next_;
+      --size_;
+    }
+    return command;
+  }
+
+ private:
+  Command* first_ = nullptr;
+  Command* last_ = nullptr;
+  std::uint32_t size_ = 0;
+};
+
+}  // namespace corod
+
+#endif  // COROD_SERVER_SESSION_COMMAND_H_

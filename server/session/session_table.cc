@@ -1,0 +1,60 @@
+#include "server/session/session_table.h"
+
+namespace corod {
+
+SessionPtr SessionTable::Find(std::string_view id) const {
+  const Shard& shard = shards_[ShardOf(id)];
+  const MutexLock lock(shard.mutex);
+  const auto found = shard.sessions.find(id);
+  return found == shard.sessions.end() ? SessionPtr() : *found;
+}
+
+SessionTable::Added SessionTable::Add(const SessionPtr& session, const SessionPtr& replaced) {
+  Shard& shard = shards_[ShardOf(session->id())];
+  const MutexLock lock(shard.mutex);
+  const auto found = shard.sessions.find(std::string_view(session->id()));
+  if (found != shard.sessions.end()) {
+    if (!replaced || *found != replaced) return Added::kTaken;
+    const MutexLock order_lock(order_mutex_);
+    order_.erase(found->get());
+    shard.sessions.erase(found);
+    order_.insert(session.get());
+    shard.sessions.insert(session);
+    return Added::kYes;
+  }
+  if (size_.fetch_add(1, std::memory_order_relaxed) >= max_sessions_) {
+    size_.fetch_sub(1, std::memory_order_relaxed);
+    return Added::kFull;
+  }
+  const MutexLock order_lock(order_mutex_);
+  order_.insert(session.get());
+  shard.sessions.insert(session);
+  return Added::kYes;
+}
+
+bool SessionTable::Remove(Session& session) {
+  SessionPtr removed;  // freed without the lock
+  Shard& shard = shards_[ShardOf(session.id())];
+  const MutexLock lock(shard.mutex);
+  const auto found = shard.sessions.find(std::string_view(session.id()));
+  if (found == shard.sessions.end() || found->get() != &session) return false;
+  removed = *found;
+  {
+    const MutexLock order_lock(order_mutex_);
+    order_.erase(&session);
+  }
+  shard.sessions.erase(found);
+  size_.fetch_sub(1, std::memory_order_relaxed);
+  return true;
+}
+
+std::vector<SessionPtr> SessionTable::ListAfter(std::string_view id, std::size_t limit) const {
+  std::vector<SessionPtr> sessions;
+  const MutexLock lock(order_mutex_);
+  for (auto next = order_.upper_bound(id); next != order_.end() && sessions.size() < limit; ++next) {
+    sessions.emplace_back(*next);
+  }
+  return sessions;
+}
+
+}  // namespace corod

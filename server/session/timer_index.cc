@@ -1,0 +1,49 @@
+#include "server/session/timer_index.h"
+
+#include "server/session/session.h"
+
+namespace corod {
+namespace {
+
+// Rounded up, so that what is due by this is due by the clock.
+std::int64_t Milliseconds(absl::Time time) {
+  return absl::ToInt64Milliseconds(absl::Ceil(time - absl::UnixEpoch(), absl::Milliseconds(1)));
+}
+
+}  // namespace
+
+void TimerIndex::Schedule(Session& session, absl::Time due) {
+  const MutexLock lock(mutex_);
+  TimerSlot& slot = session.timer();
+  if (slot.due == TimerSlot::kOff) return;
+  if (slot.due != TimerSlot::kNone) due_.erase({slot.due, &session});
+  slot.due = due == absl::InfiniteFuture() ? TimerSlot::kNone : Milliseconds(due);
+  if (slot.due != TimerSlot::kNone) due_.emplace(slot.due, &session);
+}
+
+void TimerIndex::Remove(Session& session) {
+  const MutexLock lock(mutex_);
+  TimerSlot& slot = session.timer();
+  if (slot.due < TimerSlot::kOff) due_.erase({slot.due, &session});
+  slot.due = TimerSlot::kOff;
+}
+
+std::vector<IntrusivePtr<Session>> TimerIndex::TakeDue(absl::Time now, std::size_t limit) {
+  std::vector<IntrusivePtr<Session>> taken;
+  const std::int64_t until = absl::ToInt64Milliseconds(now - absl::UnixEpoch());
+  const MutexLock lock(mutex_);
+  while (!due_.empty() && due_.begin()->first <= until && taken.size() < limit) {
+    Session* session = due_.begin()->second;
+    due_.erase(due_.begin());
+    session->timer().due = TimerSlot::kNone;
+    taken.emplace_back(session);
+  }
+  return taken;
+}
+
+absl::Time TimerIndex::Earliest() const {
+  const MutexLock lock(mutex_);
+  return due_.empty() ? absl::InfiniteFuture() : absl::UnixEpoch() + absl::Milliseconds(due_.begin()->first);
+}
+
+}  // namespace corod

@@ -1,0 +1,47 @@
+#ifndef COROD_SERVER_SESSION_TIMER_INDEX_H_
+#define COROD_SERVER_SESSION_TIMER_INDEX_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/btree_set.h"
+#include "absl/time/time.h"
+#include "server/base/intrusive_ptr.h"
+#include "server/base/mutex.h"
+
+namespace corod {
+
+class Session;
+
+// A session's place in the index.
+struct TimerSlot {
+  static constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
+  static constexpr std::int64_t kOff = kNone - 1;
+  std::int64_t due = kNone;
+};
+
+// Which session is to be looked at when: one time each, in milliseconds. A session that is used goes on standing at its old
+// time and is put to its new one when that comes. Thread-safe.
+class TimerIndex {
+ public:
+  // Sets the session's time; infinite: none. Nothing for a session that was taken out for good.
+  void Schedule(Session& session, absl::Time due);
+  // Takes the session out for good.
+  void Remove(Session& session);
+  // Takes out what is due, the earliest first, `limit` at most.
+  std::vector<IntrusivePtr<Session>> TakeDue(absl::Time now, std::size_t limit);
+  // The earliest time; infinite if there is none.
+  absl::Time Earliest() const;
+
+ private:
+  mutable Mutex mutex_;
+  absl::btree_set<std::pair<std::int64_t, Session*>> due_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace corod
+
+#endif  // COROD_SERVER_SESSION_TIMER_INDEX_H_
