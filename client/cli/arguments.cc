@@ -1,0 +1,410 @@
+#include "client/cli/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "client/cli/context.h"
+#include "client/cli/duration_text.h"
+#include "client/cli/help.h"
+#include "client/cli/json_value.h"
+#include "server/coroutine/utf8.h"
+
+namespace corod::cli {
+namespace {
+
+constexpr const char* kDefaultPort = "7117";
+constexpr const char* kHint = "; see coroctl";
+
+// CLI11 takes an argument that begins with a minus for an option and splits one that begins with a bracket into several. A
+// value that may begin so gets this character, which nobody types, before it.
+constexpr char kShield = '\x1f';
+
+std::string Shielded(std::string argument) {
+  const bool number = argument.size() > 1 && argument[0] == '-' && (absl::ascii_isdigit(argument[1]) || argument[1] == '.');
+  if (number || argument.starts_with('[')) argument.insert(argument.begin(), kShield);
+  return argument;
+}
+
+std::string Unshielded(std::string argument) {
+  if (argument.starts_with(kShield)) argument.erase(argument.begin());
+  return argument;
+}
+
+absl::Status Wrong(std::string message) { return absl::InvalidArgumentError(message); }
+
+// What CLI11 fills in, for whichever command it is.
+struct Raw {
+  std::string server = absl::StrCat("127.0.0.1:", kDefaultPort);
+  std::string output = "text";
+  std::string timeout = "30s";
+
+  std::string id;
+  std::string name;  // of a coroutine
+  std::vector<std::string> pairs;
+  std::vector<std::string> labels;
+  std::string idle_timeout;
+  std::string if_exists = "fail";
+  std::string durability;
+  std::string state;
+  std::string request_id;
+  std::string uid;
+  std::string value;
+  std::string type;
+  std::vector<std::string> values;
+  std::vector<std::string> bases;
+  std::string send_as;
+  std::uint64_t expected_step = 0;
+  std::uint64_t limit = 0;
+  std::uint32_t version = 0;
+  bool prime = false;
+  bool quiet = false;
+  bool force = false;
+  bool last = false;
+  bool first = false;
+  bool keep_ends = false;
+  bool chunks = false;
+};
+
+absl::StatusOr<std::pair<std::string, std::string>> SplitPair(const std::string& pair, std::string_view what) {
+  const std::size_t equals = pair.find('=');
+  if (equals == 0 || equals == std::string::npos) {
+    return Wrong(absl::StrCat(pair, ": ", std::string(what), " is written name=value"));
+  }
+  return std::pair(pair.substr(0, equals), pair.substr(equals + 1));
+}
+
+absl::StatusOr<Map> ArgumentsFrom(const Raw& raw) {
+  Map arguments;
+  for (const std::string& text : raw.pairs) {
+    const auto pair = SplitPair(Unshielded(text), "an argument");
+    if (!pair.ok()) return pair.status();
+    if (arguments.Find(pair->first) != nullptr) return Wrong(absl::StrCat(pair->first, " is given twice"));
+    absl::StatusOr<Value> value = ParseValue(pair->second);
+    if (!value.ok()) return Wrong(absl::StrCat(pair->first, ": ", value.status().message()));
+    arguments[pair->first] = *std::move(value);
+  }
+  return arguments;
+}
+
+absl::StatusOr<std::map<std::string, std::string>> LabelsFrom(const Raw& raw) {
+  std::map<std::string, std::string> labels;
+  for (const std::string& text : raw.labels) {
+    const auto pair = SplitPair(text, "a label");
+    if (!pair.ok()) return pair.status();
+    if (!labels.insert(*pair).second) return Wrong(absl::StrCat("the label ", pair->first, " is given twice"));
+  }
+  return labels;
+}
+
+absl::StatusOr<absl::Duration> DurationFrom(const std::string& option, const std::string& text) {
+  const std::optional<absl::Duration> duration = ParseDuration(Unshielded(text));
+  if (!duration) return Wrong(absl::StrCat(option, ": ", text, " is no duration; write 500ms, 30s, 10m or 1h30m"));
+  return *duration;
+}
+
+absl::StatusOr<GlobalArguments> GlobalFrom(const Raw& raw) {
+  GlobalArguments global;
+  global.server = raw.server;
+  if (global.server.empty()) return Wrong("--server needs an address");
+  if (global.server.find_first_of(":/") == std::string::npos) absl::StrAppend(&global.server, ":", kDefaultPort);
+  global.format = raw.output == "json" ? Format::kJson : Format::kText;
+  const absl::StatusOr<absl::Duration> timeout = DurationFrom("--timeout", raw.timeout);
+  if (!timeout.ok()) return timeout.status();
+  global.timeout = *timeout == absl::ZeroDuration() ? absl::InfiniteDuration() : *timeout;
+  return global;
+}
+
+absl::StatusOr<CreateArguments> CreateFrom(const Raw& raw) {
+  CreateArguments create;
+  absl::StatusOr<Map> arguments = ArgumentsFrom(raw);
+  if (!arguments.ok()) return arguments.status();
+  absl::StatusOr<std::map<std::string, std::string>> labels = LabelsFrom(raw);
+  if (!labels.ok()) return labels.status();
+  if (!raw.idle_timeout.empty()) {
+    const absl::StatusOr<absl::Duration> duration = DurationFrom("--idle-timeout", raw.idle_timeout);
+    if (!duration.ok()) return duration.status();
+    create.idle_timeout = *duration;
+  }
+  create.coroutine = raw.name;
+  create.arguments = *std::move(arguments);
+  create.session_id = raw.id;
+  create.prime = raw.prime;
+  create.labels = *std::move(labels);
+  if (raw.if_exists == "return") create.if_exists = v1::IF_EXISTS_RETURN;
+  if (raw.if_exists == "replace-finished") create.if_exists = v1::IF_EXISTS_REPLACE_FINISHED;
+  if (raw.durability == "ephemeral") create.durability = v1::DURABILITY_EPHEMERAL;
+  if (raw.durability == "durable") create.durability = v1::DURABILITY_DURABLE;
+  create.version = raw.version;
+  create.request_id = raw.request_id;
+  return create;
+}
+
+StepArguments StepFrom(const Raw& raw) {
+  return {.session_id = raw.id, .expected_step = raw.expected_step, .request_id = raw.request_id, .quiet = raw.quiet};
+}
+
+absl::StatusOr<Command> SendFrom(const Raw& raw) {
+  absl::StatusOr<Value> value = ParseValue(Unshielded(raw.value));
+  if (!value.ok()) return value.status();
+  return SendArguments{.step = StepFrom(raw), .value = *std::move(value)};
+}
+
+absl::StatusOr<Command> ThrowFrom(const Raw& raw) {
+  if (raw.type.starts_with('{')) {
+    const absl::StatusOr<Value> value = ParseJson(raw.type);
+    if (!value.ok()) return value.status();
+    if (value->kind() != Value::Kind::kException || !raw.values.empty() || !raw.bases.empty()) {
+      return Wrong("TYPE is the name of a class, or {\"$exception\": {...}} and nothing after it");
+    }
+    return ThrowArguments{.step = StepFrom(raw), .exception = value->AsException()};
+  }
+  if (raw.type.empty()) return Wrong("TYPE must not be empty");
+  List arguments;
+  for (const std::string& text : raw.values) {
+    absl::StatusOr<Value> value = ParseValue(Unshielded(text));
+    if (!value.ok()) return value.status();
+    arguments.push_back(*std::move(value));
+  }
+  return ThrowArguments{.step = StepFrom(raw), .exception = Exception(raw.type, std::move(arguments), raw.bases)};
+}
+
+absl::StatusOr<Command> ListFrom(const Raw& raw) {
+  absl::StatusOr<std::map<std::string, std::string>> labels = LabelsFrom(raw);
+  if (!labels.ok()) return labels.status();
+  ListArguments list{.coroutine = raw.name, .labels = *std::move(labels), .limit = raw.limit};
+  // Parse names the states that there are.
+  if (!raw.state.empty()) v1::State_Parse(absl::StrCat("STATE_", absl::AsciiStrToUpper(raw.state)), &list.state);
+  return list;
+}
+
+absl::StatusOr<Command> PipeFrom(const Raw& raw) {
+  absl::StatusOr<CreateArguments> create = CreateFrom(raw);
+  if (!create.ok()) return create.status();
+  PipeArguments pipe{.create = *std::move(create),
+                     .last = raw.last,
+                     .first = raw.first,
+                     .keep_ends = raw.keep_ends,
+                     .chunks = raw.chunks};
+  if (raw.send_as == "text") pipe.send_as = SendAs::kText;
+  if (raw.send_as == "json") pipe.send_as = SendAs::kJson;
+  if (raw.send_as == "bytes") pipe.send_as = SendAs::kBytes;
+  return pipe;
+}
+
+// The command line's grammar.
+class Grammar {
+ public:
+  Grammar() : app_("Drives coroutines on a corod server: create, send, throw, close.", "coroctl") {
+    app_.require_subcommand(1, 1);
+    app_.footer(help::kMain);
+    app_.set_version_flag("--version", "coroctl " COROD_VERSION, "Print the version and exit");
+    app_.set_help_flag("-h,--help", "Print this help and exit");
+    app_.add_option("--server", raw_.server, "The server's address")
+        ->envname("COROD_SERVER")
+        ->type_name("HOST:PORT")
+        ->capture_default_str();
+    app_.add_option("--output", raw_.output, "text or json")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->type_name("FORMAT")
+        ->capture_default_str();
+    app_.add_option("--timeout", raw_.timeout, "How long to wait for the server; 0: for ever")
+        ->type_name("DURATION")
+        ->capture_default_str();
+    AddCreate();
+    AddSteps();
+    AddSessions();
+    AddCatalog();
+    AddPipe();
+  }
+
+  std::variant<Invocation, Answer> Parse(const std::vector<std::string>& arguments) {
+    std::vector<std::string> reversed;
+    for (auto argument = arguments.rbegin(); argument != arguments.rend(); ++argument) {
+      if (!IsUtf8(*argument)) return Wrong("an argument is not UTF-8");
+      reversed.push_back(Shielded(*argument));
+    }
+    try {
+      app_.parse(std::move(reversed));
+    } catch (const CLI::CallForHelp&) {
+      const std::string text = Chosen()->help();
+      return Answer{.text = text.substr(0, text.find_last_not_of('\n') + 1), .exit_code = kFine};
+    } catch (const CLI::CallForVersion& version) {
+      return Answer{.text = version.what(), .exit_code = kFine};
+    } catch (const CLI::ParseError& error) {
+      return Wrong(error.what());
+    }
+    absl::StatusOr<GlobalArguments> global = GlobalFrom(raw_);
+    if (!global.ok()) return Wrong(global.status().message());
+    absl::StatusOr<Command> command = commands_.at(Chosen())(raw_);
+    if (!command.ok()) return Wrong(command.status().message());
+    return Invocation{.global = *std::move(global), .command = *std::move(command)};
+  }
+
+ private:
+  using Builder = absl::StatusOr<Command> (*)(const Raw&);
+
+  // The command that was named, or coroctl itself.
+  CLI::App* Chosen() {
+    const std::vector<CLI::App*> chosen = app_.get_subcommands();
+    return chosen.empty() ? &app_ : chosen.front();
+  }
+
+  Answer Wrong(absl::string_view what) {
+    const CLI::App* chosen = Chosen();
+    std::string text = absl::StrCat("coroctl: ", what, kHint, chosen == &app_ ? "" : " " + chosen->get_name(), " --help");
+    // One line, without what stands for this program alone.
+    return {.text = absl::StrReplaceAll(text, {{"\n", " "}, {std::string(1, kShield), ""}}), .exit_code = kWrongUsage};
+  }
+
+  CLI::App* Add(const char* name, const char* description, const char* footer, Builder builder) {
+    CLI::App* command = app_.add_subcommand(name, description);
+    command->footer(footer);
+    command->fallthrough();  // --server and its like may stand after the command too
+    commands_[command] = builder;
+    return command;
+  }
+
+  void AddId(CLI::App* command) { command->add_option("ID", raw_.id, "The session")->required()->type_name(""); }
+  void AddRequestId(CLI::App* command) {
+    command->add_option("--request-id", raw_.request_id, "Makes the call safe to repeat: the same id does not run again")
+        ->type_name("ID");
+  }
+  void AddVersion(CLI::App* command) {
+    command->add_option("--version", raw_.version, "Of the coroutine (the newest)")->type_name("N");
+  }
+  void AddLabels(CLI::App* command, const char* description) {
+    command->add_option("--label", raw_.labels, description)->type_name("NAME=VALUE")->allow_extra_args(false);
+  }
+  void AddStep(CLI::App* command) {
+    command->add_option("--expected-step", raw_.expected_step, "Only if this becomes step N of the session")->type_name("N");
+    AddRequestId(command);
+  }
+  void AddQuiet(CLI::App* command) {
+    command->add_flag("--quiet", raw_.quiet, "Do not have the value sent back: print nothing for a yield");
+  }
+  // What create and pipe have in common.
+  void AddCreation(CLI::App* command) {
+    command->add_option("COROUTINE", raw_.name, "Its name in the catalog")->required()->type_name("");
+    command->add_option("ARGUMENT", raw_.pairs, "Its arguments, as name=value")->type_name("");
+    AddLabels(command, "A label of the session (repeatable)");
+    command
+        ->add_option("--durability", raw_.durability, "What survives a restart: ephemeral or durable (the server's default)")
+        ->check(CLI::IsMember({"ephemeral", "durable"}))
+        ->type_name("KIND");
+    AddVersion(command);
+  }
+
+  void AddCreate() {
+    CLI::App* create = Add("create", "Make a session", help::kCreate, [](const Raw& raw) -> absl::StatusOr<Command> {
+      absl::StatusOr<CreateArguments> arguments = CreateFrom(raw);
+      if (!arguments.ok()) return arguments.status();
+      return Command(*std::move(arguments));
+    });
+    AddCreation(create);
+    create->add_option("--id", raw_.id, "The session's id (the server makes one)")->type_name("ID");
+    create->add_flag("--prime", raw_.prime, "Also run it to its first yield");
+    create->add_option("--idle-timeout", raw_.idle_timeout, "Close it after so long without a command; 0: never")
+        ->type_name("DURATION");
+    create->add_option("--if-exists", raw_.if_exists, "When the id is taken: fail, return or replace-finished")
+        ->check(CLI::IsMember({"fail", "return", "replace-finished"}))
+        ->type_name("WHAT")
+        ->capture_default_str();
+    AddRequestId(create);
+  }
+
+  void AddSteps() {
+    CLI::App* send = Add("send", "Send a value to a coroutine", help::kSend, &SendFrom);
+    AddId(send);
+    send->add_option("VALUE", raw_.value, "What to send, as JSON; what is not JSON is a text")->required()->type_name("");
+    AddStep(send);
+    AddQuiet(send);
+
+    CLI::App* next = Add("next", "Resume a coroutine, or start it", help::kNext, [](const Raw& raw) -> absl::StatusOr<Command> {
+      return SendArguments{.step = StepFrom(raw), .value = Value()};
+    });
+    AddId(next);
+    AddStep(next);
+    AddQuiet(next);
+
+    CLI::App* raise = Add("throw", "Raise an exception in a coroutine", help::kThrow, &ThrowFrom);
+    AddId(raise);
+    raise->add_option("TYPE", raw_.type, "The exception's class")->required()->type_name("");
+    raise->add_option("ARGUMENT", raw_.values, "What the class is called with, as JSON or text")->type_name("");
+    raise->add_option("--base", raw_.bases, "A class that TYPE derives from, nearest first (repeatable)")
+        ->type_name("CLASS")
+        ->allow_extra_args(false);
+    AddStep(raise);
+    AddQuiet(raise);
+
+    CLI::App* close = Add("close", "Close a coroutine", help::kClose, [](const Raw& raw) -> absl::StatusOr<Command> {
+      return CloseArguments{.step = StepFrom(raw), .force = raw.force};
+    });
+    AddId(close);
+    close->add_flag("--force", raw_.force, "Finish the session whatever its body does");
+    AddStep(close);
+  }
+
+  void AddSessions() {
+    CLI::App* remove = Add("delete", "Close a coroutine and forget its session", help::kDelete,
+                           [](const Raw& raw) -> absl::StatusOr<Command> {
+                             return DeleteArguments{
+                                 .session_id = raw.id, .uid = raw.uid, .force = raw.force, .request_id = raw.request_id};
+                           });
+    AddId(remove);
+    remove->add_flag("--force", raw_.force, "Drop it after the first close that it ignores; else after the third");
+    remove->add_option("--uid", raw_.uid, "Only this life of the id")->type_name("UID");
+    AddRequestId(remove);
+
+    CLI::App* get = Add("get", "Show a session", help::kGet, [](const Raw& raw) -> absl::StatusOr<Command> {
+      return GetArguments{.session_id = raw.id};
+    });
+    AddId(get);
+
+    CLI::App* list = Add("list", "List sessions", help::kList, &ListFrom);
+    list->add_option("--coroutine", raw_.name, "Only those of this coroutine")->type_name("NAME");
+    list->add_option("--state", raw_.state, "Only those that are created, suspended, running or closed")
+        ->check(CLI::IsMember({"created", "suspended", "running", "closed"}))
+        ->type_name("STATE");
+    AddLabels(list, "Only those with this label (repeatable)");
+    list->add_option("--limit", raw_.limit, "At most so many (all)")->type_name("N");
+  }
+
+  void AddCatalog() {
+    CLI::App* catalog = Add("catalog", "Show what can be created", help::kCatalog,
+                            [](const Raw& raw) -> absl::StatusOr<Command> {
+                              return CatalogArguments{.name = raw.name, .version = raw.version};
+                            });
+    catalog->add_option("NAME", raw_.name, "Show all of this one")->type_name("");
+    AddVersion(catalog);
+  }
+
+  void AddPipe() {
+    CLI::App* pipe = Add("pipe", "Send lines of stdin to a new coroutine", help::kPipe, &PipeFrom);
+    AddCreation(pipe);
+    pipe->add_flag("--last", raw_.last, "Print the last outcome only");
+    pipe->add_flag("--first", raw_.first, "Also print what it yields before the first line");
+    CLI::Option* as = pipe->add_option("--as", raw_.send_as, "How a line is sent: text, json or bytes (as the catalog says)")
+                          ->check(CLI::IsMember({"text", "json", "bytes"}))
+                          ->type_name("KIND");
+    CLI::Option* ends = pipe->add_flag("--keep-ends", raw_.keep_ends, "Send each line with its line end");
+    pipe->add_flag("--chunks", raw_.chunks, "Send blocks of bytes as they come, not lines")->excludes(as)->excludes(ends);
+    pipe->add_option("--idle-timeout", raw_.idle_timeout, "Close it after so long without a line; 0: never (10m)")
+        ->type_name("DURATION");
+  }
+
+  Raw raw_;
+  CLI::App app_;
+  std::map<CLI::App*, Builder> commands_;
+};
+
+}  // namespace
+
+std::variant<Invocation, Answer> ParseArguments(const std::vector<std::string>& arguments) { return Grammar().Parse(arguments); }
+
+}  // namespace corod::cli

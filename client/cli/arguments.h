@@ -1,0 +1,119 @@
+#ifndef COROD_CLIENT_CLI_ARGUMENTS_H_
+#define COROD_CLIENT_CLI_ARGUMENTS_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "corod/v1/session.pb.h"
+#include "server/coroutine/exception.h"
+#include "server/coroutine/map.h"
+#include "server/coroutine/value.h"
+
+// What the command line asks for, as plain values: checked as far as this can be done without the server.
+namespace corod::cli {
+
+enum class Format : std::uint8_t { kText, kJson };
+
+struct GlobalArguments {
+  std::string server;  // host:port
+  Format format = Format::kText;
+  absl::Duration timeout;  // infinite: none
+};
+
+// What create and pipe ask of Create.
+struct CreateArguments {
+  std::string coroutine;
+  Map arguments;
+  std::string session_id;
+  bool prime = false;
+  std::map<std::string, std::string> labels;
+  std::optional<absl::Duration> idle_timeout;
+  v1::IfExists if_exists = v1::IF_EXISTS_UNSPECIFIED;
+  v1::Durability durability = v1::DURABILITY_UNSPECIFIED;
+  std::uint32_t version = 0;
+  std::string request_id;
+};
+
+// What send, next and throw have in common; close has no `quiet`.
+struct StepArguments {
+  std::string session_id;
+  std::uint64_t expected_step = 0;
+  std::string request_id;
+  bool quiet = false;
+};
+
+struct SendArguments {  // next too
+  StepArguments step;
+  Value value;
+};
+
+struct ThrowArguments {
+  StepArguments step;
+  Exception exception;
+};
+
+struct CloseArguments {
+  StepArguments step;
+  bool force = false;
+};
+
+struct DeleteArguments {
+  std::string session_id;
+  std::string uid;
+  bool force = false;
+  std::string request_id;
+};
+
+struct GetArguments {
+  std::string session_id;
+};
+
+struct ListArguments {
+  std::string coroutine;
+  v1::State state = v1::STATE_UNSPECIFIED;
+  std::map<std::string, std::string> labels;
+  std::uint64_t limit = 0;  // 0: none
+};
+
+struct CatalogArguments {
+  std::string name;  // empty: all
+  std::uint32_t version = 0;
+};
+
+// How pipe makes a value of what it reads.
+enum class SendAs : std::uint8_t { kAsDefined, kText, kJson, kBytes };
+
+struct PipeArguments {
+  CreateArguments create;
+  SendAs send_as = SendAs::kAsDefined;
+  bool last = false;       // print the last outcome only
+  bool first = false;      // print the first yield too
+  bool keep_ends = false;  // a line is sent with its line end
+  bool chunks = false;     // blocks instead of lines
+};
+
+using Command = std::variant<CreateArguments, SendArguments, ThrowArguments, CloseArguments, DeleteArguments, GetArguments,
+                             ListArguments, CatalogArguments, PipeArguments>;
+
+struct Invocation {
+  GlobalArguments global;
+  Command command;
+};
+
+// Nothing to run: a help text, the version, or what is wrong with the arguments.
+struct Answer {
+  std::string text;  // without a line end
+  int exit_code = 0;
+};
+
+// Reads coroctl's arguments, without the program's name. Looks at the environment variable COROD_SERVER too.
+std::variant<Invocation, Answer> ParseArguments(const std::vector<std::string>& arguments);
+
+}  // namespace corod::cli
+
+#endif  // COROD_CLIENT_CLI_ARGUMENTS_H_

@@ -1,0 +1,27 @@
+#ifndef COROD_CLIENT_CLI_COMMANDS_H_
+#define COROD_CLIENT_CLI_COMMANDS_H_
+
+#include "absl/status/statusor.h"
+#include "client/cli/arguments.h"
+#include "client/cli/context.h"
+#include "corod/v1/coroutine_service.pb.h"
+
+// coroctl's commands. Each does what its arguments say, shows what comes of it, and returns the exit status.
+namespace corod::cli {
+
+int RunCommand(const CreateArguments& arguments, Context& context);
+int RunCommand(const SendArguments& arguments, Context& context);
+int RunCommand(const ThrowArguments& arguments, Context& context);
+int RunCommand(const CloseArguments& arguments, Context& context);
+int RunCommand(const DeleteArguments& arguments, Context& context);
+int RunCommand(const GetArguments& arguments, Context& context);
+int RunCommand(const ListArguments& arguments, Context& context);
+int RunCommand(const CatalogArguments& arguments, Context& context);
+int RunCommand(const PipeArguments& arguments, Context& context);
+
+// What Create is asked.
+absl::StatusOr<v1::CreateRequest> RequestOf(const CreateArguments& arguments);
+
+}  // namespace corod::cli
+
+#endif  // COROD_CLIENT_CLI_COMMANDS_H_

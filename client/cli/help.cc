@@ -1,0 +1,133 @@
+#include "client/cli/help.h"
+
+namespace corod::cli::help {
+
+const char kMain[] = R"(Values are JSON:
+  10                        an integer (of 64 bits; larger ones are refused)
+  10.0                      a number
+  true, null, [1, 2], {"a": 1}   maps keep their order
+  hello                     a text: whatever is not JSON
+  '"10"'                    a text that would be JSON without the quotes
+  '{"$bytes": "aGk="}'      bytes, as base64
+  '{"$number": "nan"}'      nan, inf or -inf
+  '{"$exception": {"type": "KeyError", "arguments": ["k"]}}'   an exception; also message, cause, context, notes, bases
+  '{"$message": {"type_url": "...", "value": "base64"}}'       a protobuf message
+  '{"$map": {"$bytes": "x"}}'   a map as it is, where its first key would mean one of these
+What begins with [, { or " has to be JSON. A value that begins with a minus and is no number goes after --.
+Values are printed in the same form.
+
+What a step gives, as text:
+  VALUE                     the coroutine yielded it
+  returned VALUE            it returned, or was closed
+  ValueError: ...           on stderr: it raised; with its causes, as Python prints them
+With --output json, one object a line: {"step": 3, "yielded": 20.0, "replayed": false}, or "returned", or "raised".
+
+Exit status:
+  0  fine
+  1  the coroutine raised an exception
+  2  wrong usage
+  3  the service failed: "coroctl: NOT_FOUND SESSION_NOT_FOUND: ..."
+
+Examples:
+  coroctl catalog
+  id=$(coroctl create averager --prime | cut -d' ' -f1)
+  coroctl send "$id" 10
+  coroctl close "$id"
+  tr -s '[:space:]' '\n' < book.txt | coroctl pipe token_counter --last
+
+coroctl COMMAND --help tells more of each.)";
+
+const char kCreate[] = R"(Prints one line: the session's id, its state, and with --prime what came of it, as `coroctl --help` says
+(with --if-exists return, "existed" where that is so). Arguments are values, as `coroctl --help` says.
+
+Examples:
+  coroctl create averager
+  coroctl create averager --prime --id room-12 --label floor=3
+  coroctl create sliding_window size=3 --prime --idle-timeout 10m
+  coroctl create csv_parser 'delimiter=;' header=true --prime
+  id=$(coroctl create averager --prime | cut -d' ' -f1)
+  coroctl create averager --prime --id room-12 --if-exists return)";
+
+const char kSend[] = R"(VALUE is written as `coroctl --help` says. A coroutine that has not started takes no value but null: create it with --prime,
+or start it with `coroctl next`.
+
+Examples:
+  coroctl send room-12 10
+  coroctl send room-12 21.5 --expected-step 3
+  coroctl send words hello
+  coroctl send words '"10"'                          # a text
+  coroctl send words '{"id": 7, "tags": ["a", "b"]}'
+  coroctl send room-12 -5
+  coroctl send words -- --not-an-option)";
+
+const char kNext[] = R"(The same as sending null; it also starts a coroutine that has not started.
+
+Examples:
+  coroctl next room-12
+  coroctl next room-12 --output json)";
+
+const char kThrow[] = R"(TYPE is the name of the exception's class. With one ARGUMENT, that is its message. A class that is not built in derives from
+Exception, unless --base names others.
+
+Examples:
+  coroctl throw room-12 ValueError "out of range"
+  coroctl throw room-12 KeyError name
+  coroctl throw room-12 mycompany.QuotaExceeded 5 user-7 --base LookupError
+  coroctl throw room-12 '{"$exception": {"type": "IOError", "cause": {"type": "KeyError", "arguments": ["k"]}}}')";
+
+const char kClose[] = R"(Runs the coroutine's cleanup and prints what it returned. One that ignores its close goes on and raises "generator ignored
+GeneratorExit"; with --force it is dropped then.
+
+Examples:
+  coroctl close room-12
+  coroctl close room-12 --force)";
+
+const char kDelete[] = R"(Closes the coroutine and prints what it returned; afterwards the id is free.
+
+Examples:
+  coroctl delete room-12
+  coroctl delete room-12 --force
+  coroctl delete room-12 --uid "$uid"     # not if somebody else has taken the id since)";
+
+const char kGet[] = R"(Looks without touching: it does not count as use.
+
+Examples:
+  coroctl get room-12
+  coroctl get room-12 --output json)";
+
+const char kList[] = R"(One line for each session, in the order of ids: id, coroutine, state, steps, when it was last used, labels. With --output json,
+one object for each, with everything that get shows.
+
+Examples:
+  coroctl list
+  coroctl list --coroutine averager --state suspended
+  coroctl list --label floor=3 --limit 20
+  coroctl list --output json)";
+
+const char kCatalog[] = R"(Without a NAME: one line for each coroutine, its name, newest version and summary. With one: all there is to know.
+
+Examples:
+  coroctl catalog
+  coroctl catalog csv_parser
+  coroctl catalog csv_parser --output json)";
+
+const char kPipe[] = R"(Creates a session and starts it, sends it each line of stdin, and prints what each send yields, as `coroctl --help` says.
+In the end, also on Ctrl-C and on errors, it closes the session and prints what the close returns, unless that is null.
+
+A line is sent as text, bytes or JSON: as the catalog says, or as --as says. (JSON by the rules of `coroctl --help`: what is not
+JSON is a text.) It is sent without its line end (\n or \r\n). A coroutine that takes chunks of text (its `Sends` in the
+catalog begins with "chunks", as that of csv_parser) gets the line ends too, and a long line in pieces. --keep-ends does
+this for any other, and --chunks sends blocks of bytes as they come instead of lines.
+
+When the coroutine returns or raises, pipe stops there and says at which line. Lines that were under way may have been sent
+after it; the coroutine did not see them. With --last the server does not send the yields in between.
+
+Examples:
+  seq 1 100 | coroctl pipe averager
+  tr -s '[:space:]' '\n' < book.txt | coroctl pipe token_counter --last
+  coroctl pipe csv_parser header=true < data.csv
+  coroctl pipe csv_parser --chunks < data.csv
+  coroctl pipe smtp_receiver --first
+  tail -f app.log | coroctl pipe token_counter --idle-timeout 8h)";
+
+}  // namespace corod::cli::help

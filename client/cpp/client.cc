@@ -1,0 +1,61 @@
+#include "client/cpp/client.h"
+
+#include <utility>
+
+#include "client/cpp/codec.h"
+
+namespace corod::client {
+namespace {
+
+template <typename Proto>
+void SetSecondsAndNanos(absl::Duration duration, Proto* proto) {
+  absl::Duration rest;
+  proto->set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
+  if (rest < absl::ZeroDuration()) {  // of a time before 1970
+    proto->set_seconds(proto->seconds() - 1);
+    rest += absl::Seconds(1);
+  }
+  proto->set_nanos(static_cast<std::int32_t>(absl::ToInt64Nanoseconds(rest)));
+}
+
+}  // namespace
+
+absl::StatusOr<Client> Client::Connect(const std::string& address, ConnectionOptions options) {
+  absl::StatusOr<std::shared_ptr<Connection>> connection = Connection::Make(OpenChannel(address), std::move(options));
+  if (!connection.ok()) return connection.status();
+  return Client(*std::move(connection));
+}
+
+Client::Client(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+
+absl::StatusOr<Created> Client::Create(const CreateOptions& options) {
+  v1::CreateRequest request;
+  request.set_coroutine(options.coroutine);
+  for (const Map::Entry& argument : options.arguments) {
+    absl::StatusOr<v1::Value> value = Encode(argument.value);
+    if (!value.ok()) return value.status();
+    (*request.mutable_arguments())[argument.key] = *std::move(value);
+  }
+  request.set_session_id(options.session_id);
+  request.set_prime(options.prime);
+  if (options.idle_timeout) SetSecondsAndNanos(*options.idle_timeout, request.mutable_idle_timeout());
+  request.set_durability(options.durability);
+  request.set_if_exists(options.if_exists);
+  request.mutable_labels()->insert(options.labels.begin(), options.labels.end());
+  request.set_version(options.version);
+  if (options.expire_time) SetSecondsAndNanos(*options.expire_time - absl::UnixEpoch(), request.mutable_expire_time());
+  request.set_request_id(options.request_id);
+  absl::StatusOr<v1::CreateResponse> response = connection_->Create(std::move(request));
+  if (!response.ok()) return response.status();
+  Created created{.coroutine = Attach(response->session().session_id()), .outcome = std::nullopt, .existed = response->existed()};
+  if (response->has_outcome()) {
+    absl::StatusOr<Outcome> outcome = Decode(response->outcome());
+    if (!outcome.ok()) return outcome.status();
+    created.outcome = *std::move(outcome);
+  }
+  return created;
+}
+
+RemoteCoroutine Client::Attach(std::string session_id) const { return {connection_, std::move(session_id)}; }
+
+}  // namespace corod::client

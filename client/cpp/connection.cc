@@ -1,0 +1,155 @@
+#include "client/cpp/connection.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "client/cpp/service_error.h"
+#include "corod/v1/catalog_service.grpc.pb.h"
+#include "corod/v1/coroutine_service.grpc.pb.h"
+#include "server/base/uuid.h"
+
+namespace corod::client {
+namespace {
+
+// Its own machine is never reached through a proxy.
+bool IsLoopback(const std::string& address) {
+  return absl::StartsWith(address, "127.") || absl::StartsWith(address, "localhost:") || absl::StartsWith(address, "[::1]");
+}
+
+absl::Status Validate(const ConnectionOptions& options) {
+  const RetryPolicy& retry = options.retry;
+  if (options.timeout <= absl::ZeroDuration()) return absl::InvalidArgumentError("timeout must be positive");
+  if (retry.max_attempts < 1) return absl::InvalidArgumentError("retry.max_attempts must be at least 1");
+  if (retry.first_delay < absl::ZeroDuration() || retry.max_delay < retry.first_delay) {
+    return absl::InvalidArgumentError("retry.first_delay must not be negative and not above retry.max_delay");
+  }
+  if (!(retry.factor >= 1)) return absl::InvalidArgumentError("retry.factor must be at least 1");
+  return absl::OkStatus();
+}
+
+class GrpcDriveCall : public DriveCall {
+ public:
+  explicit GrpcDriveCall(v1::CoroutineService::Stub& stub) : stream_(stub.Drive(&context_)) {}
+
+  bool Write(const v1::DriveRequest& request) override { return stream_->Write(request); }
+  bool WritesDone() override { return stream_->WritesDone(); }
+  bool Read(v1::DriveResponse* response) override { return stream_->Read(response); }
+  absl::Status Finish() override { return StatusOf(stream_->Finish()); }
+  void Cancel() override { context_.TryCancel(); }
+
+ private:
+  grpc::ClientContext context_;
+  const std::unique_ptr<grpc::ClientReaderWriter<v1::DriveRequest, v1::DriveResponse>> stream_;
+};
+
+}  // namespace
+
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  // How large a value may be is the server's to say.
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetMaxSendMessageSize(-1);
+  // A server that is being restarted is soon back.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
+  if (IsLoopback(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+struct Connection::Stubs {
+  explicit Stubs(const std::shared_ptr<grpc::Channel>& channel) : coroutines(channel), catalog(channel) {}
+
+  v1::CoroutineService::Stub coroutines;
+  v1::CatalogService::Stub catalog;
+};
+
+absl::StatusOr<std::shared_ptr<Connection>> Connection::Make(std::shared_ptr<grpc::Channel> channel, ConnectionOptions options,
+                                                             Dependencies dependencies) {
+  if (absl::Status status = Validate(options); !status.ok()) return status;
+  return std::shared_ptr<Connection>(new Connection(std::move(channel), std::move(options), std::move(dependencies)));
+}
+
+Connection::Connection(std::shared_ptr<grpc::Channel> channel, ConnectionOptions options, Dependencies dependencies)
+    : options_(std::move(options)), dependencies_(std::move(dependencies)), stubs_(std::make_unique<Stubs>(channel)) {}
+
+Connection::~Connection() = default;
+
+std::string Connection::NewRequestId() const { return RandomUuid(*dependencies_.random); }
+
+Connection::Repeatable Connection::CompleteRequestId(std::string* id) const {
+  if (id->empty() && options_.request_ids == RequestIds::kAutomatic) *id = NewRequestId();
+  return id->empty() ? Repeatable::kOnlyIfNotExecuted : Repeatable::kYes;
+}
+
+template <typename Method, typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> Connection::Call(Stub& stub, Method method, const Request& request, Repeatable repeatable,
+                                          Response response) {
+  const absl::Time deadline = dependencies_.clock->Now() + options_.timeout;
+  Retry retry = NewRetry(deadline);
+  while (true) {
+    grpc::ClientContext context;
+    if (deadline != absl::InfiniteFuture()) {
+      const absl::Duration left = deadline - dependencies_.clock->Now();
+      context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(left));
+    }
+    const grpc::Status status = (stub.*method)(&context, request, &response);
+    if (status.ok()) return response;
+    absl::Status failure = StatusOf(status);
+    const bool safe = repeatable == Repeatable::kYes || ErrorOf(failure).metadata["executed"] == "no";
+    if (!safe || !retry.WaitForNext(failure)) return failure;
+  }
+}
+
+absl::StatusOr<v1::CreateResponse> Connection::Create(v1::CreateRequest request) {
+  const Repeatable repeatable = CompleteRequestId(request.mutable_request_id());
+  return Call(stubs_->coroutines, &v1::CoroutineService::Stub::Create, request, repeatable, v1::CreateResponse());
+}
+
+absl::StatusOr<v1::SendResponse> Connection::Send(v1::SendRequest request) {
+  const Repeatable repeatable = CompleteRequestId(request.mutable_request_id());
+  return Call(stubs_->coroutines, &v1::CoroutineService::Stub::Send, request, repeatable, v1::SendResponse());
+}
+
+absl::StatusOr<v1::ThrowResponse> Connection::Throw(v1::ThrowRequest request) {
+  const Repeatable repeatable = CompleteRequestId(request.mutable_request_id());
+  return Call(stubs_->coroutines, &v1::CoroutineService::Stub::Throw, request, repeatable, v1::ThrowResponse());
+}
+
+absl::StatusOr<v1::CloseResponse> Connection::Close(v1::CloseRequest request) {
+  const Repeatable repeatable = CompleteRequestId(request.mutable_request_id());
+  return Call(stubs_->coroutines, &v1::CoroutineService::Stub::Close, request, repeatable, v1::CloseResponse());
+}
+
+absl::StatusOr<v1::DeleteResponse> Connection::Delete(v1::DeleteRequest request) {
+  const Repeatable repeatable = CompleteRequestId(request.mutable_request_id());
+  return Call(stubs_->coroutines, &v1::CoroutineService::Stub::Delete, request, repeatable, v1::DeleteResponse());
+}
+
+absl::StatusOr<v1::GetResponse> Connection::Get(const v1::GetRequest& request) {
+  return Call(stubs_->coroutines, &v1::CoroutineService::Stub::Get, request, Repeatable::kYes, v1::GetResponse());
+}
+
+absl::StatusOr<v1::ListResponse> Connection::List(const v1::ListRequest& request) {
+  return Call(stubs_->coroutines, &v1::CoroutineService::Stub::List, request, Repeatable::kYes, v1::ListResponse());
+}
+
+absl::StatusOr<v1::UpdateResponse> Connection::Update(const v1::UpdateRequest& request) {
+  return Call(stubs_->coroutines, &v1::CoroutineService::Stub::Update, request, Repeatable::kYes, v1::UpdateResponse());
+}
+
+absl::StatusOr<v1::ListCoroutinesResponse> Connection::ListCoroutines(const v1::ListCoroutinesRequest& request) {
+  return Call(stubs_->catalog, &v1::CatalogService::Stub::ListCoroutines, request, Repeatable::kYes, v1::ListCoroutinesResponse());
+}
+
+absl::StatusOr<v1::GetCoroutineResponse> Connection::GetCoroutine(const v1::GetCoroutineRequest& request) {
+  return Call(stubs_->catalog, &v1::CatalogService::Stub::GetCoroutine, request, Repeatable::kYes, v1::GetCoroutineResponse());
+}
+
+std::unique_ptr<DriveCall> Connection::OpenDrive() { return std::make_unique<GrpcDriveCall>(stubs_->coroutines); }
+
+}  // namespace corod::client

@@ -1,0 +1,97 @@
+#ifndef COROD_CLIENT_CPP_CONNECTION_H_
+#define COROD_CLIENT_CPP_CONNECTION_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/cpp/drive_call.h"
+#include "client/cpp/retry.h"
+#include "corod/v1/catalog_service.pb.h"
+#include "corod/v1/coroutine_service.pb.h"
+
+namespace grpc {
+class Channel;
+}
+
+namespace corod::client {
+
+// Whether a command that comes without a request_id gets a random one.
+enum class RequestIds : std::uint8_t { kAutomatic, kAsGiven };
+
+struct ConnectionOptions {
+  // Of each call, all its attempts and the waits between them included. Does not bind Drive.
+  absl::Duration timeout = absl::Seconds(30);
+  RequestIds request_ids = RequestIds::kAutomatic;
+  RetryPolicy retry;
+};
+
+// A channel to the server at `address` (host:port, or what gRPC takes as a target), without encryption. It connects when it
+// is first used, and again whenever it has to.
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address);
+
+// The service's calls as they are on the wire, with request ids, deadlines and retries.
+//
+// A call that fails with UNAVAILABLE is made again where that is safe: it reads, it has a request_id, or the service says
+// that it did not run (`executed` = "no"). ErrorOf tells a failure's reason.
+//
+// Safe from many threads; each call blocks the thread that makes it.
+class Connection {
+ public:
+  // INVALID_ARGUMENT for options that make no sense.
+  static absl::StatusOr<std::shared_ptr<Connection>> Make(std::shared_ptr<grpc::Channel> channel, ConnectionOptions options = {},
+                                                          Dependencies dependencies = {});
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Idempotency: safe to repeat with a request_id.
+  absl::StatusOr<v1::CreateResponse> Create(v1::CreateRequest request);
+  // Idempotency: safe to repeat with a request_id.
+  absl::StatusOr<v1::SendResponse> Send(v1::SendRequest request);
+  // Idempotency: safe to repeat with a request_id.
+  absl::StatusOr<v1::ThrowResponse> Throw(v1::ThrowRequest request);
+  // Idempotency: safe to repeat with a request_id.
+  absl::StatusOr<v1::CloseResponse> Close(v1::CloseRequest request);
+  // Idempotency: safe to repeat with a request_id.
+  absl::StatusOr<v1::DeleteResponse> Delete(v1::DeleteRequest request);
+  // Idempotency: reads.
+  absl::StatusOr<v1::GetResponse> Get(const v1::GetRequest& request);
+  // Idempotency: reads.
+  absl::StatusOr<v1::ListResponse> List(const v1::ListRequest& request);
+  // Idempotency: safe to repeat.
+  absl::StatusOr<v1::UpdateResponse> Update(const v1::UpdateRequest& request);
+  // Idempotency: reads.
+  absl::StatusOr<v1::ListCoroutinesResponse> ListCoroutines(const v1::ListCoroutinesRequest& request);
+  // Idempotency: reads.
+  absl::StatusOr<v1::GetCoroutineResponse> GetCoroutine(const v1::GetCoroutineRequest& request);
+
+  // One attempt of Drive, without a deadline; DriveStream is for use. The call must end before the Connection does.
+  std::unique_ptr<DriveCall> OpenDrive();
+
+  // The attempts of a call that this object does not make itself.
+  Retry NewRetry(absl::Time deadline) const { return {options_.retry, deadline, dependencies_}; }
+  const ConnectionOptions& options() const { return options_; }
+  // A random id for a request.
+  std::string NewRequestId() const;
+
+ private:
+  struct Stubs;
+  enum class Repeatable : std::uint8_t { kYes, kOnlyIfNotExecuted };
+
+  Connection(std::shared_ptr<grpc::Channel> channel, ConnectionOptions options, Dependencies dependencies);
+  // Gives `id` a value if it has none and should have one; whether the call may be repeated.
+  Repeatable CompleteRequestId(std::string* id) const;
+  template <typename Method, typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(Stub& stub, Method method, const Request& request, Repeatable repeatable, Response response);
+
+  const ConnectionOptions options_;
+  const Dependencies dependencies_;
+  const std::unique_ptr<Stubs> stubs_;
+};
+
+}  // namespace corod::client
+
+#endif  // COROD_CLIENT_CPP_CONNECTION_H_
