@@ -1,7 +1,6 @@
 #include "server/flags.h"
 
 #include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <filesystem>
 #include <string>
@@ -24,7 +23,8 @@ std::string ReadDuration(const std::string& text, absl::Duration& duration) {
 std::string CheckListen(const std::string& address) {
   const std::size_t colon = address.rfind(':');
   const std::string port = colon == std::string::npos ? "" : address.substr(colon + 1);
-  const bool digits = !port.empty() && port.size() <= 5 && std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool digits = !port.empty() && port.size() <= 5 &&
+                      std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (colon == 0 || !digits || std::stoi(port) > 65535) {
     return "'" + address + "' is not an address; write HOST:PORT, 127.0.0.1:7117 say (port 0: any that is free)";
   }
@@ -39,7 +39,9 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
   std::string data_dir;
   CLI::App app("corod keeps one live coroutine per session id and lets any gRPC client drive it.", "corod");
   app.set_version_flag("--version", "corod " COROD_VERSION);
-  app.add_option("--listen", flags.listen, "Address to listen on, HOST:PORT")->capture_default_str()->check(CheckListen);
+  app.add_option("--listen", flags.listen, "Address to listen on, HOST:PORT")
+      ->capture_default_str()
+      ->check(CheckListen);
   app.add_option("--journal", journal, "Where durable sessions are kept: memory (nowhere: every session is ephemeral)")
       ->capture_default_str()
       ->check(CLI::IsMember({"memory"}));
@@ -50,7 +52,8 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
                    ? "'" + path + "' is not a directory"
                    : std::string();
       });
-  app.add_option("--max-sessions", flags.sessions.max_sessions, "How many sessions there may be, finished ones that are still kept included")
+  app.add_option("--max-sessions", flags.sessions.max_sessions,
+                 "How many sessions there may be, finished ones that are still kept included")
       ->capture_default_str()
       ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000'000}));
   const auto add_duration = [&app](const char* name, absl::Duration& duration, const char* what) {
@@ -62,7 +65,8 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
         })
         ->default_str(absl::FormatDuration(duration));
   };
-  add_duration("--idle-timeout", flags.sessions.idle_timeout, "Sessions that name no idle timeout are closed after this long without a command; 0: never");
+  add_duration("--idle-timeout", flags.sessions.idle_timeout,
+               "Sessions that name no idle timeout are closed after this long without a command; 0: never");
   add_duration("--retention", flags.sessions.retention, "Finished sessions are kept for this long");
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")
       ->capture_default_str()

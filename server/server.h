@@ -5,8 +5,8 @@
 
 namespace corod {
 
-// corod as a whole: reads the flags, serves what is in `catalog`, and returns the exit status when SIGTERM or SIGINT has come
-// and everything has been closed. Once per process.
+// corod as a whole: reads the flags, serves what is in `catalog`, and returns the exit status when SIGTERM or SIGINT
+// has come and everything has been closed. Once per process.
 int RunServer(int argc, const char* const* argv, const Catalog& catalog);
 
 }  // namespace corod

@@ -12,26 +12,26 @@
 namespace corod {
 
 // Why the service refuses: stable names that clients branch on, each with its status code (docs/errors.md).
-#define COROD_REASONS(X)                            \
-  X(SESSION_NOT_FOUND, kNotFound)                   \
-  X(COROUTINE_NOT_FOUND, kNotFound)                 \
-  X(SESSION_EXISTS, kAlreadyExists)                 \
-  X(INVALID_SESSION_ID, kInvalidArgument)           \
-  X(INVALID_ARGUMENTS, kInvalidArgument)            \
-  X(INVALID_EXCEPTION, kInvalidArgument)            \
-  X(INVALID_PAGE_TOKEN, kInvalidArgument)           \
-  X(VALUE_TOO_DEEP, kInvalidArgument)               \
-  X(VALUE_TOO_LARGE, kInvalidArgument)              \
-  X(NOT_PRIMED, kFailedPrecondition)                \
-  X(NOT_DURABLE, kFailedPrecondition)               \
-  X(DURABILITY_UNAVAILABLE, kFailedPrecondition)    \
-  X(VERSION_UNAVAILABLE, kFailedPrecondition)       \
-  X(REPLY_FORGOTTEN, kFailedPrecondition)           \
-  X(STEP_MISMATCH, kAborted)                        \
-  X(REQUEST_ID_REUSED, kAborted)                    \
-  X(PREDECESSOR_FAILED, kAborted)                   \
-  X(TOO_MANY_SESSIONS, kResourceExhausted)          \
-  X(QUEUE_FULL, kResourceExhausted)                 \
+#define COROD_REASONS(X)                         \
+  X(SESSION_NOT_FOUND, kNotFound)                \
+  X(COROUTINE_NOT_FOUND, kNotFound)              \
+  X(SESSION_EXISTS, kAlreadyExists)              \
+  X(INVALID_SESSION_ID, kInvalidArgument)        \
+  X(INVALID_ARGUMENTS, kInvalidArgument)         \
+  X(INVALID_EXCEPTION, kInvalidArgument)         \
+  X(INVALID_PAGE_TOKEN, kInvalidArgument)        \
+  X(VALUE_TOO_DEEP, kInvalidArgument)            \
+  X(VALUE_TOO_LARGE, kInvalidArgument)           \
+  X(NOT_PRIMED, kFailedPrecondition)             \
+  X(NOT_DURABLE, kFailedPrecondition)            \
+  X(DURABILITY_UNAVAILABLE, kFailedPrecondition) \
+  X(VERSION_UNAVAILABLE, kFailedPrecondition)    \
+  X(REPLY_FORGOTTEN, kFailedPrecondition)        \
+  X(STEP_MISMATCH, kAborted)                     \
+  X(REQUEST_ID_REUSED, kAborted)                 \
+  X(PREDECESSOR_FAILED, kAborted)                \
+  X(TOO_MANY_SESSIONS, kResourceExhausted)       \
+  X(QUEUE_FULL, kResourceExhausted)              \
   X(DRAINING, kUnavailable)
 
 enum class Reason : std::uint8_t {
@@ -42,7 +42,8 @@ enum class Reason : std::uint8_t {
 
 std::string_view NameOf(Reason reason);
 
-// What a refused call is told. Travels as an absl::Status with payloads; server/rpc/status.cc turns it into a gRPC status.
+// What a refused call is told. Travels as an absl::Status with payloads; server/rpc/status.cc turns it into a gRPC
+// status.
 struct FailureDetails {
   std::string reason;  // empty: the status has none (a deadline, a cancellation)
   std::map<std::string, std::string> metadata;

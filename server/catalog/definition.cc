@@ -28,7 +28,7 @@ bool Takes(ParameterType type, Value::Kind kind) {
 
 // "an integer, at least 1"
 std::string WantedBy(const Parameter& parameter) {
-  const std::string text = parameter.type_text.empty() ? std::string(TypeTextOf(parameter.type)) : parameter.type_text;
+  std::string text = parameter.type_text.empty() ? std::string(TypeTextOf(parameter.type)) : parameter.type_text;
   if (text.starts_with("any ")) return text;
   const bool vowel = std::string_view("aeiou").find(text[0]) != std::string_view::npos;
   return (vowel ? "an " : "a ") + text;
@@ -74,8 +74,8 @@ std::string_view TypeTextOf(ParameterType type) {
 
 std::variant<Value, ArgumentError> Parameter::Accept(const Value& argument) const {
   if (!Takes(type, argument.kind())) {
-    return ArgumentError{name, "argument '" + name + "' must be " + WantedBy(*this) + "; got " + Shown(argument) + " (" +
-                                   std::string(argument.TypeName()) + ")"};
+    return ArgumentError{name, "argument '" + name + "' must be " + WantedBy(*this) + "; got " + Shown(argument) +
+                                   " (" + std::string(argument.TypeName()) + ")"};
   }
   Value accepted = type == ParameterType::kNumber ? Value(argument.AsNumber()) : argument;
   if (check) {

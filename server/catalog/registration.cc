@@ -63,7 +63,8 @@ ParameterRule MustBe(std::string what, std::function<bool(const Value&)> holds) 
   return [what = std::move(what), holds = std::move(holds)](Parameter& parameter) { Require(parameter, what, holds); };
 }
 
-NativeDefinition::NativeDefinition(std::string name, std::uint32_t version, std::vector<ParameterType> types, Create create)
+NativeDefinition::NativeDefinition(std::string name, std::uint32_t version, std::vector<ParameterType> types,
+                                   Create create)
     : types_(std::move(types)) {
   definition_.name = std::move(name);
   definition_.version = version;
@@ -110,6 +111,7 @@ NativeDefinition& NativeDefinition::StopsWhen(std::string what) {
 }
 
 NativeDefinition& NativeDefinition::Document(std::string markdown) {
+  if (markdown.starts_with('\n')) markdown.erase(0, 1);
   definition_.documentation = std::move(markdown);
   return *this;
 }

@@ -27,7 +27,8 @@ ParameterRule Optional(Value default_value);
 ParameterRule AtLeast(std::int64_t lowest);
 ParameterRule AtMost(std::int64_t highest);
 ParameterRule Between(std::int64_t lowest, std::int64_t highest);
-// Anything else: `holds` says whether an argument will do, `what` in which words: MustBe("one character", &IsOneCharacter).
+// Anything else: `holds` says whether an argument will do, `what` in which words: MustBe("one character",
+// &IsOneCharacter).
 ParameterRule MustBe(std::string what, std::function<bool(const Value&)> holds);
 
 // A Definition in the making: a C++ body, and what a caller must know to use it. One statement registers a coroutine:
@@ -39,10 +40,10 @@ ParameterRule MustBe(std::string what, std::function<bool(const Value&)> holds);
 //                     .Yields("list: the window, oldest first")
 //                     .Returns("nothing")
 //                     .StopsWhen("the caller closes it")
-//                     .Document(R"(...)"));
+//                     .Document(kDocumentation));
 //
-// The types of the parameters are those of the body's signature. A changed body that answers differently is a new version
-// beside the old one: sessions are pinned to the version that they were created with.
+// The types of the parameters are those of the body's signature. A changed body that answers differently is a new
+// version beside the old one: sessions are pinned to the version that they were created with.
 class NativeDefinition {
  public:
   using Create = std::function<Coroutine(std::vector<Value>)>;
@@ -62,10 +63,11 @@ class NativeDefinition {
   NativeDefinition& Yields(std::string what);
   NativeDefinition& Returns(std::string what);
   NativeDefinition& StopsWhen(std::string what);
+  // A line break at its beginning is dropped, so that a raw string may begin on a line of its own.
   NativeDefinition& Document(std::string markdown);
 
-  // What Catalog::Add takes. Throws std::invalid_argument, which names the coroutine, if Takes() was not called once for
-  // each parameter of the body.
+  // What Catalog::Add takes. Throws std::invalid_argument, which names the coroutine, if Takes() was not called once
+  // for each parameter of the body.
   operator Definition() const;  // NOLINT(google-explicit-constructor): so that registering is one statement
 
  private:
@@ -159,13 +161,15 @@ struct Body<Result (*)(Parameters...) noexcept> : Body<Result (*)(Parameters...)
 template <typename F>
 NativeDefinition Native(std::string name, std::uint32_t version, F body) {
   using Body = internal::Body<F>;
-  static_assert(Body::kIsFunction,
-                "a coroutine's body is a plain function, given as &Body: what a lambda or a function object holds may be "
-                "gone by the first resume");
+  static_assert(
+      Body::kIsFunction,
+      "a coroutine's body is a plain function, given as &Body: what a lambda or a function object holds may be "
+      "gone by the first resume");
   if constexpr (Body::kIsFunction) {
     static_assert(Body::kReturnsCoroutine, "a coroutine's body returns corod::Coroutine");
-    static_assert(Body::kOwnsAll,
-                  "a coroutine's parameters must own what they hold: creation and the first resume are different calls");
+    static_assert(
+        Body::kOwnsAll,
+        "a coroutine's parameters must own what they hold: creation and the first resume are different calls");
     static_assert(!Body::kOwnsAll || Body::kKnowsAll,
                   "a coroutine's parameters are of type bool, std::int64_t, double, std::string or corod::Value");
     if constexpr (Body::kReturnsCoroutine && Body::kOwnsAll && Body::kKnowsAll) {

@@ -1,5 +1,6 @@
 #include "server/coroutine/coroutine.h"
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <string>
@@ -16,8 +17,7 @@ std::atomic<std::size_t> live_frame_bytes{0};
 
 constexpr const char* kAlreadyExecuting = "generator already executing";
 constexpr const char* kIgnoredExit = "generator ignored GeneratorExit";
-
-Exception AlreadyExecuting() { return Exception("ValueError", {Value(kAlreadyExecuting)}); }
+constexpr const char* kTooDeep = "maximum recursion depth exceeded";
 
 bool IsExit(const Exception& exception) { return exception.IsA("GeneratorExit"); }
 
@@ -38,6 +38,18 @@ auto Caught(const F& call) -> decltype(call()) {
   }
 }
 
+// Calls `call` inside a catch block in which `handled` is being handled, so that it becomes the context of what is raised
+// there; nullptr: calls it as it is.
+template <typename F>
+auto WhileHandling(const Exception* handled, const F& call) -> decltype(call()) {
+  if (!handled) return call();
+  try {
+    Rethrow(*handled);
+  } catch (...) {
+    return call();
+  }
+}
+
 // What a finished coroutine answers (rules 11, 12, 21, 27, 41).
 Outcome ThrownIntoClosed(const Exception& exception) {
   return exception.IsA("StopIteration") ? Outcome::Returned(exception.StopValue()) : Outcome::Raised(exception);
@@ -55,6 +67,10 @@ class SequenceIterator : public Iterator {
   std::string_view type_name_;
 };
 
+bool IsAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
 std::unique_ptr<Iterator> IteratorOver(const Value& value) {
   List items;
   switch (value.kind()) {
@@ -69,7 +85,7 @@ std::unique_ptr<Iterator> IteratorOver(const Value& value) {
         items.emplace_back(rest.substr(0, size));
         rest.remove_prefix(size);
       }
-      return std::make_unique<SequenceIterator>(std::move(items), "str_iterator");
+      return std::make_unique<SequenceIterator>(std::move(items), IsAscii(value.AsText()) ? "str_ascii_iterator" : "str_iterator");
     case Value::Kind::kBlob:
       for (const char c : value.AsBlob()) items.emplace_back(static_cast<int>(static_cast<unsigned char>(c)));
       return std::make_unique<SequenceIterator>(std::move(items), "bytes_iterator");
@@ -193,16 +209,16 @@ Promise* Promise::Leaf() {
 }
 
 Outcome Promise::Send(Value value, int depth) {
-  if (IsRunning()) return Outcome::Raised(AlreadyExecuting());
+  if (IsRunning()) return Outcome::Raised(py::ValueError(kAlreadyExecuting));
   if (stage_ == Stage::kClosed) return Outcome::Returned(Value());
   if (stage_ == Stage::kCreated && !value.is_null()) {
-    return Outcome::Raised(Exception("TypeError", {Value("can't send non-None value to a just-started generator")}));
+    return Outcome::Raised(py::TypeError("can't send non-None value to a just-started generator"));
   }
   return Resume(std::move(value), false, depth);
 }
 
 Outcome Promise::Throw(Exception exception, int depth) {
-  if (IsRunning()) return Outcome::Raised(AlreadyExecuting());
+  if (IsRunning()) return Outcome::Raised(py::ValueError(kAlreadyExecuting));
   if (stage_ == Stage::kClosed) return ThrownIntoClosed(exception);
   if (stage_ == Stage::kCreated) {
     stage_ = Stage::kClosed;
@@ -213,23 +229,15 @@ Outcome Promise::Throw(Exception exception, int depth) {
 }
 
 Outcome Promise::Close(int depth) {
-  if (IsRunning()) return Outcome::Raised(AlreadyExecuting());
+  if (IsRunning()) return Outcome::Raised(py::ValueError(kAlreadyExecuting));
   if (stage_ != Stage::kSuspended) {
     stage_ = Stage::kClosed;
     return Outcome::Returned(Value());
   }
-  Outcome outcome = Exit(Exception("GeneratorExit"), depth);
-  if (outcome.kind == Outcome::Kind::kYielded) {
-    return Outcome::Raised(Exception("RuntimeError", {Value(kIgnoredExit)}));
-  }
+  Outcome outcome = Exit(py::GeneratorExit(), depth);
+  if (outcome.kind == Outcome::Kind::kYielded) return Outcome::Raised(py::RuntimeError(kIgnoredExit));
   if (outcome.kind == Outcome::Kind::kRaised && IsExit(outcome.exception())) return Outcome::Returned(Value());
   return outcome;
-}
-
-Exception Promise::ErrorHere(const char* type, std::string message) const {
-  Exception error(type, {Value(std::move(message))});
-  SetHandledContext(error);
-  return error;
 }
 
 Outcome Promise::EscapedAs(const Exception& exception) {
@@ -240,12 +248,15 @@ Outcome Promise::EscapedAs(const Exception& exception) {
   return Outcome::Raised(replaced);
 }
 
-void Promise::SetHandledContext(const Exception& thrown) const {
-  for (const Promise* level = this; level; level = level->attached_ ? level->link_ : nullptr) {
-    if (!level->handling_) continue;
-    Exception target = thrown;
-    target.SetContext(level->handling_->handled());
-    return;
+void Promise::ChainTo(const Value& thrown) const {
+  if (handling_) thrown.AsException().SetContext(handling_->handled());
+}
+
+const Exception* Promise::HandledBelow(const Promise* top) const {
+  if (!handling_ && !under_handling_) return nullptr;
+  for (const Promise* level = this;; level = level->link_) {
+    if (level->handling_) return &level->handling_->handled();
+    if (level == top) return nullptr;
   }
 }
 
@@ -258,6 +269,7 @@ bool Promise::Attach(Promise* child, int depth) {
   child->link_ = this;
   for (Promise* level = leaf;; level = level->link_) {
     level->depth_ = static_cast<std::uint16_t>(level->depth_ + depth_ + 1);
+    level->under_handling_ = level->under_handling_ || under_handling_ || handling_ != nullptr;
     if (level == child) break;
   }
   return true;
@@ -265,50 +277,62 @@ bool Promise::Attach(Promise* child, int depth) {
 
 void Promise::Detach(Promise* child) {
   child->attached_ = false;
+  child->under_handling_ = false;
   child->link_ = child;
   child->depth_ = 0;
   delegation_ = nullptr;
 }
 
-Outcome Promise::ResumeDelegate(Value input, bool raise, int depth) {
+Outcome Promise::SendToDelegate(Value value, int depth) {
   if (Promise* shared = delegation_->shared) {
-    if (depth + depth_ + 1 >= kMaxDepth) {
-      return Outcome::Raised(ErrorHere("RecursionError", "maximum recursion depth exceeded"));
-    }
-    return raise ? shared->Throw(input.AsException(), depth + depth_ + 1) : shared->Send(std::move(input), depth + depth_ + 1);
+    if (depth + depth_ + 1 >= kMaxDepth) return Outcome::Raised(py::RecursionError(kTooDeep));
+    return shared->Send(std::move(value), depth + depth_ + 1);
   }
   Iterator& iterator = *delegation_->iterator;
-  if (raise) {
-    const Exception thrown = input.AsException();
-    std::optional<Outcome> answer = Caught([&] { return iterator.Throw(thrown); });
-    return answer ? Exhausted(*std::move(answer)) : Outcome::Raised(thrown);
-  }
-  if (input.is_null()) return Exhausted(Caught([&] { return iterator.Next(); }));
-  std::optional<Outcome> answer = Caught([&] { return iterator.Send(std::move(input)); });
+  if (value.is_null()) return Exhausted(Caught([&] { return iterator.Next(); }));
+  std::optional<Outcome> answer = Caught([&] { return iterator.Send(std::move(value)); });
   if (answer) return Exhausted(*std::move(answer));
-  return Outcome::Raised(
-      ErrorHere("AttributeError", "'" + std::string(iterator.TypeName()) + "' object has no attribute 'send'"));
+  return Outcome::Raised(py::AttributeError("'" + std::string(iterator.TypeName()) + "' object has no attribute 'send'"));
 }
 
-Outcome Promise::CloseDelegate(int depth) {
-  if (Promise* shared = delegation_->shared) return shared->Close(depth + depth_ + 1);
-  std::optional<Outcome> answer = Caught([&] { return delegation_->iterator->Close(); });
-  return answer ? *std::move(answer) : Outcome::Returned(Value());
+Outcome Promise::ThrowToDelegate(const Exception& exception, int depth) {
+  std::optional<Outcome> answer;
+  if (Promise* shared = delegation_->shared) {
+    answer = shared->Throw(exception, depth + depth_ + 1);
+  } else {
+    answer = Caught([&] { return delegation_->iterator->Throw(exception); });
+  }
+  Outcome outcome = answer ? *std::move(answer) : Outcome::Raised(exception);
+  if (outcome.kind == Outcome::Kind::kRaised) ChainTo(outcome.value);
+  return Exhausted(std::move(outcome));
 }
 
-Promise* Promise::BeginDelegation(Promise* leaf, Value& input, bool& raise, int depth) {
+std::optional<Outcome> Promise::CloseDelegate(int depth) {
+  std::optional<Outcome> closed;
+  if (Promise* shared = delegation_->shared) {
+    closed = shared->Close(depth + depth_ + 1);
+  } else {
+    closed = Caught([&] { return delegation_->iterator->Close(); });
+  }
+  delegation_ = nullptr;
+  if (!closed || closed->kind != Outcome::Kind::kRaised) return std::nullopt;
+  return Exhausted(*std::move(closed));
+}
+
+Promise* Promise::BeginDelegation(Promise* leaf, Value& input, bool& raise, const Promise* top, int depth) {
   input = Value();
   raise = false;
   Delegation& delegation = *leaf->delegation_;
-  if (delegation.shared || delegation.iterator) return leaf;  // resumed by ResumeDelegate
+  if (delegation.shared || delegation.iterator) return leaf;  // resumed by SendToDelegate
   Promise* child = delegation.owned.promise_;
   if (child && child->stage_ != Stage::kClosed) {
+    const Exception* handled = leaf->HandledBelow(top);
     if (child->IsRunning()) {
-      input = Value(leaf->ErrorHere("ValueError", kAlreadyExecuting));
+      input = WhileHandling(handled, [] { return Value(py::ValueError(kAlreadyExecuting)); });
     } else if (Promise* next = child->Leaf(); leaf->Attach(child, depth)) {
       return next;
     } else {
-      input = Value(leaf->ErrorHere("RecursionError", "maximum recursion depth exceeded"));
+      input = WhileHandling(handled, [] { return Value(py::RecursionError(kTooDeep)); });
     }
     raise = true;
   }
@@ -318,16 +342,24 @@ Promise* Promise::BeginDelegation(Promise* leaf, Value& input, bool& raise, int 
 
 Outcome Promise::Resume(Value input, bool raise, int depth) {
   Promise* leaf = Leaf();
-  if (raise) leaf->SetHandledContext(input.AsException());
+  // The highest level whose handled exception is a context for what is raised below it. An exception that is thrown in is
+  // passed upwards level by level, each of which sees itself alone; all else runs inside of every level up to here.
+  const Promise* top = raise ? leaf : this;
+  if (raise && !leaf->delegation_) leaf->ChainTo(input);
   Root()->running_ = true;
   // What `leaf` hands to its delegator, or out of here when it is this level.
   const auto leave = [&](Outcome outcome) -> std::optional<Outcome> {
     if (leaf == this) return outcome;
     Promise* delegator = leaf->link_;
+    const bool passed_upwards = leaf == top;
     delegator->Detach(leaf);
     leaf = delegator;
     input = std::move(outcome.value);
     raise = outcome.kind == Outcome::Kind::kRaised;
+    if (passed_upwards) {
+      top = leaf;
+      if (raise) leaf->ChainTo(input);
+    }
     return std::nullopt;
   };
   std::optional<Outcome> result;
@@ -337,7 +369,9 @@ Outcome Promise::Resume(Value input, bool raise, int depth) {
       continue;
     }
     if (leaf->delegation_) {
-      Outcome outcome = leaf->ResumeDelegate(std::move(input), raise, depth);
+      Outcome outcome = raise ? leaf->ThrowToDelegate(input.AsException(), depth)
+                              : WhileHandling(leaf->HandledBelow(top),
+                                              [&] { return leaf->SendToDelegate(std::move(input), depth); });
       if (outcome.kind == Outcome::Kind::kYielded) {
         result = std::move(outcome);
         break;
@@ -349,26 +383,26 @@ Outcome Promise::Resume(Value input, bool raise, int depth) {
     leaf->stage_ = Stage::kSuspended;
     leaf->slot_ = std::move(input);
     leaf->raise_ = raise;
-    leaf->handle().resume();
+    if (leaf->under_handling_ && leaf != top) {
+      WhileHandling(leaf->link_->HandledBelow(top), [&] { leaf->handle().resume(); });
+    } else {
+      leaf->handle().resume();
+    }
     switch (leaf->signal_) {
       case Signal::kYielded:
         result = Outcome::Yielded(std::move(leaf->slot_));
         break;
       case Signal::kDelegates:
-        leaf = BeginDelegation(leaf, input, raise, depth);
+        leaf = BeginDelegation(leaf, input, raise, top, depth);
         break;
       case Signal::kReturned:
         leaf->stage_ = Stage::kClosed;
         result = leave(Outcome::Returned(std::move(leaf->slot_)));
         break;
-      case Signal::kRaised: {
+      case Signal::kRaised:
         leaf->stage_ = Stage::kClosed;
-        const Exception escaped = std::exchange(leaf->slot_, Value()).AsException();
-        // Raised while a delegator was handling something, which its body could not see.
-        if (!escaped.context()) leaf->SetHandledContext(escaped);
-        result = leave(EscapedAs(escaped));
+        result = leave(EscapedAs(std::exchange(leaf->slot_, Value()).AsException()));
         break;
-      }
     }
   }
   Promise* root = Root();
@@ -379,26 +413,26 @@ Outcome Promise::Resume(Value input, bool raise, int depth) {
 
 Outcome Promise::Exit(const Exception& exit, int depth) {
   Promise* level = Leaf();
-  std::optional<Exception> raised;  // by the close of the level below
   Root()->running_ = true;
-  if (level->delegation_) {
-    const Outcome closed = level->CloseDelegate(depth);
-    level->delegation_ = nullptr;
-    if (closed.kind == Outcome::Kind::kRaised) raised = closed.exception();
-  }
+  // What the close of the level below leaves for `level`; nothing: an exit of its own.
+  std::optional<Outcome> left;
+  if (level->delegation_) left = level->CloseDelegate(depth);
+  const auto resume = [&](Promise* at, const Exception& own_exit, int above) {
+    const Outcome input = left ? *std::exchange(left, std::nullopt) : Outcome::Raised(own_exit);
+    return at->Resume(input.value, input.kind == Outcome::Kind::kRaised, above);
+  };
   while (level != this) {
     Promise* delegator = level->link_;
     const int level_depth = depth + level->depth_;
     delegator->Detach(level);
     if (level->stage_ == Stage::kSuspended) {
-      const Outcome outcome = level->Resume(Value(raised ? *raised : Exception("GeneratorExit")), true, level_depth);
-      raised.reset();
+      const Outcome outcome = resume(level, py::GeneratorExit(), level_depth);
       if (outcome.kind == Outcome::Kind::kYielded) {
-        raised = Exception("RuntimeError", {Value(kIgnoredExit)});
+        left = Outcome::Raised(py::RuntimeError(kIgnoredExit));
         // Its delegator lets go of it, which is one more close whose outcome goes to nobody (rule 49).
         static_cast<void>(level->Close(level_depth));
       } else if (outcome.kind == Outcome::Kind::kRaised && !IsExit(outcome.exception())) {
-        raised = outcome.exception();
+        left = outcome;
       }
     }
     level = delegator;
@@ -406,7 +440,7 @@ Outcome Promise::Exit(const Exception& exit, int depth) {
   Promise* root = Root();
   root->running_ = false;
   root->link_ = this;
-  return Resume(Value(raised ? *raised : exit), true, depth);
+  return resume(this, exit, depth);
 }
 
 }  // namespace internal

@@ -19,6 +19,7 @@ std::string MessageOf(const Exception& exception) {
   const List& arguments = exception.arguments();
   if (arguments.empty()) return "";
   if (arguments.size() == 1) return exception.IsA("KeyError") ? Repr(arguments[0]) : Str(arguments[0]);
+  if (arguments.size() == 2 && exception.IsA("OSError")) return "[Errno " + Str(arguments[0]) + "] " + Str(arguments[1]);
   std::string text = "(";
   for (const Value& argument : arguments) {
     if (text.size() > 1) text += ", ";

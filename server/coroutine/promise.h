@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <optional>
 #include <utility>
 
 #include "server/coroutine/coroutine.h"
@@ -77,16 +77,19 @@ class Promise {
   // Closes the delegates, innermost first, then raises `exit` (or what their closing raised) here.
   Outcome Exit(const Exception& exit, int depth);
   // One step of the iterator or shared coroutine that this level delegates to.
-  Outcome ResumeDelegate(Value input, bool raise, int depth);
-  Outcome CloseDelegate(int depth);
+  Outcome SendToDelegate(Value value, int depth);
+  Outcome ThrowToDelegate(const Exception& exception, int depth);
+  // Closes it. Nothing if that went well; else what arrives at the `yield from`.
+  std::optional<Outcome> CloseDelegate(int depth);
   // `leaf` has just reached a `yield from`: who is to be resumed, and with what.
-  static Promise* BeginDelegation(Promise* leaf, Value& input, bool& raise, int depth);
+  static Promise* BeginDelegation(Promise* leaf, Value& input, bool& raise, const Promise* top, int depth);
   // False if the chain would grow too long.
   bool Attach(Promise* child, int depth);
   void Detach(Promise* child);
-  void SetHandledContext(const Exception& thrown) const;
-  // An error that the engine itself raises at this level.
-  Exception ErrorHere(const char* type, std::string message) const;
+  // What this level is handling becomes the context of what is thrown into it.
+  void ChainTo(const Value& thrown) const;
+  // What the nearest level from this one up to `top` is handling, or nullptr.
+  const Exception* HandledBelow(const Promise* top) const;
   static Outcome EscapedAs(const Exception& exception);
   [[noreturn]] void RaiseInput();
 
@@ -100,6 +103,7 @@ class Promise {
   bool running_ = false;   // of a root: its chain runs
   bool attached_ = false;  // an owned delegate
   bool dropping_ = false;
+  bool under_handling_ = false;  // attached, and a level above is handling something
   std::uint16_t depth_ = 0;  // levels of the chain above
 };
 

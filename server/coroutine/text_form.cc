@@ -1,5 +1,6 @@
 #include "server/coroutine/text_form.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -21,13 +22,23 @@ char QuoteFor(std::string_view text) {
   return text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos ? '"' : '\'';
 }
 
-// What str.isprintable() refuses among what is common: controls, separators but for the space, and what is unassigned
-// or private at the ends of the planes.
+// str.isprintable() of one character: no control, format character, separator (but for the space), private one or
+// non-character. Those that no version of Unicode has assigned count as printable below U+E0000.
 bool IsPrintable(char32_t c) {
-  if (c < 0x20 || (c >= 0x7f && c <= 0xa0) || c == 0xad) return false;
-  if (c == 0x1680 || (c >= 0x2000 && c <= 0x200f) || (c >= 0x2028 && c <= 0x202f) || (c >= 0x205f && c <= 0x206f)) return false;
-  if (c == 0x3000 || c == 0xfeff || (c >= 0xe000 && c <= 0xf8ff) || (c >= 0xfff0 && c <= 0xfffb)) return false;
-  return (c & 0xfffe) != 0xfffe && c < 0xe0000;
+  if (c >= 0x20 && c < 0x7f) return true;
+  struct Range {
+    char32_t first, last;
+  };
+  static constexpr auto kRefused = std::to_array<Range>({
+      {0x0, 0x1f},        {0x7f, 0xa0},       {0xad, 0xad},       {0x600, 0x605},     {0x61c, 0x61c},
+      {0x6dd, 0x6dd},     {0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},     {0x1680, 0x1680},
+      {0x180e, 0x180e},   {0x2000, 0x200f},   {0x2028, 0x202f},   {0x205f, 0x206f},   {0x3000, 0x3000},
+      {0xe000, 0xf8ff},   {0xfeff, 0xfeff},   {0xfff0, 0xfffb},   {0x110bd, 0x110bd}, {0x110cd, 0x110cd},
+      {0x13430, 0x1343f}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe00ff}, {0xe01f0, 0x10ffff},
+  });
+  if ((c & 0xfffe) == 0xfffe) return false;
+  return std::none_of(kRefused.begin(), kRefused.end(),
+                      [c](Range range) { return c >= range.first && c <= range.last; });
 }
 
 bool AppendCommonEscape(std::string& out, char32_t c, char quote) {

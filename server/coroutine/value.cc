@@ -84,8 +84,10 @@ std::string_view Value::TypeName() const {
       return "dict";
     case Kind::kMessage:
       return "Any";
-    case Kind::kException:
-      return "BaseException";
+    case Kind::kException: {
+      const std::string_view type = AsException().type();
+      return type.substr(type.rfind('.') + 1);
+    }
   }
   return "object";
 }

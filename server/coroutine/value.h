@@ -104,7 +104,8 @@ class Value {
 
   Kind kind() const noexcept { return kind_; }
   bool is_null() const noexcept { return kind_ == Kind::kNull; }
-  // Python's name of the type: "NoneType", "bool", "int", "float", "str", "bytes", "list", "dict".
+  // Python's name of the type: "NoneType", "bool", "int", "float", "str", "bytes", "list", "dict", "ValueError". Valid for as
+  // long as the value is not changed.
   std::string_view TypeName() const;
 
   // Python's truth value: false for null, false, 0, 0.0, and what is empty.

@@ -11,7 +11,8 @@
 namespace corod::rpc {
 namespace {
 
-absl::Status List(const Catalog& catalog, const v1::ListCoroutinesRequest& request, v1::ListCoroutinesResponse* response) {
+absl::Status List(const Catalog& catalog, const v1::ListCoroutinesRequest& request,
+                  v1::ListCoroutinesResponse* response) {
   constexpr std::uint64_t kQuery = 0x636174616c6f67;  // there are no filters
   const absl::StatusOr<std::string> after = ReadPageToken(request.page_token(), kQuery);
   if (!after.ok()) return after.status();
@@ -36,10 +37,12 @@ absl::Status Get(const Catalog& catalog, const v1::GetCoroutineRequest& request,
   }
   if (catalog.Find(request.name())) {
     return Failed(Reason::VERSION_UNAVAILABLE,
-                  "coroutine '" + request.name() + "' has no version " + std::to_string(request.version()) + " here; 0 asks for the newest",
+                  "coroutine '" + request.name() + "' has no version " + std::to_string(request.version()) +
+                      " here; 0 asks for the newest",
                   {{"coroutine", request.name()}, {"version", std::to_string(request.version())}});
   }
-  return Failed(Reason::COROUTINE_NOT_FOUND, "no coroutine '" + request.name() + "' in the catalog; ListCoroutines shows what there is",
+  return Failed(Reason::COROUTINE_NOT_FOUND,
+                "no coroutine '" + request.name() + "' in the catalog; ListCoroutines shows what there is",
                 {{"coroutine", request.name()}});
 }
 

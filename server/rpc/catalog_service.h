@@ -19,7 +19,8 @@ class CatalogService final : public CatalogServiceBase {
   // `catalog` outlives this.
   explicit CatalogService(const Catalog& catalog) : catalog_(catalog) {}
 
-  grpc::ServerUnaryReactor* ListCoroutines(grpc::CallbackServerContext* context, const v1::ListCoroutinesRequest* request,
+  grpc::ServerUnaryReactor* ListCoroutines(grpc::CallbackServerContext* context,
+                                           const v1::ListCoroutinesRequest* request,
                                            v1::ListCoroutinesResponse* response) override;
   grpc::ServerUnaryReactor* GetCoroutine(grpc::CallbackServerContext* context, const v1::GetCoroutineRequest* request,
                                          v1::GetCoroutineResponse* response) override;

@@ -43,7 +43,8 @@ absl::Status InvalidTime(const char* parameter) {
 absl::StatusOr<absl::Duration> ToDuration(const google::protobuf::Duration& proto, const char* parameter) {
   constexpr std::int64_t kMaxSeconds = 315'576'000'000;  // 10,000 years, as protobuf allows
   if (proto.seconds() < 0 || proto.nanos() < 0) {
-    return Failed(Reason::INVALID_ARGUMENTS, std::string(parameter) + " is negative; 0 s means never", {{"parameter", parameter}});
+    return Failed(Reason::INVALID_ARGUMENTS, std::string(parameter) + " is negative; 0 s means never",
+                  {{"parameter", parameter}});
   }
   if (proto.seconds() > kMaxSeconds || proto.nanos() > 999'999'999) return InvalidTime(parameter);
   return absl::Seconds(proto.seconds()) + absl::Nanoseconds(proto.nanos());
@@ -59,7 +60,8 @@ absl::StatusOr<absl::Time> ToExpireTime(const google::protobuf::Timestamp& proto
 }
 
 absl::Status UnknownEnum(const char* parameter) {
-  return Failed(Reason::INVALID_ARGUMENTS, std::string(parameter) + " has a value that this server does not know", {{"parameter", parameter}});
+  return Failed(Reason::INVALID_ARGUMENTS, std::string(parameter) + " has a value that this server does not know",
+                {{"parameter", parameter}});
 }
 
 v1::ValueKind ToProto(SendsKind kind) {
@@ -162,7 +164,8 @@ void ToProto(const Definition& definition, v1::Coroutine* proto) {
 absl::Status CheckRequestId(const std::string& request_id) {
   if (request_id.size() <= kMaxRequestIdBytes) return absl::OkStatus();
   return Failed(Reason::INVALID_ARGUMENTS,
-                "request_id has " + std::to_string(request_id.size()) + " bytes; at most " + std::to_string(kMaxRequestIdBytes) + " are taken",
+                "request_id has " + std::to_string(request_id.size()) + " bytes; at most " +
+                    std::to_string(kMaxRequestIdBytes) + " are taken",
                 {{"parameter", "request_id"}});
 }
 
@@ -264,7 +267,8 @@ absl::StatusOr<Session::Changes> FromProto(const v1::UpdateRequest& proto) {
 
 absl::StatusOr<std::size_t> PageSize(std::int32_t asked) {
   if (asked < 0) {
-    return Failed(Reason::INVALID_ARGUMENTS, "page_size is negative; 0 asks for the default", {{"parameter", "page_size"}});
+    return Failed(Reason::INVALID_ARGUMENTS, "page_size is negative; 0 asks for the default",
+                  {{"parameter", "page_size"}});
   }
   return static_cast<std::size_t>(asked == 0 ? kDefaultPage : std::min(asked, kMaxPage));
 }

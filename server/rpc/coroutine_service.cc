@@ -15,8 +15,9 @@ namespace {
 constexpr std::size_t kMaxPageBytes = std::size_t{1} << 20;
 
 absl::Status NotStartedSince(const grpc::CallbackServerContext& context) {
-  return context.IsCancelled() ? NotStarted(absl::StatusCode::kCancelled, "the call was cancelled before the command's turn came")
-                               : absl::OkStatus();
+  return context.IsCancelled()
+             ? NotStarted(absl::StatusCode::kCancelled, "the call was cancelled before the command's turn came")
+             : absl::OkStatus();
 }
 
 bool IsQuiet(const v1::SendRequest& request) { return request.quiet(); }
@@ -40,7 +41,8 @@ class CommandCall final : public UnaryCall<Request, Response>, public Command {
 
   void Finish(absl::StatusOr<Reply> reply) override {
     if (reply.ok()) {
-      ToProto(*reply, IsQuiet(this->request()) ? Loudness::kQuiet : Loudness::kLoud, this->response()->mutable_outcome());
+      ToProto(*reply, IsQuiet(this->request()) ? Loudness::kQuiet : Loudness::kLoud,
+              this->response()->mutable_outcome());
       SetReplayed(*reply, this->response());
     }
     this->Answer(reply.status());
@@ -67,8 +69,8 @@ class CommandCall final : public UnaryCall<Request, Response>, public Command {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* CoroutineService::Create(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                                   grpc::ByteBuffer* response) {
+grpc::ServerUnaryReactor* CoroutineService::Create(grpc::CallbackServerContext* context,
+                                                   const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
   auto* call = new UnaryCall<v1::CreateRequest, v1::CreateResponse>(context, request, response);
   absl::Status status = call->parsed();
   absl::StatusOr<CreateSpec> spec = status.ok() ? FromProto(call->request(), sessions_.limits()) : status;
@@ -121,15 +123,15 @@ grpc::ServerUnaryReactor* CoroutineService::Close(grpc::CallbackServerContext* c
                                                                  });
 }
 
-grpc::ServerUnaryReactor* CoroutineService::Delete(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                                   grpc::ByteBuffer* response) {
-  return CommandCall<v1::DeleteRequest, v1::DeleteResponse>::Start(sessions_, context, request, response,
-                                                                   [](const v1::DeleteRequest& proto, Command& command) {
-                                                                     command.operation = Operation::kDelete;
-                                                                     command.force = proto.force();
-                                                                     command.uid = proto.uid();
-                                                                     return absl::OkStatus();
-                                                                   });
+grpc::ServerUnaryReactor* CoroutineService::Delete(grpc::CallbackServerContext* context,
+                                                   const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
+  return CommandCall<v1::DeleteRequest, v1::DeleteResponse>::Start(
+      sessions_, context, request, response, [](const v1::DeleteRequest& proto, Command& command) {
+        command.operation = Operation::kDelete;
+        command.force = proto.force();
+        command.uid = proto.uid();
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* CoroutineService::Get(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
@@ -167,8 +169,8 @@ grpc::ServerUnaryReactor* CoroutineService::List(grpc::CallbackServerContext* co
       });
 }
 
-grpc::ServerUnaryReactor* CoroutineService::Update(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                                   grpc::ByteBuffer* response) {
+grpc::ServerUnaryReactor* CoroutineService::Update(grpc::CallbackServerContext* context,
+                                                   const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
   return AnswerAtOnce<v1::UpdateRequest, v1::UpdateResponse>(
       context, request, response, [this](const v1::UpdateRequest& proto, v1::UpdateResponse* answer) -> absl::Status {
         const absl::StatusOr<Session::Changes> changes = FromProto(proto);
@@ -179,7 +181,8 @@ grpc::ServerUnaryReactor* CoroutineService::Update(grpc::CallbackServerContext* 
       });
 }
 
-grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CoroutineService::Drive(grpc::CallbackServerContext* context) {
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CoroutineService::Drive(
+    grpc::CallbackServerContext* context) {
   return DriveStream::Start(sessions_, context);
 }
 

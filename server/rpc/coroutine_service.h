@@ -10,15 +10,15 @@
 
 namespace corod::rpc {
 
-// What gRPC calls. Requests come as bytes, so that they can be parsed with our own limit on depth; the RPCs that are not here
-// answer UNIMPLEMENTED.
-using CoroutineServiceBase = v1::CoroutineService::WithRawCallbackMethod_Create<
-    v1::CoroutineService::WithRawCallbackMethod_Send<v1::CoroutineService::WithRawCallbackMethod_Throw<
-        v1::CoroutineService::WithRawCallbackMethod_Close<v1::CoroutineService::WithRawCallbackMethod_Drive<
-            v1::CoroutineService::WithRawCallbackMethod_Get<v1::CoroutineService::WithRawCallbackMethod_List<
-                v1::CoroutineService::WithRawCallbackMethod_Update<v1::CoroutineService::WithRawCallbackMethod_Delete<
-                    v1::CoroutineService::WithCallbackMethod_Watch<v1::CoroutineService::WithCallbackMethod_Fork<
-                        v1::CoroutineService::WithCallbackMethod_Export<
+// What gRPC calls. Requests come as bytes, so that they can be parsed with our own limit on depth; the RPCs that are
+// not here answer UNIMPLEMENTED.
+using CoroutineServiceBase =
+    v1::CoroutineService::WithRawCallbackMethod_Create<v1::CoroutineService::WithRawCallbackMethod_Send<
+        v1::CoroutineService::WithRawCallbackMethod_Throw<v1::CoroutineService::WithRawCallbackMethod_Close<
+            v1::CoroutineService::WithRawCallbackMethod_Drive<v1::CoroutineService::WithRawCallbackMethod_Get<
+                v1::CoroutineService::WithRawCallbackMethod_List<v1::CoroutineService::WithRawCallbackMethod_Update<
+                    v1::CoroutineService::WithRawCallbackMethod_Delete<v1::CoroutineService::WithCallbackMethod_Watch<
+                        v1::CoroutineService::WithCallbackMethod_Fork<v1::CoroutineService::WithCallbackMethod_Export<
                             v1::CoroutineService::WithCallbackMethod_Import<v1::CoroutineService::Service>>>>>>>>>>>>>;
 
 // corod.v1.CoroutineService over the session layer. Thread-safe; blocks no thread.

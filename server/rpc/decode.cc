@@ -17,8 +17,8 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
 
-// Messages within messages that the parser follows on the native stack. Far above what the limits on values allow (three
-// messages for each map), so that nearly every deep value is parsed and refused by its own depth.
+// Messages within messages that the parser follows on the native stack. Far above what the limits on values allow
+// (three messages for each map), so that nearly every deep value is parsed and refused by its own depth.
 constexpr int kMaxNesting = 1'200;
 
 // One field of a serialized message.
@@ -126,7 +126,8 @@ absl::StatusOr<std::vector<std::string_view>> SplitCommands(std::string_view req
   std::vector<std::string_view> commands;
   FieldReader fields(request);
   while (const std::optional<Field> field = fields.Next()) {
-    if (field->number == v1::DriveRequest::kCommandsFieldNumber && field->type == WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+    if (field->number == v1::DriveRequest::kCommandsFieldNumber &&
+        field->type == WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
       commands.push_back(field->content);
     }
   }

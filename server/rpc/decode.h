@@ -12,7 +12,8 @@
 #include "absl/status/statusor.h"
 #include "corod/v1/coroutine_service.pb.h"
 
-// Requests are parsed here, not by gRPC, so that a value that nests deeper than protobuf parses is refused with its reason.
+// Requests are parsed here, not by gRPC, so that a value that nests deeper than protobuf parses is refused with its
+// reason.
 namespace corod::rpc {
 
 // Parses `bytes`. VALUE_TOO_DEEP if messages nest deeper than is parsed at all; INVALID_ARGUMENTS if it is not such a
@@ -25,8 +26,8 @@ std::string Flatten(const grpc::ByteBuffer& buffer);
 // The bytes of each command in a serialized DriveRequest. INVALID_ARGUMENTS if it is none.
 absl::StatusOr<std::vector<std::string_view>> SplitCommands(std::string_view request);
 
-// What can be read of a serialized Command whose operation cannot be parsed: tag, session id (also of a CreateRequest) and
-// `resume`. The operation is left unset.
+// What can be read of a serialized Command whose operation cannot be parsed: tag, session id (also of a CreateRequest)
+// and `resume`. The operation is left unset.
 v1::Command ParseWithoutOperation(std::string_view command);
 
 }  // namespace corod::rpc

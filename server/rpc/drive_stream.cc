@@ -36,9 +36,10 @@ class DriveCommand final : public Command {
     }
     if (resume) lane->failed.store(false, std::memory_order_relaxed);
     if (lane->failed.load(std::memory_order_relaxed)) {
-      return Failed(Reason::PREDECESSOR_FAILED,
-                    "an earlier command for this session failed on this stream; the first that is to go on carries `resume`",
-                    {{"session_id", lane->session_id}});
+      return Failed(
+          Reason::PREDECESSOR_FAILED,
+          "an earlier command for this session failed on this stream; the first that is to go on carries `resume`",
+          {{"session_id", lane->session_id}});
     }
     return refusal;
   }
@@ -148,53 +149,56 @@ void DriveStream::Accept(const v1::Command& proto, const absl::Status& unreadabl
   command->request_id = proto.request_id();
   command->deadline = deadline_;
   command->refusal = unreadable;
-  std::string id = proto.session_id();
   if (command->refusal.ok()) command->refusal = CheckRequestId(proto.request_id());
-  if (command->refusal.ok()) {
-    switch (proto.operation_case()) {
-      case v1::Command::kSend: {
-        absl::StatusOr<Value> value = wire::FromProto(proto.send(), sessions_.limits());
-        if (value.ok()) command->value = *std::move(value);
-        command->refusal = value.status();
-        break;
-      }
-      case v1::Command::kThrow: {
-        absl::StatusOr<Exception> exception = wire::FromProto(proto.throw_(), sessions_.limits());
-        if (exception.ok()) command->value = Value(*exception);
-        command->operation = Operation::kThrow;
-        command->refusal = exception.status();
-        break;
-      }
-      case v1::Command::kClose:
-        command->operation = Operation::kClose;
-        command->force = proto.close().force();
-        break;
-      case v1::Command::kCreate: {
-        absl::StatusOr<CreateSpec> spec = FromProto(proto.create(), sessions_.limits());
-        if (!proto.session_id().empty() || !proto.request_id().empty()) {
-          spec = Failed(Reason::INVALID_ARGUMENTS, "with create, session_id and request_id stand in the CreateRequest",
-                        {{"parameter", proto.session_id().empty() ? "request_id" : "session_id"}});
-        }
-        id = proto.create().session_id();
-        if (spec.ok()) {
-          spec->deadline = deadline_;
-          spec->bounded_by_sender = true;
-          if (id.empty()) id = spec->session_id = sessions_.MakeSessionId(spec->request_id);
-          command->create = *std::move(spec);
-        }
-        command->refusal = spec.status();
-        break;
-      }
-      case v1::Command::OPERATION_NOT_SET:
-        command->refusal = Failed(Reason::INVALID_ARGUMENTS, "the command has no operation; give send, throw, close or create",
-                                  {{"parameter", "operation"}});
-        break;
-    }
+  if (command->refusal.ok()) command->refusal = ReadOperation(proto, *command);
+  std::string id = proto.session_id();
+  if (proto.operation_case() == v1::Command::kCreate) {
+    id = command->create ? command->create->session_id : proto.create().session_id();
+  } else if (id.empty()) {
+    id = previous_id_;
   }
-  const bool makes_id = proto.operation_case() == v1::Command::kCreate;
-  if (id.empty() && !makes_id) id = previous_id_;
   previous_id_ = id;
   Enqueue(id, command);
+}
+
+absl::Status DriveStream::ReadOperation(const v1::Command& proto, DriveCommand& command) {
+  switch (proto.operation_case()) {
+    case v1::Command::kSend: {
+      absl::StatusOr<Value> value = wire::FromProto(proto.send(), sessions_.limits());
+      if (!value.ok()) return value.status();
+      command.value = *std::move(value);
+      return absl::OkStatus();
+    }
+    case v1::Command::kThrow: {
+      const absl::StatusOr<Exception> exception = wire::FromProto(proto.throw_(), sessions_.limits());
+      if (!exception.ok()) return exception.status();
+      command.operation = Operation::kThrow;
+      command.value = Value(*exception);
+      return absl::OkStatus();
+    }
+    case v1::Command::kClose:
+      command.operation = Operation::kClose;
+      command.force = proto.close().force();
+      return absl::OkStatus();
+    case v1::Command::kCreate: {
+      if (!proto.session_id().empty() || !proto.request_id().empty()) {
+        return Failed(Reason::INVALID_ARGUMENTS, "with create, session_id and request_id stand in the CreateRequest",
+                      {{"parameter", proto.session_id().empty() ? "request_id" : "session_id"}});
+      }
+      absl::StatusOr<CreateSpec> spec = FromProto(proto.create(), sessions_.limits());
+      if (!spec.ok()) return spec.status();
+      spec->deadline = deadline_;
+      spec->bounded_by_sender = true;
+      // Made here, so that the commands behind it on the stream know it.
+      if (spec->session_id.empty()) spec->session_id = sessions_.MakeSessionId(spec->request_id);
+      command.create = *std::move(spec);
+      return absl::OkStatus();
+    }
+    case v1::Command::OPERATION_NOT_SET:
+      break;
+  }
+  return Failed(Reason::INVALID_ARGUMENTS, "the command has no operation; give send, throw, close or create",
+                {{"parameter", "operation"}});
 }
 
 void DriveStream::Enqueue(const std::string& session_id, DriveCommand* command) {
@@ -251,7 +255,8 @@ void DriveStream::Dispatch(Lane* lane, DriveCommand* command) {
   absl::Status refused = command->Admit();
   if (refused.ok()) refused = CheckSessionId(lane->session_id);
   if (refused.ok()) {
-    refused = Failed(Reason::SESSION_NOT_FOUND, "no session '" + lane->session_id + "'", {{"session_id", lane->session_id}});
+    refused =
+        Failed(Reason::SESSION_NOT_FOUND, "no session '" + lane->session_id + "'", {{"session_id", lane->session_id}});
   }
   command->Finish(refused);
 }
@@ -260,7 +265,8 @@ void DriveStream::ForgetIdleLanes() {
   if (lanes_.size() <= kMaxLanes) return;
   absl::erase_if(lanes_, [](const auto& entry) {
     const Lane& lane = *entry.second;
-    return lane.under_way == 0 && lane.waiting.empty() && !lane.handing_over && !lane.failed.load(std::memory_order_relaxed);
+    return lane.under_way == 0 && lane.waiting.empty() && !lane.handing_over &&
+           !lane.failed.load(std::memory_order_relaxed);
   });
 }
 

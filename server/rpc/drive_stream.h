@@ -26,12 +26,12 @@ namespace corod::rpc {
 
 class DriveCommand;
 
-// One Drive call: reads commands, hands each to its session in stream order, and writes the replies as they come, as many
-// in a message as there are. Replies of one session keep its order.
+// One Drive call: reads commands, hands each to its session in stream order, and writes the replies as they come, as
+// many in a message as there are. Replies of one session keep its order.
 //
 // Commands of one session go through a lane, which remembers whether one failed (those behind it fail with
-// PREDECESSOR_FAILED until one carries `resume`) and holds a create back until what stands before it is answered. When too
-// much is under way or unread the stream stops reading. When the call breaks, what has not started is dropped.
+// PREDECESSOR_FAILED until one carries `resume`) and holds a create back until what stands before it is answered. When
+// too much is under way or unread the stream stops reading. When the call breaks, what has not started is dropped.
 //
 // Lives until gRPC is done with it and the last command is answered.
 class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>, public ReferenceCounted {
@@ -50,17 +50,19 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   struct Lane {
     explicit Lane(std::string id) : session_id(std::move(id)) {}
     const std::string session_id;
-    SessionPtr session;                  // that of the last command; used while it has commands under way
-    std::size_t under_way = 0;           // handed to the session and not answered
-    std::deque<DriveCommand*> waiting;   // behind those
-    bool handing_over = false;           // a thread is in HandOver
-    std::atomic<bool> failed = false;    // a command failed, and none carried `resume` since
+    SessionPtr session;                 // that of the last command; used while it has commands under way
+    std::size_t under_way = 0;          // handed to the session and not answered
+    std::deque<DriveCommand*> waiting;  // behind those
+    bool handing_over = false;          // a thread is in HandOver
+    std::atomic<bool> failed = false;   // a command failed, and none carried `resume` since
   };
 
   DriveStream(Sessions& sessions, grpc::CallbackServerContext* context);
 
   void Process(std::string_view bytes);
   void Accept(const v1::Command& proto, const absl::Status& unreadable);
+  // Reads what the command is to do; an error is what it is refused for.
+  absl::Status ReadOperation(const v1::Command& proto, DriveCommand& command);
   void Enqueue(const std::string& session_id, DriveCommand* command);
   void HandOver(Lane* lane);
   void Dispatch(Lane* lane, DriveCommand* command);
@@ -88,7 +90,7 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   bool reading_ ABSL_GUARDED_BY(mutex_) = true;
   bool read_all_ ABSL_GUARDED_BY(mutex_) = false;  // the client sends no more
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Status end_ ABSL_GUARDED_BY(mutex_);       // what the call ends with
+  absl::Status end_ ABSL_GUARDED_BY(mutex_);  // what the call ends with
 };
 
 }  // namespace corod::rpc

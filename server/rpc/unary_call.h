@@ -27,7 +27,9 @@ template <typename Request, typename Response>
 class UnaryCall : public grpc::ServerUnaryReactor {
  public:
   UnaryCall(grpc::CallbackServerContext* context, const grpc::ByteBuffer* in, grpc::ByteBuffer* out)
-      : context_(context), out_(out), request_(Arena::CreateMessage<Request>(&arena_)),
+      : context_(context),
+        out_(out),
+        request_(Arena::CreateMessage<Request>(&arena_)),
         response_(Arena::CreateMessage<Response>(&arena_)) {
     parsed_ = ParseRequest(Flatten(*in), request_);
   }
@@ -39,9 +41,7 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   grpc::CallbackServerContext& context() { return *context_; }
 
   // Ends the call. Once.
-  void Answer(const absl::Status& status) {
-    Finish(status.ok() ? Serialize(*response_, out_) : ToGrpcStatus(status));
-  }
+  void Answer(const absl::Status& status) { Finish(status.ok() ? Serialize(*response_, out_) : ToGrpcStatus(status)); }
 
   void OnDone() override { delete this; }
 

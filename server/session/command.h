@@ -17,8 +17,8 @@ namespace corod {
 using Step = std::uint64_t;
 
 enum class Operation : std::uint8_t {
-  kSend,    // `value` is sent
-  kThrow,   // `value` is the exception
+  kSend,   // `value` is sent
+  kThrow,  // `value` is the exception
   kClose,
   kCreate,  // prime, or repeat the answer to the Create with this request id
   kDelete,  // close, then forget the session
@@ -44,12 +44,12 @@ class Command {
   Command& operator=(const Command&) = delete;
   virtual ~Command() = default;
 
-  // In the command's turn, before any other check: an error is its answer, and it is not executed. On the thread that runs
-  // the session.
+  // In the command's turn, before any other check: an error is its answer, and it is not executed. On the thread that
+  // runs the session.
   virtual absl::Status Admit() { return absl::OkStatus(); }
 
-  // The answer; the command may destroy itself. On any thread, possibly before Submit returns; must not block. Answers of
-  // one session come in the order of its steps.
+  // The answer; the command may destroy itself. On any thread, possibly before Submit returns; must not block. Answers
+  // of one session come in the order of its steps.
   virtual void Finish(absl::StatusOr<Reply> reply) = 0;
 
   Operation operation = Operation::kSend;

@@ -15,8 +15,9 @@
 
 namespace corod {
 
-// The answers to Deletes that had a request id, since their sessions can no longer give them again, nor keep a Delete that
-// is sent again from deleting a new session of that id. Kept for the retention time, the newest 65,536. Thread-safe.
+// The answers to Deletes that had a request id, since their sessions can no longer give them again, nor keep a Delete
+// that is sent again from deleting a new session of that id. Kept for the retention time, the newest 65,536.
+// Thread-safe.
 class DeletedSessions {
  public:
   explicit DeletedSessions(absl::Duration retention) : retention_(retention) {}

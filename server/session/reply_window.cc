@@ -9,8 +9,8 @@ const ReplyWindow::Known* ReplyWindow::Find(std::string_view request_id) const {
   return found == known_.end() ? nullptr : &found->second;
 }
 
-void ReplyWindow::Remember(const std::string& request_id, std::uint64_t fingerprint, const Reply& reply, std::size_t bytes,
-                           bool pinned) {
+void ReplyWindow::Remember(const std::string& request_id, std::uint64_t fingerprint, const Reply& reply,
+                           std::size_t bytes, bool pinned) {
   known_[request_id] = Known{fingerprint, reply, false, bytes};
   bytes_ += bytes;
   if (pinned) {

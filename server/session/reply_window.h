@@ -12,9 +12,10 @@
 
 namespace corod {
 
-// The request ids that a session remembers, with their answers, so that a command sent again gets an equal answer instead of
-// happening again (API rule 1). The newest `max_ids` ids are known; their answers are kept as long as they take no more than
-// `max_bytes` together. The id that the session was created with is known for as long as the session. Not thread-safe.
+// The request ids that a session remembers, with their answers, so that a command sent again gets an equal answer
+// instead of happening again (API rule 1). The newest `max_ids` ids are known; their answers are kept as long as they
+// take no more than `max_bytes` together. The id that the session was created with is known for as long as the session.
+// Not thread-safe.
 class ReplyWindow {
  public:
   struct Known {
@@ -39,9 +40,9 @@ class ReplyWindow {
   const std::size_t max_ids_;
   const std::size_t max_bytes_;
   absl::flat_hash_map<std::string, Known> known_;
-  std::deque<std::string> ids_;        // oldest first, without the pinned one
-  std::size_t answered_from_ = 0;      // ids_ before this one have no answer any more
-  std::string pinned_;                 // empty: none
+  std::deque<std::string> ids_;    // oldest first, without the pinned one
+  std::size_t answered_from_ = 0;  // ids_ before this one have no answer any more
+  std::string pinned_;             // empty: none
   std::size_t bytes_ = 0;
 };
 

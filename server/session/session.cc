@@ -20,7 +20,9 @@ constexpr std::size_t kKeptMessageBytes = 1024;
 std::uint64_t FingerprintOf(const Command& command) {
   if (command.operation == Operation::kCreate) return command.fingerprint;
   Fingerprint fingerprint;
-  fingerprint.AddNumber(static_cast<std::uint64_t>(command.operation)).AddNumber(command.force ? 1 : 0).Add(command.value);
+  fingerprint.AddNumber(static_cast<std::uint64_t>(command.operation))
+      .AddNumber(command.force ? 1 : 0)
+      .Add(command.value);
   return fingerprint.value();
 }
 
@@ -112,9 +114,9 @@ void Session::Submit(Command* command) {
     }
   }
   if (full) {
-    command->Finish(Failed(Reason::QUEUE_FULL, "too many commands wait for this session; send the next when one is answered",
-                           {{"session_id", id_}, {"max_queued", std::to_string(environment_.max_queued)}},
-                           absl::Milliseconds(100)));
+    command->Finish(Failed(
+        Reason::QUEUE_FULL, "too many commands wait for this session; send the next when one is answered",
+        {{"session_id", id_}, {"max_queued", std::to_string(environment_.max_queued)}}, absl::Milliseconds(100)));
     return;
   }
   RunFirst();
@@ -164,11 +166,12 @@ absl::StatusOr<Reply> Session::Turn(Command& command) {
       const std::map<std::string, std::string> about = {{"request_id", command.request_id},
                                                         {"step", std::to_string(known->reply.step)}};
       if (known->fingerprint != command.fingerprint) {
-        return failed(Reason::REQUEST_ID_REUSED, "request_id stands for another command; take a new id for each command", about);
+        return failed(Reason::REQUEST_ID_REUSED,
+                      "request_id stands for another command; take a new id for each command", about);
       }
       if (known->forgotten) {
-        return failed(Reason::REPLY_FORGOTTEN, "the command was executed as the step in the metadata; its answer is no longer kept",
-                      about);
+        return failed(Reason::REPLY_FORGOTTEN,
+                      "the command was executed as the step in the metadata; its answer is no longer kept", about);
       }
       Reply reply = known->reply;
       reply.replayed = true;
@@ -187,9 +190,10 @@ absl::StatusOr<Reply> Session::Turn(Command& command) {
     return NotStarted(absl::StatusCode::kAborted, "the session has been used since");
   }
   if (command.expected_step != 0 && command.expected_step != steps + 1) {
-    return failed(Reason::STEP_MISMATCH,
-                  "this would be step " + std::to_string(steps + 1) + ", not " + std::to_string(command.expected_step),
-                  {{"expected_step", std::to_string(command.expected_step)}, {"actual_step", std::to_string(steps + 1)}});
+    return failed(
+        Reason::STEP_MISMATCH,
+        "this would be step " + std::to_string(steps + 1) + ", not " + std::to_string(command.expected_step),
+        {{"expected_step", std::to_string(command.expected_step)}, {"actual_step", std::to_string(steps + 1)}});
   }
   if (state == CoroutineState::kCreated && command.operation == Operation::kSend && !command.value.is_null()) {
     return failed(Reason::NOT_PRIMED, "can't send non-None value to a just-started generator");
@@ -217,8 +221,8 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
     reply.step = ++steps_;
     finished = over && state_ != CoroutineState::kClosed;
     if (outcome.kind == Outcome::Kind::kRaised) {
-      outcome.exception().SetTraceback("coroutine " + definition_->name + " version " + std::to_string(definition_->version) +
-                                       ", step " + std::to_string(reply.step));
+      outcome.exception().SetTraceback("coroutine " + definition_->name + " version " +
+                                       std::to_string(definition_->version) + ", step " + std::to_string(reply.step));
     }
     if (!over || finished) {
       last_outcome_ = outcome;
@@ -287,9 +291,9 @@ Outcome Session::WithinLimits(Outcome outcome, std::size_t& bytes) const {
   ValueMeasure measure = Measure(raised, environment_.limits);
   if (measure.fault != ValueMeasure::Fault::kNone) {
     const bool unreadable = measure.fault == ValueMeasure::Fault::kNotUtf8;
-    Exception reduced(unreadable ? "ValueError" : raised.type(), {}, unreadable ? std::vector<std::string>{} : raised.bases());
-    reduced.SetMessage(unreadable ? "raised exception has a text that is not UTF-8"
-                                  : KeptPart(raised.message()));
+    Exception reduced(unreadable ? "ValueError" : raised.type(), {},
+                      unreadable ? std::vector<std::string>{} : raised.bases());
+    reduced.SetMessage(unreadable ? "raised exception has a text that is not UTF-8" : KeptPart(raised.message()));
     reduced.AddNote("arguments, cause and context are left out: " + LimitError("raised", measure.fault).message());
     raised = reduced;
     measure = Measure(raised, environment_.limits);
@@ -332,9 +336,10 @@ bool Session::MatchesLabels(const Labels& labels) const {
 
 absl::Status CheckLabels(const Labels& labels) {
   if (labels.size() <= kMaxLabels) return absl::OkStatus();
-  return Failed(Reason::INVALID_ARGUMENTS,
-                "labels: there are " + std::to_string(labels.size()) + "; a session has at most " + std::to_string(kMaxLabels),
-                {{"parameter", "labels"}});
+  return Failed(
+      Reason::INVALID_ARGUMENTS,
+      "labels: there are " + std::to_string(labels.size()) + "; a session has at most " + std::to_string(kMaxLabels),
+      {{"parameter", "labels"}});
 }
 
 absl::Status Session::Update(const Changes& changes) {

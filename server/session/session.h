@@ -35,10 +35,10 @@ struct SessionEnvironment {
   const Clock& clock;
   Executor& executor;
   ValueLimits limits;
-  std::uint32_t max_queued;          // commands of one session that wait
-  std::size_t max_remembered_ids;    // see ReplyWindow
+  std::uint32_t max_queued;        // commands of one session that wait
+  std::size_t max_remembered_ids;  // see ReplyWindow
   std::size_t max_remembered_bytes;
-  absl::Duration retention;          // how long a finished session is kept
+  absl::Duration retention;  // how long a finished session is kept
   std::atomic<bool> draining = false;
   // Called when a session has finished, and when it is to be forgotten at once (Delete). On the thread that runs it.
   std::function<void(Session&)> on_finished;
@@ -73,7 +73,8 @@ absl::Status CheckLabels(const Labels& labels);
 // One live coroutine and the commands that wait for it.
 //
 // Commands take their turns in the order of Submit, never two at a time; whoever submits to a session that nobody runs
-// runs it, on the thread at hand or on the executor (see Pace). No lock is held while a body runs or an answer is given.
+// runs it, on the thread at hand or on the executor (see Pace). No lock is held while a body runs or an answer is
+// given.
 //
 // A finished session answers on: each command is a step with the outcome that Python gives for a finished generator.
 // Thread-safe. Shared by the table and by commands under way.
@@ -92,8 +93,8 @@ class Session : public ReferenceCounted {
 
   // Remembers the answer of a Create that did not prime. REQUIRES: nobody else has the session yet.
   void RememberCreate(const std::string& request_id, std::uint64_t fingerprint);
-  // Puts the command that primes at the head of the queue, to run when RunFirst is called. REQUIRES: nobody else has the
-  // session yet.
+  // Puts the command that primes at the head of the queue, to run when RunFirst is called. REQUIRES: nobody else has
+  // the session yet.
   void SubmitFirst(Command* command);
   void RunFirst();
 

@@ -27,14 +27,17 @@ std::uint64_t FingerprintOf(const CreateSpec& spec) {
   std::sort(arguments.begin(), arguments.end(), [](const auto* a, const auto* b) { return a->key < b->key; });
   for (const Map::Entry* argument : arguments) fingerprint.AddText(argument->key).Add(argument->value);
   for (const auto& [name, value] : spec.labels) fingerprint.AddText(name).AddText(value);
-  fingerprint.AddNumber(spec.idle_timeout ? static_cast<std::uint64_t>(absl::ToInt64Nanoseconds(*spec.idle_timeout)) + 1 : 0);
+  fingerprint.AddNumber(spec.idle_timeout ? static_cast<std::uint64_t>(absl::ToInt64Nanoseconds(*spec.idle_timeout)) + 1
+                                          : 0);
   fingerprint.AddNumber(static_cast<std::uint64_t>(absl::ToUnixNanos(spec.expire_time)));
   return fingerprint.value();
 }
 
 std::uint64_t FingerprintOf(const ListQuery& query) {
   Fingerprint fingerprint;
-  fingerprint.AddText("list").AddText(query.coroutine).AddNumber(query.state ? static_cast<std::uint64_t>(*query.state) + 1 : 0);
+  fingerprint.AddText("list")
+      .AddText(query.coroutine)
+      .AddNumber(query.state ? static_cast<std::uint64_t>(*query.state) + 1 : 0);
   for (const auto& [name, value] : query.labels) fingerprint.AddText(name).AddText(value);
   fingerprint.AddNumber(query.has_problem ? 1 : 0);
   return fingerprint.value();
@@ -125,22 +128,27 @@ absl::StatusOr<SessionPtr> Sessions::Build(const CreateSpec& spec) {
   if (!definition) {
     if (catalog_.Find(spec.coroutine)) {
       return Failed(Reason::VERSION_UNAVAILABLE,
-                    "coroutine '" + spec.coroutine + "' has no version " + std::to_string(spec.version) + " here; 0 asks for the newest",
+                    "coroutine '" + spec.coroutine + "' has no version " + std::to_string(spec.version) +
+                        " here; 0 asks for the newest",
                     {{"coroutine", spec.coroutine}, {"version", std::to_string(spec.version)}});
     }
-    return Failed(Reason::COROUTINE_NOT_FOUND, "no coroutine '" + spec.coroutine + "' in the catalog; ListCoroutines shows what there is",
+    return Failed(Reason::COROUTINE_NOT_FOUND,
+                  "no coroutine '" + spec.coroutine + "' in the catalog; ListCoroutines shows what there is",
                   {{"coroutine", spec.coroutine}});
   }
   if (spec.durability == Durability::kDurable && !journal_.IsDurable()) {
-    return Failed(Reason::DURABILITY_UNAVAILABLE, "this server keeps no journal, so a session cannot be durable; ask for an ephemeral one");
+    return Failed(Reason::DURABILITY_UNAVAILABLE,
+                  "this server keeps no journal, so a session cannot be durable; ask for an ephemeral one");
   }
   if (absl::Status labels = CheckLabels(spec.labels); !labels.ok()) return labels;
   if (spec.idle_timeout && *spec.idle_timeout < absl::ZeroDuration()) {
-    return Failed(Reason::INVALID_ARGUMENTS, "idle_timeout is negative; 0 s means never", {{"parameter", "idle_timeout"}});
+    return Failed(Reason::INVALID_ARGUMENTS, "idle_timeout is negative; 0 s means never",
+                  {{"parameter", "idle_timeout"}});
   }
   std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(spec.arguments);
   if (const auto* error = std::get_if<ArgumentError>(&bound)) {
-    return Failed(Reason::INVALID_ARGUMENTS, error->message, {{"coroutine", spec.coroutine}, {"parameter", error->parameter}});
+    return Failed(Reason::INVALID_ARGUMENTS, error->message,
+                  {{"coroutine", spec.coroutine}, {"parameter", error->parameter}});
   }
   std::vector<Value>& arguments = std::get<std::vector<Value>>(bound);
   SessionOrigin origin;
@@ -304,7 +312,8 @@ absl::StatusOr<SessionInfo> Sessions::Update(std::string_view id, const Session:
     return checked.ok() ? NotFound(id) : checked;
   }
   if (changes.idle_timeout && *changes.idle_timeout < absl::ZeroDuration()) {
-    return Failed(Reason::INVALID_ARGUMENTS, "idle_timeout is negative; 0 s means never", {{"parameter", "idle_timeout"}});
+    return Failed(Reason::INVALID_ARGUMENTS, "idle_timeout is negative; 0 s means never",
+                  {{"parameter", "idle_timeout"}});
   }
   if (absl::Status updated = session->Update(changes); !updated.ok()) return updated;
   timers_.Schedule(*session, session->NextDue().when);

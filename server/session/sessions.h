@@ -56,25 +56,25 @@ struct Created {
 // Which sessions List shows.
 struct ListQuery {
   std::string page_token;
-  std::string coroutine;               // empty: any
+  std::string coroutine;                // empty: any
   std::optional<CoroutineState> state;  // unset: any
-  Labels labels;                       // all of these
+  Labels labels;                        // all of these
   bool has_problem = false;
 };
 
 // All sessions of a server: creates, finds, lists, closes and forgets them. The service itself, without gRPC.
 //
-// Thread-safe. No call waits for a body; what has to wait answers by callback. Time, threads, randomness and the journal
-// come in through the constructor; nothing happens by itself: somebody calls Sweep.
+// Thread-safe. No call waits for a body; what has to wait answers by callback. Time, threads, randomness and the
+// journal come in through the constructor; nothing happens by itself: somebody calls Sweep.
 class Sessions {
  public:
   struct Options {
     std::size_t max_sessions = 1'000'000;
-    absl::Duration idle_timeout = absl::Hours(1);   // of a session that names none; infinite: never
-    absl::Duration retention = absl::Minutes(5);    // of finished sessions
-    std::uint32_t max_queued = 1024;                // commands that wait for one session
-    std::size_t max_remembered_ids = 1024;          // request ids of one session; at least max_queued
-    std::size_t max_remembered_bytes = 64 * 1024;   // of the answers kept for them
+    absl::Duration idle_timeout = absl::Hours(1);  // of a session that names none; infinite: never
+    absl::Duration retention = absl::Minutes(5);   // of finished sessions
+    std::uint32_t max_queued = 1024;               // commands that wait for one session
+    std::size_t max_remembered_ids = 1024;         // request ids of one session; at least max_queued
+    std::size_t max_remembered_bytes = 64 * 1024;  // of the answers kept for them
     ValueLimits limits;
   };
 
@@ -102,18 +102,19 @@ class Sessions {
 
   absl::StatusOr<SessionInfo> Get(std::string_view id, std::optional<Step> at_step) const;
 
-  // Calls `each` with sessions in the order of their ids until it returns false (that session comes again on the next page),
-  // and returns the token of the next page, empty after the last session. Looks at a bounded number, so a page may be empty.
+  // Calls `each` with sessions in the order of their ids until it returns false (that session comes again on the next
+  // page), and returns the token of the next page, empty after the last session. Looks at a bounded number, so a page
+  // may be empty.
   absl::StatusOr<std::string> List(const ListQuery& query, const std::function<bool(const SessionInfo&)>& each) const;
 
   absl::StatusOr<SessionInfo> Update(std::string_view id, const Session::Changes& changes);
 
-  // Closes what is idle or expired and forgets what was finished long enough ago, a bounded number. Returns when there is
-  // more to do (now, if more is due).
+  // Closes what is idle or expired and forgets what was finished long enough ago, a bounded number. Returns when there
+  // is more to do (now, if more is due).
   absl::Time Sweep();
 
-  // Refuses new sessions and commands from now on, and closes every session so that its cleanup runs, behind the step that is
-  // running. `done` is called when all are closed. Call once.
+  // Refuses new sessions and commands from now on, and closes every session so that its cleanup runs, behind the step
+  // that is running. `done` is called when all are closed. Call once.
   void Drain(std::function<void()> done);
 
   std::size_t size() const { return table_.size(); }
@@ -124,7 +125,8 @@ class Sessions {
   absl::StatusOr<SessionPtr> Build(const CreateSpec& spec);
   void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, std::uint64_t fingerprint, CreateDone done);
   void Forget(Session& session);
-  void CloseInBackground(const SessionPtr& session, CloseCause cause, absl::Time unused_since, std::function<void()> done);
+  void CloseInBackground(const SessionPtr& session, CloseCause cause, absl::Time unused_since,
+                         std::function<void()> done);
   Pace* PaceOf(const Definition* definition);
 
   const Options options_;

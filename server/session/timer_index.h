@@ -24,8 +24,8 @@ struct TimerSlot {
   std::int64_t due = kNone;
 };
 
-// Which session is to be looked at when: one time each, in milliseconds. A session that is used goes on standing at its old
-// time and is put to its new one when that comes. Thread-safe.
+// Which session is to be looked at when: one time each, in milliseconds. A session that is used goes on standing at its
+// old time and is put to its new one when that comes. Thread-safe.
 class TimerIndex {
  public:
   // Sets the session's time; infinite: none. Nothing for a session that was taken out for good.

@@ -16,14 +16,16 @@ constexpr int kMaxExceptions = 64;
 constexpr std::size_t kMaxTypeBytes = 256;
 
 absl::Status TooDeep(const ValueLimits& limits) {
-  return Failed(Reason::VALUE_TOO_DEEP, "the value nests more than " + std::to_string(limits.max_depth) + " deep; flatten it",
+  return Failed(Reason::VALUE_TOO_DEEP,
+                "the value nests more than " + std::to_string(limits.max_depth) + " deep; flatten it",
                 {{"max_depth", std::to_string(limits.max_depth)}});
 }
 
 // A class name: no spaces or control characters, so that it prints as one word.
 bool IsTypeName(const std::string& type) {
-  return !type.empty() && type.size() <= kMaxTypeBytes &&
-         std::none_of(type.begin(), type.end(), [](char c) { return absl::ascii_isspace(c) || absl::ascii_iscntrl(c); });
+  return !type.empty() && type.size() <= kMaxTypeBytes && std::none_of(type.begin(), type.end(), [](char c) {
+    return absl::ascii_isspace(c) || absl::ascii_iscntrl(c);
+  });
 }
 
 // Decodes one request's value. `depth`: how many lists, maps and exceptions stand around.
@@ -141,7 +143,8 @@ absl::Status CheckSize(const Proto& proto, const ValueLimits& limits) {
   const std::size_t bytes = proto.ByteSizeLong();
   if (bytes <= limits.max_bytes) return absl::OkStatus();
   return Failed(Reason::VALUE_TOO_LARGE,
-                "the value has " + std::to_string(bytes) + " bytes; at most " + std::to_string(limits.max_bytes) + " are taken, send it in parts",
+                "the value has " + std::to_string(bytes) + " bytes; at most " + std::to_string(limits.max_bytes) +
+                    " are taken, send it in parts",
                 {{"bytes", std::to_string(bytes)}, {"max_bytes", std::to_string(limits.max_bytes)}});
 }
 

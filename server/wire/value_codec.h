@@ -17,8 +17,8 @@ void ToProto(const Exception& exception, v1::Exception* proto);
 
 // VALUE_TOO_DEEP or VALUE_TOO_LARGE for what is over the limits; INVALID_EXCEPTION for an exception in it that is none.
 absl::StatusOr<Value> FromProto(const v1::Value& proto, const ValueLimits& limits = {});
-// The same; INVALID_EXCEPTION if it has no type or its type is not a name. A chain of more than 16 levels or 64 exceptions is
-// cut, and a note says so.
+// The same; INVALID_EXCEPTION if it has no type or its type is not a name. A chain of more than 16 levels or 64
+// exceptions is cut, and a note says so.
 absl::StatusOr<Exception> FromProto(const v1::Exception& proto, const ValueLimits& limits = {});
 
 }  // namespace corod::wire

@@ -28,16 +28,8 @@ Coroutine Averager() {
   }
 }
 
-}  // namespace
-
-void AddAverager(Catalog& catalog) {
-  catalog.Add(Native("averager", 1, &Averager)
-                  .Summary("the average of all numbers sent so far")
-                  .Sends("number", SendsKind::kNumber)
-                  .Yields("number: the average; null before the first number")
-                  .Returns("null")
-                  .StopsWhen("the caller closes it, or what it is sent is no number")
-                  .Document(R"(Keeps a running total and answers every number with the average of all that were sent.
+constexpr const char* kDocumentation = R"(
+Keeps a running total and answers every number with the average of all that were sent.
 
 It is this Python program:
 
@@ -51,8 +43,8 @@ def averager():
         n += 1
 ```
 
-A boolean counts as 0 or 1, as in Python. What is no number raises TypeError, and so does `next` once it runs, for that
-sends null.
+A boolean counts as 0 or 1, as in Python. What is no number raises TypeError, and so does `next` once it runs, for
+that sends null.
 
 ```example
 next       -> yields null
@@ -66,7 +58,18 @@ close      -> returns null
 next       -> yields null
 send "ten" -> raises TypeError: unsupported operand type(s) for +=: 'float' and 'str'
 ```
-)"));
+)";
+
+}  // namespace
+
+void AddAverager(Catalog& catalog) {
+  catalog.Add(Native("averager", 1, &Averager)
+                  .Summary("the average of all numbers sent so far")
+                  .Sends("number", SendsKind::kNumber)
+                  .Yields("number: the average; null before the first number")
+                  .Returns("null")
+                  .StopsWhen("the caller closes it, or what it is sent is no number")
+                  .Document(kDocumentation));
 }
 
 }  // namespace corod::builtin

@@ -49,8 +49,7 @@ std::size_t ValidPrefix(std::string_view bytes) {
 }  // namespace
 
 void RaiseMalformed(Place place, const std::string& what, List parsed) {
-  std::string message =
-      "line " + std::to_string(place.line) + ", column " + std::to_string(place.column) + ": " + what;
+  std::string message = "line " + std::to_string(place.line) + ", column " + std::to_string(place.column) + ": " + what;
   Map details{{"line", place.line}, {"column", place.column}, {"parsed", std::move(parsed)}};
   py::ValueError error(message, std::move(details));
   error.SetMessage(std::move(message));
@@ -82,7 +81,8 @@ std::string ChunkDecoder::AtEnd() const {
 }
 
 std::int64_t CountCharacters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0) != 0x80; });
+  return std::count_if(text.begin(), text.end(),
+                       [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0) != 0x80; });
 }
 
 std::string Describe(char32_t character) {

@@ -136,7 +136,8 @@ class CsvReader {
       names_ = std::move(fields);
       distinct_names_.clear();
     } else if (fields.size() < names_->size()) {
-      Refuse(here_, "fewer fields (" + std::to_string(fields.size()) + ") than the header (" + std::to_string(names_->size()) + ")");
+      Refuse(here_, "fewer fields (" + std::to_string(fields.size()) + ") than the header (" +
+                        std::to_string(names_->size()) + ")");
     } else {
       Map record;
       for (std::size_t i = 0; i < fields.size(); ++i) record[(*names_)[i].AsText()] = std::move(fields[i]);
@@ -191,35 +192,25 @@ Coroutine CsvParser(std::string delimiter, bool header) {
   }
 }
 
-}  // namespace
+constexpr const char* kDocumentation = R"(
+Parses CSV (RFC 4180) that arrives in chunks, which may be cut anywhere, as bytes also inside a character. A field in
+quotes may hold delimiters, line ends and, doubled, quotes. A record ends in `\n`, `\r\n` or `\r`, outside of quotes.
+A byte order mark at the very beginning is left out.
 
-void AddCsvParser(Catalog& catalog) {
-  catalog.Add(
-      Native("csv_parser", 1, &CsvParser)
-          .Takes("delimiter", "what stands between two fields", Optional(","),
-                 MustBe("one character, neither a quote nor a line end", &IsDelimiter))
-          .Takes("header", "whether the first record names the fields; the others are then maps", Optional(false))
-          .Summary("CSV in chunks to records")
-          .Sends("text or bytes, cut anywhere; null is an empty chunk", SendsKind::kText)
-          .Yields("list of records that became complete; each is a list of texts, with a header a map of texts")
-          .Returns("the last record, if it has no line end; else null")
-          .StopsWhen("the caller closes it (it then returns the rest), or what it is sent is malformed")
-          .Document(R"(Parses CSV (RFC 4180) that arrives in chunks, which may be cut anywhere, as bytes also inside a character. A field in
-quotes may hold delimiters, line ends and, doubled, quotes. A record ends in `\n`, `\r\n` or `\r`, outside of quotes. A
-byte order mark at the very beginning is left out.
+The records are those of Python's `csv.reader(..., strict=True)`: a quote inside a field that does not begin with one
+is a quote like any other, and an empty line is a record without fields.
 
-The records are those of Python's `csv.reader(..., strict=True)`: a quote inside a field that does not begin with one is
-a quote like any other, and an empty line is a record without fields.
-
-With `header`, the first record is not yielded: it holds the names of the fields, and every record after it is a map. Empty
-lines are then skipped, as Python's `csv.DictReader` does. A record with fewer or more fields than the header is
+With `header`, the first record is not yielded: it holds the names of the fields, and every record after it is a map.
+Empty lines are then skipped, as Python's `csv.DictReader` does. A record with fewer or more fields than the header is
 malformed, and so is a header that has a name twice.
+
+What becomes complete with one chunk has to fit into one reply: 1 MiB, unless the server is set up otherwise.
 
 Close returns the record that has no line end yet, and null if there is none.
 
-What is neither text nor bytes raises TypeError. Malformed input raises ValueError: what follows a closing quote and is
-neither a delimiter nor a line end, a quoted field that is not closed at the end, what is not UTF-8. Its second argument is
-a map with the `line`, the `column` and `parsed`, the records that the chunk held before that place.
+What is neither text nor bytes raises TypeError. Malformed input raises ValueError: what follows a closing quote and
+is neither a delimiter nor a line end, a quoted field that is not closed at the end, what is not UTF-8. Its second
+argument is a map with the `line`, the `column` and `parsed`, the records that the chunk held before that place.
 
 ```example
 next                                   -> yields []
@@ -232,10 +223,26 @@ close                                  -> returns ["Turing", "19"]
 create {"header": true, "delimiter": ";"}
 next                                   -> yields []
 send "name;born\nLovelace;18"          -> yields []
-send "15\nTuring;1912\n"               -> yields [{"name": "Lovelace", "born": "1815"}, {"name": "Turing", "born": "1912"}]
+send "15\nTuring;1912\n"               -> yields [{"name": "Lovelace", "born": "1815"},
+                                                  {"name": "Turing", "born": "1912"}]
 send "Hopper\n"                        -> raises ValueError: line 4, column 7: fewer fields (1) than the header (2)
 ```
-)"));
+)";
+
+}  // namespace
+
+void AddCsvParser(Catalog& catalog) {
+  catalog.Add(
+      Native("csv_parser", 1, &CsvParser)
+          .Takes("delimiter", "what stands between two fields", Optional(","),
+                 MustBe("one character, neither a quote nor a line end", &IsDelimiter))
+          .Takes("header", "whether the first record names the fields; the others are then maps", Optional(false))
+          .Summary("CSV in chunks to records")
+          .Sends("chunks of text or bytes, cut anywhere; null is an empty one", SendsKind::kText)
+          .Yields("list of records that became complete; each is a list of texts, with a header a map of texts")
+          .Returns("the last record, if it has no line end; else null")
+          .StopsWhen("the caller closes it (it then returns the rest), or what it is sent is malformed")
+          .Document(kDocumentation));
 }
 
 }  // namespace corod::builtin

@@ -100,7 +100,9 @@ Quotient Divide(Natural dividend, int exponent, std::initializer_list<Word> divi
   dividend.insert(dividend.begin(), static_cast<std::size_t>(extra), 0);
   Quotient quotient;
   for (const Word divisor : divisors) quotient.more |= DivideBy(dividend, divisor);
-  const auto word = [&](std::size_t from_top) { return static_cast<TwoWords>(dividend[dividend.size() - 1 - from_top]); };
+  const auto word = [&](std::size_t from_top) {
+    return static_cast<TwoWords>(dividend[dividend.size() - 1 - from_top]);
+  };
   // 128 bits from the highest one that is set; or one less, for the exponent to be even, as all the others are then.
   const int shift = std::countl_zero(dividend.back()) & ~1;
   quotient.digits = (word(0) << 64) | word(1);
@@ -116,8 +118,8 @@ Quotient Divide(Natural dividend, int exponent, std::initializer_list<Word> divi
   return quotient;
 }
 
-// digits * 2^exponent, rounded to the nearest double, halfway cases to even. The lowest bit of `digits` may stand for any
-// number of bits below it. REQUIRES: the highest bit of `digits` is set.
+// digits * 2^exponent, rounded to the nearest double, halfway cases to even. The lowest bit of `digits` may stand for
+// any number of bits below it. REQUIRES: the highest bit of `digits` is set.
 double Round(Word digits, int exponent) {
   constexpr int kDigits = 53;
   constexpr int kLowestExponent = -1074;

@@ -7,8 +7,8 @@
 
 namespace corod::builtin {
 
-// A sum of numbers without any rounding, so that what was added can be subtracted again and leaves no trace: a fixed-point
-// number as wide as its summands ask for (at most some 70 words).
+// A sum of numbers without any rounding, so that what was added can be subtracted again and leaves no trace: a
+// fixed-point number as wide as its summands ask for (at most some 70 words).
 class ExactSum {
  public:
   // sign * magnitude * 2^exponent. REQUIRES: magnitude < 2^106.
@@ -37,8 +37,8 @@ class ExactSum {
   int exponent_ = 0;  // words_[0] counts 2^(64 * exponent_)
 };
 
-// The mean, the variance and the standard deviation of numbers that come and go: the exact value, rounded once, whatever
-// the numbers were and however many have gone. That is what Python's `statistics` computes, to the last bit.
+// The mean, the variance and the standard deviation of numbers that come and go: the exact value, rounded once,
+// whatever the numbers were and however many have gone. That is what Python's `statistics` computes, to the last bit.
 class ExactStatistics {
  public:
   // REQUIRES: `number` is finite.

@@ -69,6 +69,12 @@ Number Classify(std::string_view token) {
   return {.valid = i == token.size(), .integer = false};
 }
 
+// False: it is out of range. REQUIRES: a valid number; one without fraction and exponent for an integer.
+template <typename T>
+bool Convert(std::string_view token, T& number) {
+  return std::from_chars(token.data(), token.data() + token.size(), number).ec == std::errc();
+}
+
 // Of a valid number token that no double is near: whether it is too large, not too small.
 bool IsHuge(std::string_view token) {
   const std::size_t exponent_at = token.find_first_of("eE");
@@ -177,8 +183,8 @@ class Parser {
   // The letters, digits and signs that come, as a number or a word should be made of.
   std::string_view Token() const {
     std::size_t end = at_;
-    while (end < text_.size() && (IsLetter(text_[end]) || IsDigit(text_[end]) || text_[end] == '_' || text_[end] == '+' ||
-                                  text_[end] == '-' || text_[end] == '.')) {
+    while (end < text_.size() && (IsLetter(text_[end]) || IsDigit(text_[end]) || text_[end] == '_' ||
+                                  text_[end] == '+' || text_[end] == '-' || text_[end] == '.')) {
       ++end;
     }
     return text_.substr(at_, end - at_);
@@ -206,14 +212,13 @@ class Parser {
 
   bool ReadNumber(Value& value) {
     const std::string_view token = Token();
-    const char* const end = token.data() + token.size();
     const Number number = Classify(token);
     if (!number.valid) return Fail(at_, "malformed number " + Quoted(token));
     std::int64_t integer = 0;
     double real = 0;
-    if (number.integer && std::from_chars(token.data(), end, integer).ec == std::errc()) {
+    if (number.integer && Convert(token, integer)) {
       value = Value(integer);
-    } else if (std::from_chars(token.data(), end, real).ec == std::errc()) {
+    } else if (Convert(token, real)) {
       value = Value(real);
     } else if (IsHuge(token)) {
       return Fail(at_, "number out of range: " + Quoted(token));

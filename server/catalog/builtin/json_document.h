@@ -10,8 +10,9 @@
 
 namespace corod::builtin {
 
-// How deep lists and maps of a document may nest.
-inline constexpr int kMaxJsonDepth = 20;
+// How deep lists and maps of a document may nest: the list that is yielded around it is one more, the map and the list
+// of an error that reports it are two, and values nest 24 deep at most.
+inline constexpr int kMaxJsonDepth = 22;
 
 struct JsonError {
   std::size_t offset;  // in bytes, where the offending token begins

@@ -71,31 +71,24 @@ Coroutine JsonLines() {
   }
 }
 
-}  // namespace
+constexpr const char* kDocumentation = R"(
+Parses JSON lines that arrive in chunks: one JSON document a line, cut anywhere, as bytes also inside a character. A
+line ends in `\n`; a `\r` before it is white space, as everywhere in JSON. Blank lines are skipped. A byte order mark
+at the very beginning is left out.
 
-void AddJsonLines(Catalog& catalog) {
-  catalog.Add(
-      Native("json_lines", 1, &JsonLines)
-          .Summary("JSON lines in chunks to values")
-          .Sends("text or bytes, cut anywhere; null is an empty chunk", SendsKind::kText)
-          .Yields("list of the values whose lines became complete")
-          .Returns("list of one value: the last line's, if it has no line end; else null")
-          .StopsWhen("the caller closes it (it then returns the rest), or what it is sent is malformed")
-          .Document(R"(Parses JSON lines that arrive in chunks: one JSON document a line, cut anywhere, as bytes also inside a character. A line
-ends in `\n`; a `\r` before it is white space, as everywhere in JSON. Blank lines are skipped. A byte order mark at the
-very beginning is left out.
+`10` is an integer and `10.0` a number. An integer beyond 64 bits becomes the number nearest to it. Of two equal names
+in an object the later one's value counts. A document may nest 22 deep, so that the list that holds it and the error
+that reports it stay within the 24 levels of a value.
 
-`10` is an integer and `10.0` a number. An integer beyond 64 bits becomes the number nearest to it. Of two equal names in
-an object the later one's value counts. A document may nest 20 deep, so that the list that holds it and the error that
-reports it stay within the 24 levels of a value.
+What becomes complete with one chunk has to fit into one reply: 1 MiB, unless the server is set up otherwise.
 
-Close returns a list of the last line's value if that line has no end yet, and null if there is none (so that a last line
-`null` can be told from no line).
+Close returns a list of the last line's value if that line has no end yet, and null if there is none (so that a last
+line `null` can be told from no line).
 
-What is neither text nor bytes raises TypeError. Malformed input raises ValueError: also NaN and Infinity, numbers out of
-the range of a double, unpaired surrogates, and what is not UTF-8. The message says the line, and the column where the
-offending token begins; the second argument is a map with the `line`, the `column` and `parsed`, the values that the
-chunk held before that line.
+What is neither text nor bytes raises TypeError. Malformed input raises ValueError: also NaN and Infinity, numbers out
+of the range of a double, unpaired surrogates, and what is not UTF-8. The message says the line, and the column where
+the offending token begins; the second argument is a map with the `line`, the `column` and `parsed`, the values that
+the chunk held before that line.
 
 ```example
 next                             -> yields []
@@ -110,7 +103,18 @@ close                            -> returns ["left over"]
 next                             -> yields []
 send "1\n{\"a\": nul}\n"         -> raises ValueError: line 2, column 7: expected a value, not 'nul'
 ```
-)"));
+)";
+
+}  // namespace
+
+void AddJsonLines(Catalog& catalog) {
+  catalog.Add(Native("json_lines", 1, &JsonLines)
+                  .Summary("JSON lines in chunks to values")
+                  .Sends("chunks of text or bytes, cut anywhere; null is an empty one", SendsKind::kText)
+                  .Yields("list of the values whose lines became complete")
+                  .Returns("list of one value: the last line's, if it has no line end; else null")
+                  .StopsWhen("the caller closes it (it then returns the rest), or what it is sent is malformed")
+                  .Document(kDocumentation));
 }
 
 }  // namespace corod::builtin

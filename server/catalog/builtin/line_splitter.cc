@@ -93,26 +93,17 @@ Coroutine LineSplitter(bool keep_ends) {
   }
 }
 
-}  // namespace
-
-void AddLineSplitter(Catalog& catalog) {
-  catalog.Add(
-      Native("line_splitter", 1, &LineSplitter)
-          .Takes("keep_ends", "whether a line is yielded with its line end, as it was sent", Optional(false))
-          .Summary("text in chunks to lines")
-          .Sends("text or bytes, cut anywhere; null is an empty chunk", SendsKind::kText)
-          .Yields("list of texts: the lines that became complete")
-          .Returns("text: the last line, if it has no line end; else null")
-          .StopsWhen("the caller closes it (it then returns the rest), or what it is sent is not UTF-8")
-          .Document(R"(Splits a text that arrives in chunks into lines. A line ends in `\n`, `\r\n` or `\r`, as in Python's universal
+constexpr const char* kDocumentation = R"(
+Splits a text that arrives in chunks into lines. A line ends in `\n`, `\r\n` or `\r`, as in Python's universal
 newlines. The chunks may be cut anywhere: inside a line, between `\r` and `\n`, and, as bytes, inside a character. A
 `\r` at the end of a chunk ends its line only with the next one, since a `\n` may follow.
 
-A byte order mark at the very beginning is left out. Close returns the line that has no line end yet, and null if there
-is none.
+A byte order mark at the very beginning is left out. What becomes complete with one chunk has to fit into one reply: 1
+MiB, unless the server is set up otherwise. Close returns the line that has no line end yet, and null if there is
+none.
 
-What is neither text nor bytes raises TypeError. What is not UTF-8 raises ValueError; its second argument is a map with
-the `line`, the `column` and `parsed`, the lines that the chunk held before that place.
+What is neither text nor bytes raises TypeError. What is not UTF-8 raises ValueError; its second argument is a map
+with the `line`, the `column` and `parsed`, the lines that the chunk held before that place.
 
 ```example
 next                       -> yields []
@@ -121,7 +112,19 @@ send "ot to be:\r"         -> yields []
 send "\nthat is"           -> yields ["or not to be:"]
 close                      -> returns "that is"
 ```
-)"));
+)";
+
+}  // namespace
+
+void AddLineSplitter(Catalog& catalog) {
+  catalog.Add(Native("line_splitter", 1, &LineSplitter)
+                  .Takes("keep_ends", "whether a line is yielded with its line end, as it was sent", Optional(false))
+                  .Summary("text in chunks to lines")
+                  .Sends("chunks of text or bytes, cut anywhere; null is an empty one", SendsKind::kText)
+                  .Yields("list of texts: the lines that became complete")
+                  .Returns("text: the last line, if it has no line end; else null")
+                  .StopsWhen("the caller closes it (it then returns the rest), or what it is sent is not UTF-8")
+                  .Document(kDocumentation));
 }
 
 }  // namespace corod::builtin

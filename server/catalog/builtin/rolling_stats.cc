@@ -146,22 +146,10 @@ Coroutine Statistics(Numbers numbers) {
   }
 }
 
-Coroutine RollingStats(std::int64_t window) {
-  return window == 0 ? Statistics(Overall()) : Statistics(Window(window));
-}
+Coroutine RollingStats(std::int64_t window) { return window == 0 ? Statistics(Overall()) : Statistics(Window(window)); }
 
-}  // namespace
-
-void AddRollingStats(Catalog& catalog) {
-  catalog.Add(
-      Native("rolling_stats", 1, &RollingStats)
-          .Takes("window", "how many of the last numbers count; 0: all", Optional(0), Between(0, kMaxWindow))
-          .Summary("mean, variance, minimum and maximum of the last numbers")
-          .Sends("number", SendsKind::kNumber)
-          .Yields("map: count, mean, variance, standard_deviation, min, max; null before the first number")
-          .Returns("null")
-          .StopsWhen("the caller closes it, or what it is sent is no finite number")
-          .Document(R"(Answers every number with the statistics of the last `window` numbers, or of all if `window` is 0:
+constexpr const char* kDocumentation = R"(
+Answers every number with the statistics of the last `window` numbers, or of all if `window` is 0:
 
 | key | value |
 |---|---|
@@ -172,21 +160,36 @@ void AddRollingStats(Catalog& catalog) {
 | `min`, `max` | number |
 
 Mean, variance and standard deviation are exact values that are rounded once: those of Python's `statistics.mean`,
-`statistics.variance` and `statistics.stdev`, to the last bit. It does not matter how large the numbers are beside their
-differences, or how many have left the window. A variance too large for a double is infinite.
+`statistics.variance` and `statistics.stdev`, to the last bit. It does not matter how large the numbers are beside
+their differences, or how many have left the window. A variance too large for a double is infinite.
 
-Integers and booleans count as numbers. What is no number raises TypeError; NaN and the infinities raise ValueError, as
-no later statistics could be told from them.
+Integers and booleans count as numbers. What is no number raises TypeError; NaN and the infinities raise ValueError,
+as no later statistics could be told from them.
 
 ```example
 create {"window": 2}
 next                -> yields null
-send 1000000000.5   -> yields {"count": 1, "mean": 1000000000.5, "variance": null, "standard_deviation": null, "min": 1000000000.5, "max": 1000000000.5}
-send 1000000001.5   -> yields {"count": 2, "mean": 1000000001.0, "variance": 0.5, "standard_deviation": 0.7071067811865476, "min": 1000000000.5, "max": 1000000001.5}
-send 1000000003.5   -> yields {"count": 2, "mean": 1000000002.5, "variance": 2.0, "standard_deviation": 1.4142135623730951, "min": 1000000001.5, "max": 1000000003.5}
+send 1000000000.5   -> yields {"count": 1, "mean": 1000000000.5, "variance": null, "standard_deviation": null,
+                               "min": 1000000000.5, "max": 1000000000.5}
+send 1000000001.5   -> yields {"count": 2, "mean": 1000000001.0, "variance": 0.5,
+                               "standard_deviation": 0.7071067811865476, "min": 1000000000.5, "max": 1000000001.5}
+send 1000000003.5   -> yields {"count": 2, "mean": 1000000002.5, "variance": 2.0,
+                               "standard_deviation": 1.4142135623730951, "min": 1000000001.5, "max": 1000000003.5}
 close               -> returns null
 ```
-)"));
+)";
+
+}  // namespace
+
+void AddRollingStats(Catalog& catalog) {
+  catalog.Add(Native("rolling_stats", 1, &RollingStats)
+                  .Takes("window", "how many of the last numbers count; 0: all", Optional(0), Between(0, kMaxWindow))
+                  .Summary("mean, variance, minimum and maximum of the last numbers")
+                  .Sends("number", SendsKind::kNumber)
+                  .Yields("map: count, mean, variance, standard_deviation, min, max; null before the first number")
+                  .Returns("null")
+                  .StopsWhen("the caller closes it, or what it is sent is no finite number")
+                  .Document(kDocumentation));
 }
 
 }  // namespace corod::builtin

@@ -19,17 +19,8 @@ Coroutine SlidingWindow(std::int64_t size) {
   }
 }
 
-}  // namespace
-
-void AddSlidingWindow(Catalog& catalog) {
-  catalog.Add(Native("sliding_window", 1, &SlidingWindow)
-                  .Takes("size", "how many values the window holds", Between(1, kMaxSize))
-                  .Summary("the last values that were sent")
-                  .Sends("any value")
-                  .Yields("list: the window, oldest first; empty at first")
-                  .Returns("null")
-                  .StopsWhen("the caller closes it")
-                  .Document(R"(Keeps the last `size` values and answers each with all of them, as a `deque(maxlen=size)` does.
+constexpr const char* kDocumentation = R"(
+Keeps the last `size` values and answers each with all of them, as a `deque(maxlen=size)` does.
 
 Every value counts, null too, so `next` puts a null into the window.
 
@@ -42,7 +33,19 @@ send [3]   -> yields ["two", [3]]
 next       -> yields [[3], null]
 close      -> returns null
 ```
-)"));
+)";
+
+}  // namespace
+
+void AddSlidingWindow(Catalog& catalog) {
+  catalog.Add(Native("sliding_window", 1, &SlidingWindow)
+                  .Takes("size", "how many values the window holds", Between(1, kMaxSize))
+                  .Summary("the last values that were sent")
+                  .Sends("any value")
+                  .Yields("list: the window, oldest first; empty at first")
+                  .Returns("null")
+                  .StopsWhen("the caller closes it")
+                  .Document(kDocumentation));
 }
 
 }  // namespace corod::builtin

@@ -32,11 +32,14 @@ bool IsLabel(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return IsAlphanumeric(c) || c == '-'; });
 }
 
+bool IsName(std::string_view text) { return text.size() <= kMaxDomain && EachPart(text, '.', IsLabel); }
+
 bool IsAddressLiteral(std::string_view text) {
-  if (text.size() < 3 || text.front() != '[' || text.back() != ']') return false;
+  if (text.size() < 3 || text.size() > kMaxDomain || text.front() != '[' || text.back() != ']') return false;
   text = text.substr(1, text.size() - 2);
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return IsPrintable(c) && c != ' ' && c != '[' && c != ']' && c != '\\'; });
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return IsPrintable(c) && std::string_view(" []\\>").find(c) == std::string_view::npos;
+  });
 }
 
 // The length of the quoted string that `text` begins with; 0: there is none.
@@ -62,7 +65,7 @@ std::optional<std::string> ParsePath(std::string_view text, std::string_view& re
   text.remove_prefix(1);
   if (text.starts_with('@')) {
     const std::size_t end = text.find(':');
-    const auto is_hop = [](std::string_view hop) { return hop.starts_with('@') && IsSmtpDomain(hop.substr(1)); };
+    const auto is_hop = [](std::string_view hop) { return hop.starts_with('@') && IsName(hop.substr(1)); };
     if (end == std::string_view::npos || !EachPart(text.substr(0, end), ',', is_hop)) return std::nullopt;
     text.remove_prefix(end + 1);
     if (text.starts_with('>')) return std::nullopt;
@@ -84,9 +87,7 @@ bool IsAddress(std::string_view text) {
 
 }  // namespace
 
-bool IsSmtpDomain(std::string_view text) {
-  return text.size() <= kMaxDomain && (IsAddressLiteral(text) || EachPart(text, '.', IsLabel));
-}
+bool IsSmtpDomain(std::string_view text) { return IsName(text) || IsAddressLiteral(text); }
 
 std::optional<SmtpPath> ParseSmtpPath(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));

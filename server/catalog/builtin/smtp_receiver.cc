@@ -31,7 +31,8 @@ std::string Upper(std::string_view text) {
 }
 
 bool HoldsControl(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 std::string_view Trimmed(std::string_view text) {
@@ -85,8 +86,8 @@ class Dialogue {
     for (const Command& command : kCommands) {
       if (command.verb == verb) return (this->*command.execute)(Trimmed(line.substr(end)));
     }
-    static constexpr auto kNotImplemented = std::to_array<std::string_view>(
-        {"AUTH", "BDAT", "ETRN", "EXPN", "SAML", "SEND", "SOML", "STARTTLS", "TURN"});
+    static constexpr auto kNotImplemented =
+        std::to_array<std::string_view>({"AUTH", "BDAT", "ETRN", "EXPN", "SAML", "SEND", "SOML", "STARTTLS", "TURN"});
     if (std::find(kNotImplemented.begin(), kNotImplemented.end(), verb) != kNotImplemented.end()) {
       return "502 5.5.1 command not implemented";
     }
@@ -256,30 +257,21 @@ Coroutine SmtpReceiver(std::string hostname) {
 
 bool IsHostname(const Value& value) { return IsSmtpDomain(value.AsText()); }
 
-}  // namespace
-
-void AddSmtpReceiver(Catalog& catalog) {
-  catalog.Add(
-      Native("smtp_receiver", 1, &SmtpReceiver)
-          .Takes("hostname", "the name under which it greets", Optional("localhost"),
-                 MustBe("a domain or an address literal", &IsHostname))
-          .Summary("the server's side of an SMTP dialogue")
-          .Sends("text: the client's next line", SendsKind::kText)
-          .Yields("text: the reply, lines of which are separated by \\r\\n; null where SMTP has none, inside a message")
-          .Returns("map: the last reply, and the messages, each a map of from, to (a list) and data")
-          .StopsWhen("it is sent QUIT, or any error is thrown into it; when closed it returns null")
-          .Document(R"(Speaks the server's side of SMTP (RFC 5321): first it yields its greeting, then it takes the client's lines one by one
+constexpr const char* kDocumentation = R"(
+Speaks the server's side of SMTP (RFC 5321): first it yields its greeting, then it takes the client's lines one by one
 and yields the reply to each. A line is sent with or without its line end.
 
-- **Commands**, in any case: HELO, EHLO, MAIL, RCPT, DATA, RSET, NOOP, QUIT, VRFY, HELP. EHLO offers SIZE and 8BITMIME.
-- **Messages** end with a line that holds a dot alone; a line that begins with a dot has one dot more than is meant. The
-  lines of `data` end in `\r\n`.
-- **Refused** with SMTP's reply, and the dialogue goes on: what is unknown (500, 502), malformed (501), out of order (503),
-  a parameter that is not known (555), a line of more than 510 bytes (500), a recipient after the hundredth (452), a
-  message whose lines hold line breaks (554), and messages of more than 800,000 bytes, alone (552) or together (452).
-- **The end:** QUIT returns the last reply and all messages accepted. An error thrown in, which stands for a connection that
-  is lost or shut down, returns the same with reply 421; a message that has not ended is not among them. Close returns null,
-  and the messages are gone.
+- **Commands**, in any case: HELO, EHLO, MAIL, RCPT, DATA, RSET, NOOP, QUIT, VRFY, HELP. EHLO offers SIZE and
+  8BITMIME.
+- **Messages** end with a line that holds a dot alone; a line that begins with a dot has one dot more than is meant.
+  The lines of `data` end in `\r\n`.
+- **Refused** with SMTP's reply, and the dialogue goes on: what is unknown (500, 502), malformed (501), out of order
+  (503), a parameter that is not known (555), a line of more than 510 bytes (500), a recipient after the hundredth
+  (452), a message whose lines hold line breaks (554), and messages of more than 800,000 bytes, alone (552) or
+  together (452).
+- **The end:** QUIT returns the last reply and all messages accepted. An error thrown in, which stands for a
+  connection that is lost or shut down, returns the same with reply 421; a message that has not ended is not among
+  them. Close returns null, and the messages are gone.
 
 A line that is no text raises TypeError.
 
@@ -295,14 +287,30 @@ send "Subject: dots"                 -> yields null
 send ""                              -> yields null
 send "..."                           -> yields null
 send "."                             -> yields "250 2.0.0 message 1 accepted"
-send "QUIT"                          -> returns {"reply": "221 mx.example closing connection", "messages": [{"from": "ann@example.org", "to": ["bob@example.org"], "data": "Subject: dots\r\n\r\n..\r\n"}]}
+send "QUIT"                          -> returns {"reply": "221 mx.example closing connection", "messages": [
+                                          {"from": "ann@example.org", "to": ["bob@example.org"],
+                                           "data": "Subject: dots\r\n\r\n..\r\n"}]}
 ```
 
 ```example
 next                                 -> yields "220 localhost SMTP"
 throw ConnectionError                -> returns {"reply": "421 localhost closing transmission channel", "messages": []}
 ```
-)"));
+)";
+
+}  // namespace
+
+void AddSmtpReceiver(Catalog& catalog) {
+  catalog.Add(
+      Native("smtp_receiver", 1, &SmtpReceiver)
+          .Takes("hostname", "the name under which it greets", Optional("localhost"),
+                 MustBe("a domain or an address literal", &IsHostname))
+          .Summary("the server's side of an SMTP dialogue")
+          .Sends("text: the client's next line", SendsKind::kText)
+          .Yields("text: the reply, lines of which are separated by \\r\\n; null where SMTP has none, inside a message")
+          .Returns("map: the last reply, and the messages, each a map of from, to (a list) and data")
+          .StopsWhen("it is sent QUIT, or any error is thrown into it; when closed it returns null")
+          .Document(kDocumentation));
 }
 
 }  // namespace corod::builtin

@@ -18,16 +18,8 @@ Coroutine TokenCounter() {
   }
 }
 
-}  // namespace
-
-void AddTokenCounter(Catalog& catalog) {
-  catalog.Add(Native("token_counter", 1, &TokenCounter)
-                  .Summary("how often each text was sent")
-                  .Sends("text: a token", SendsKind::kText)
-                  .Yields("map of tokens to integers: how often each was sent, in the order of their first appearance")
-                  .Returns("null")
-                  .StopsWhen("the caller closes it, or what it is sent is no text")
-                  .Document(R"(Counts tokens and answers each with the counts of all tokens so far. The empty text is a token as well.
+constexpr const char* kDocumentation = R"(
+Counts tokens and answers each with the counts of all tokens so far. The empty text is a token as well.
 
 What is no text raises TypeError, and so does `next` once it runs, for that sends null. The map grows with every new
 token; one that is too large to be sent back raises ValueError at the caller and leaves the session as it is.
@@ -39,7 +31,18 @@ send "be"   -> yields {"to": 1, "be": 1}
 send "to"   -> yields {"to": 2, "be": 1}
 send 7      -> raises TypeError: token must be str, not int
 ```
-)"));
+)";
+
+}  // namespace
+
+void AddTokenCounter(Catalog& catalog) {
+  catalog.Add(Native("token_counter", 1, &TokenCounter)
+                  .Summary("how often each text was sent")
+                  .Sends("text: a token", SendsKind::kText)
+                  .Yields("map of tokens to integers: how often each was sent, in the order of their first appearance")
+                  .Returns("null")
+                  .StopsWhen("the caller closes it, or what it is sent is no text")
+                  .Document(kDocumentation));
 }
 
 }  // namespace corod::builtin
