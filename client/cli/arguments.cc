@@ -232,12 +232,14 @@ class Grammar {
     try {
       app_.parse(std::move(reversed));
     } catch (const CLI::CallForHelp&) {
-      const std::string text = Chosen()->help();
+      const std::string text = app_.help();
       return Answer{.text = text.substr(0, text.find_last_not_of('\n') + 1), .exit_code = kFine};
     } catch (const CLI::CallForVersion& version) {
       return Answer{.text = version.what(), .exit_code = kFine};
     } catch (const CLI::ParseError& error) {
-      return Wrong(error.what());
+      if (Chosen() != &app_ || dynamic_cast<const CLI::RequiredError*>(&error) == nullptr) return Wrong(error.what());
+      const std::vector<std::string> rest = app_.remaining();
+      return Wrong(rest.empty() ? "a command is required" : absl::StrCat("there is no command ", rest.front()));
     }
     absl::StatusOr<GlobalArguments> global = GlobalFrom(raw_);
     if (!global.ok()) return Wrong(global.status().message());

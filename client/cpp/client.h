@@ -18,29 +18,29 @@ namespace corod::client {
 
 // As v1::CreateRequest.
 struct CreateOptions {
-  std::string coroutine;
-  Map arguments;
+  std::string coroutine = {};
+  Map arguments = {};
   // Empty: the server makes one.
-  std::string session_id;
+  std::string session_id = {};
   // Also run it to its first yield.
   bool prime = false;
   // Unset: the server's default. Zero: never.
-  std::optional<absl::Duration> idle_timeout;
+  std::optional<absl::Duration> idle_timeout = {};
   v1::Durability durability = v1::DURABILITY_UNSPECIFIED;
   v1::IfExists if_exists = v1::IF_EXISTS_UNSPECIFIED;
-  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> labels = {};
   // 0: the newest.
   std::uint32_t version = 0;
   // When to close it whatever happens.
-  std::optional<absl::Time> expire_time;
+  std::optional<absl::Time> expire_time = {};
   // Empty: a random one, if the connection's request ids are automatic.
-  std::string request_id;
+  std::string request_id = {};
 };
 
 struct Created {
   RemoteCoroutine coroutine;
   // When it was primed.
-  std::optional<Outcome> outcome;
+  std::optional<Outcome> outcome = {};
   // v1::IF_EXISTS_RETURN found it.
   bool existed = false;
 };

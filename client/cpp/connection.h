@@ -25,7 +25,7 @@ struct ConnectionOptions {
   // Of each call, all its attempts and the waits between them included. Does not bind Drive.
   absl::Duration timeout = absl::Seconds(30);
   RequestIds request_ids = RequestIds::kAutomatic;
-  RetryPolicy retry;
+  RetryPolicy retry = {};
 };
 
 // A channel to the server at `address` (host:port, or what gRPC takes as a target), without encryption. It connects when it

@@ -1,6 +1,7 @@
 #include "server/base/worker_pool.h"
 
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 namespace corod {
@@ -21,14 +22,25 @@ void WorkerPool::Run(std::function<void()> task) {
       tasks_.push_back(std::move(task));
       if (idle_ >= tasks_.size()) {
         work_or_shutdown_.NotifyOne();
-      } else if (threads_.size() < max_threads_) {
-        const auto self = threads_.emplace(threads_.end());
-        *self = std::thread([this, self] { Work(self); });
+        return;
       }
-      return;
+      if (threads_.size() >= max_threads_ || StartThread() || !threads_.empty()) return;
+      task = std::move(tasks_.back());  // there is no thread that would come to it
+      tasks_.pop_back();
     }
   }
   task();
+}
+
+bool WorkerPool::StartThread() {
+  const auto self = threads_.emplace(threads_.end());
+  try {
+    *self = std::thread([this, self] { Work(self); });
+  } catch (const std::system_error&) {
+    threads_.erase(self);
+    return false;
+  }
+  return true;
 }
 
 void WorkerPool::Work(std::list<std::thread>::iterator self) {

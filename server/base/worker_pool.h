@@ -14,7 +14,8 @@
 namespace corod {
 
 // Threads for steps that take long. A task that finds every thread busy gets a new one, up to `max_threads`; then it
-// waits its turn. Threads that find nothing to do for `kIdle` end.
+// waits its turn, as it does when the system gives no more threads (without any, the caller of Run runs it). Threads that
+// find nothing to do for a while end.
 class WorkerPool : public Executor {
  public:
   explicit WorkerPool(std::size_t max_threads);
@@ -27,6 +28,8 @@ class WorkerPool : public Executor {
   void Shutdown();
 
  private:
+  // False if the system gives no more threads.
+  bool StartThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Work(std::list<std::thread>::iterator self);
 
   const std::size_t max_threads_;

@@ -38,8 +38,8 @@ auto Caught(const F& call) -> decltype(call()) {
   }
 }
 
-// Calls `call` inside a catch block in which `handled` is being handled, so that it becomes the context of what is raised
-// there; nullptr: calls it as it is.
+// Calls `call` inside a catch block in which `handled` is being handled, so that it becomes the context of what is
+// raised there; nullptr: calls it as it is.
 template <typename F>
 auto WhileHandling(const Exception* handled, const F& call) -> decltype(call()) {
   if (!handled) return call();
@@ -59,7 +59,9 @@ class SequenceIterator : public Iterator {
  public:
   SequenceIterator(List items, std::string_view type_name) : items_(std::move(items)), type_name_(type_name) {}
   std::string_view TypeName() const override { return type_name_; }
-  Outcome Next() override { return next_ < items_.size() ? Outcome::Yielded(items_[next_++]) : Outcome::Returned(Value()); }
+  Outcome Next() override {
+    return next_ < items_.size() ? Outcome::Yielded(items_[next_++]) : Outcome::Returned(Value());
+  }
 
  private:
   List items_;
@@ -85,7 +87,8 @@ std::unique_ptr<Iterator> IteratorOver(const Value& value) {
         items.emplace_back(rest.substr(0, size));
         rest.remove_prefix(size);
       }
-      return std::make_unique<SequenceIterator>(std::move(items), IsAscii(value.AsText()) ? "str_ascii_iterator" : "str_iterator");
+      return std::make_unique<SequenceIterator>(std::move(items),
+                                                IsAscii(value.AsText()) ? "str_ascii_iterator" : "str_iterator");
     case Value::Kind::kBlob:
       for (const char c : value.AsBlob()) items.emplace_back(static_cast<int>(static_cast<unsigned char>(c)));
       return std::make_unique<SequenceIterator>(std::move(items), "bytes_iterator");
@@ -106,7 +109,9 @@ Coroutine::~Coroutine() {
   if (promise_) promise_->Destroy();
 }
 
-Outcome Coroutine::Send(Value value) { return promise_ ? promise_->Send(std::move(value), 0) : Outcome::Returned(Value()); }
+Outcome Coroutine::Send(Value value) {
+  return promise_ ? promise_->Send(std::move(value), 0) : Outcome::Returned(Value());
+}
 
 Outcome Coroutine::Throw(Exception exception) {
   return promise_ ? promise_->Throw(std::move(exception), 0) : ThrownIntoClosed(exception);
@@ -125,8 +130,12 @@ CoroutineState CoroutineRef::state() const { return promise_->state(); }
 bool CoroutineRef::IsDelegating() const { return promise_->delegation_ != nullptr && !promise_->IsRunning(); }
 bool CoroutineRef::IsBeingDropped() const { return promise_->dropping_; }
 
-internal::DelegateAwaiter YieldFrom(Coroutine sub) { return {.delegation = {.owned = std::move(sub), .shared = nullptr, .iterator = nullptr}}; }
-internal::DelegateAwaiter YieldFrom(CoroutineRef sub) { return {.delegation = {.owned = {}, .shared = sub.promise_, .iterator = nullptr}}; }
+internal::DelegateAwaiter YieldFrom(Coroutine sub) {
+  return {.delegation = {.owned = std::move(sub), .shared = nullptr, .iterator = nullptr}};
+}
+internal::DelegateAwaiter YieldFrom(CoroutineRef sub) {
+  return {.delegation = {.owned = {}, .shared = sub.promise_, .iterator = nullptr}};
+}
 internal::DelegateAwaiter YieldFrom(std::unique_ptr<Iterator> iterator) {
   return {.delegation = {.owned = {}, .shared = nullptr, .iterator = std::move(iterator)}};
 }
@@ -292,7 +301,8 @@ Outcome Promise::SendToDelegate(Value value, int depth) {
   if (value.is_null()) return Exhausted(Caught([&] { return iterator.Next(); }));
   std::optional<Outcome> answer = Caught([&] { return iterator.Send(std::move(value)); });
   if (answer) return Exhausted(*std::move(answer));
-  return Outcome::Raised(py::AttributeError("'" + std::string(iterator.TypeName()) + "' object has no attribute 'send'"));
+  return Outcome::Raised(
+      py::AttributeError("'" + std::string(iterator.TypeName()) + "' object has no attribute 'send'"));
 }
 
 Outcome Promise::ThrowToDelegate(const Exception& exception, int depth) {
@@ -342,8 +352,8 @@ Promise* Promise::BeginDelegation(Promise* leaf, Value& input, bool& raise, cons
 
 Outcome Promise::Resume(Value input, bool raise, int depth) {
   Promise* leaf = Leaf();
-  // The highest level whose handled exception is a context for what is raised below it. An exception that is thrown in is
-  // passed upwards level by level, each of which sees itself alone; all else runs inside of every level up to here.
+  // The highest level whose handled exception is a context for what is raised below it. An exception that is thrown in
+  // is passed upwards level by level, each of which sees itself alone; all else runs inside of every level up to here.
   const Promise* top = raise ? leaf : this;
   if (raise && !leaf->delegation_) leaf->ChainTo(input);
   Root()->running_ = true;
@@ -369,9 +379,9 @@ Outcome Promise::Resume(Value input, bool raise, int depth) {
       continue;
     }
     if (leaf->delegation_) {
-      Outcome outcome = raise ? leaf->ThrowToDelegate(input.AsException(), depth)
-                              : WhileHandling(leaf->HandledBelow(top),
-                                              [&] { return leaf->SendToDelegate(std::move(input), depth); });
+      Outcome outcome =
+          raise ? leaf->ThrowToDelegate(input.AsException(), depth)
+                : WhileHandling(leaf->HandledBelow(top), [&] { return leaf->SendToDelegate(std::move(input), depth); });
       if (outcome.kind == Outcome::Kind::kYielded) {
         result = std::move(outcome);
         break;

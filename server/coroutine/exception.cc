@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_set>
 
 #include "server/coroutine/errors.h"
 #include "server/coroutine/map.h"
@@ -19,7 +20,8 @@ std::string MessageOf(const Exception& exception) {
   const List& arguments = exception.arguments();
   if (arguments.empty()) return "";
   if (arguments.size() == 1) return exception.IsA("KeyError") ? Repr(arguments[0]) : Str(arguments[0]);
-  if (arguments.size() == 2 && exception.IsA("OSError")) return "[Errno " + Str(arguments[0]) + "] " + Str(arguments[1]);
+  if (arguments.size() == 2 && exception.IsA("OSError"))
+    return "[Errno " + Str(arguments[0]) + "] " + Str(arguments[1]);
   std::string text = "(";
   for (const Value& argument : arguments) {
     if (text.size() > 1) text += ", ";
@@ -114,14 +116,14 @@ void Exception::AddNote(std::string note) { data_->notes.push_back(std::move(not
 void Exception::SetSuppressContext(bool suppress) { data_->suppress_context = suppress; }
 
 bool Exception::LeadsTo(const Data* target) const {
+  if (target->references.load(std::memory_order_acquire) == 1) return false;  // no chain holds it
   std::vector<const Data*> open{data_};
-  std::vector<const Data*> seen;
+  std::unordered_set<const Data*> seen;
   while (!open.empty()) {
     const Data* data = open.back();
     open.pop_back();
     if (data == target) return true;
-    if (std::find(seen.begin(), seen.end(), data) != seen.end()) continue;
-    seen.push_back(data);
+    if (!seen.insert(data).second) continue;
     if (data->cause) open.push_back(data->cause->data_);
     if (data->context) open.push_back(data->context->data_);
   }
@@ -136,14 +138,16 @@ void Exception::SetCause(const Exception& cause) {
 
 void Exception::SetContext(const Exception& handled) {
   if (handled.Is(*this)) return;
-  for (Exception link = handled; link.data_->context;) {
-    const Exception next = *link.data_->context;
-    if (next.Is(*this)) {
-      link.data_->context.reset();
-      break;
-    }
-    link = next;
+  if (!handled.LeadsTo(data_)) {
+    data_->context = handled;
+    return;
   }
+  for (Data* link = handled.data_; link->context; link = link->context->data_) {
+    if (!link->context->Is(*this)) continue;
+    link->context.reset();
+    break;
+  }
+  // It may still lead here through a cause, and would never be freed; its copy does not.
   data_->context = handled.LeadsTo(data_) ? handled.Snapshot() : handled;
 }
 
@@ -224,7 +228,8 @@ Value::Value(const Exception& exception) : Value(exception.data_, Kind::kExcepti
 
 Exception Value::AsException() const {
   if (kind_ != Kind::kException) {
-    throw py::TypeError("exceptions must be classes or instances deriving from BaseException, not " + std::string(TypeName()));
+    throw py::TypeError("exceptions must be classes or instances deriving from BaseException, not " +
+                        std::string(TypeName()));
   }
   node_->references.fetch_add(1, std::memory_order_relaxed);
   return Exception(static_cast<Exception::Data*>(node_));
@@ -234,15 +239,14 @@ std::string_view BuiltinBaseOf(std::string_view name) {
   struct Pair {
     std::string_view name, base;
   };
-  static constexpr auto kPairs = std::to_array<Pair>({
-      {"Exception", "BaseException"},
-      {"asyncio.CancelledError", "BaseException"},
-      {"concurrent.futures.CancelledError", "asyncio.CancelledError"},
-      {"json.JSONDecodeError", "ValueError"},
-      {"IOError", "OSError"},
-      {"EnvironmentError", "OSError"},
+  static constexpr auto kPairs = std::to_array<Pair>({{"Exception", "BaseException"},
+                                                      {"asyncio.CancelledError", "BaseException"},
+                                                      {"concurrent.futures.CancelledError", "asyncio.CancelledError"},
+                                                      {"json.JSONDecodeError", "ValueError"},
+                                                      {"IOError", "OSError"},
+                                                      {"EnvironmentError", "OSError"},
 #define COROD_PAIR(Name, Base) {#Name, #Base},
-      COROD_BUILTIN_EXCEPTIONS(COROD_PAIR)
+                                                      COROD_BUILTIN_EXCEPTIONS(COROD_PAIR)
 #undef COROD_PAIR
   });
   for (const Pair& pair : kPairs) {

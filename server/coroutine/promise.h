@@ -23,8 +23,8 @@ struct Delegation {
 
 // The state of a coroutine beside its locals. Created suspended; its owner resumes and destroys it.
 //
-// A chain of delegations by ownership has a root, which is resumed from outside, and a leaf, which runs. The root finds its
-// leaf in `link_`, the others their delegator. All of a chain counts as running while its root is.
+// A chain of delegations by ownership has a root, which is resumed from outside, and a leaf, which runs. The root finds
+// its leaf in `link_`, the others their delegator. All of a chain counts as running while its root is.
 class Promise {
  public:
   Coroutine get_return_object() noexcept {
@@ -93,10 +93,10 @@ class Promise {
   static Outcome EscapedAs(const Exception& exception);
   [[noreturn]] void RaiseInput();
 
-  Value slot_;                         // in: what is sent or thrown; out: what is yielded, returned or raised
-  Promise* link_;                      // attached: the delegator; else the leaf of the chain that begins here
-  Delegation* delegation_ = nullptr;   // set while suspended in `yield from`
-  const Handling* handling_ = nullptr; // the innermost, while the body has one
+  Value slot_;                          // in: what is sent or thrown; out: what is yielded, returned or raised
+  Promise* link_;                       // attached: the delegator; else the leaf of the chain that begins here
+  Delegation* delegation_ = nullptr;    // set while suspended in `yield from`
+  const Handling* handling_ = nullptr;  // the innermost, while the body has one
   Stage stage_ = Stage::kCreated;
   Signal signal_ = Signal::kYielded;
   bool raise_ = false;     // slot_ is to be raised at the suspension point
@@ -104,7 +104,7 @@ class Promise {
   bool attached_ = false;  // an owned delegate
   bool dropping_ = false;
   bool under_handling_ = false;  // attached, and a level above is handling something
-  std::uint16_t depth_ = 0;  // levels of the chain above
+  std::uint16_t depth_ = 0;      // levels of the chain above
 };
 
 struct YieldAwaiter {

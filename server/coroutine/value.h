@@ -62,7 +62,8 @@ class Value {
   Value(std::nullptr_t) noexcept : Value() {}  // NOLINT(google-explicit-constructor)
 
   template <std::same_as<bool> T>
-  Value(T boolean) noexcept : integer_(boolean ? 1 : 0), kind_(Kind::kBoolean) {}  // NOLINT(google-explicit-constructor)
+  Value(T boolean) noexcept
+      : integer_(boolean ? 1 : 0), kind_(Kind::kBoolean) {}  // NOLINT(google-explicit-constructor)
 
   // REQUIRES: `integer` fits into 64 bits with sign.
   template <std::integral T>
@@ -104,14 +105,15 @@ class Value {
 
   Kind kind() const noexcept { return kind_; }
   bool is_null() const noexcept { return kind_ == Kind::kNull; }
-  // Python's name of the type: "NoneType", "bool", "int", "float", "str", "bytes", "list", "dict", "ValueError". Valid for as
-  // long as the value is not changed.
+  // Python's name of the type: "NoneType", "bool", "int", "float", "str", "bytes", "list", "dict", "ValueError". Valid
+  // for as long as the value is not changed.
   std::string_view TypeName() const;
 
   // Python's truth value: false for null, false, 0, 0.0, and what is empty.
   bool IsTrue() const;
 
-  // The value as that type. Raises py::TypeError if it is of another; the message says which type is wanted and which came.
+  // The value as that type. Raises py::TypeError if it is of another; the message says which type is wanted and which
+  // came.
   bool AsBoolean() const;
   // Accepts a boolean, as Python does.
   std::int64_t AsInteger() const;

@@ -6,7 +6,7 @@
 #include "server/base/failure.h"
 #include "server/base/page_token.h"
 #include "server/rpc/convert.h"
-#include "server/rpc/status.h"
+#include "server/rpc/unary_call.h"
 
 namespace corod::rpc {
 namespace {
@@ -46,24 +46,22 @@ absl::Status Get(const Catalog& catalog, const v1::GetCoroutineRequest& request,
                 {{"coroutine", request.name()}});
 }
 
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(status.ok() ? grpc::Status::OK : ToGrpcStatus(status));
-  return reactor;
-}
-
 }  // namespace
 
 grpc::ServerUnaryReactor* CatalogService::ListCoroutines(grpc::CallbackServerContext* context,
-                                                         const v1::ListCoroutinesRequest* request,
-                                                         v1::ListCoroutinesResponse* response) {
-  return Answer(context, List(catalog_, *request, response));
+                                                         const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
+  return AnswerAtOnce<v1::ListCoroutinesRequest, v1::ListCoroutinesResponse>(
+      context, request, response, [this](const v1::ListCoroutinesRequest& proto, v1::ListCoroutinesResponse* answer) {
+        return List(catalog_, proto, answer);
+      });
 }
 
 grpc::ServerUnaryReactor* CatalogService::GetCoroutine(grpc::CallbackServerContext* context,
-                                                       const v1::GetCoroutineRequest* request,
-                                                       v1::GetCoroutineResponse* response) {
-  return Answer(context, Get(catalog_, *request, response));
+                                                       const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
+  return AnswerAtOnce<v1::GetCoroutineRequest, v1::GetCoroutineResponse>(
+      context, request, response, [this](const v1::GetCoroutineRequest& proto, v1::GetCoroutineResponse* answer) {
+        return Get(catalog_, proto, answer);
+      });
 }
 
 }  // namespace corod::rpc

@@ -2,6 +2,7 @@
 #define COROD_SERVER_RPC_CATALOG_SERVICE_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include "corod/v1/catalog_service.grpc.pb.h"
@@ -9,8 +10,9 @@
 
 namespace corod::rpc {
 
-using CatalogServiceBase = v1::CatalogService::WithCallbackMethod_ListCoroutines<
-    v1::CatalogService::WithCallbackMethod_GetCoroutine<v1::CatalogService::WithCallbackMethod_DefineCoroutine<
+// Requests come as bytes, as in CoroutineService.
+using CatalogServiceBase = v1::CatalogService::WithRawCallbackMethod_ListCoroutines<
+    v1::CatalogService::WithRawCallbackMethod_GetCoroutine<v1::CatalogService::WithCallbackMethod_DefineCoroutine<
         v1::CatalogService::WithCallbackMethod_DeleteCoroutine<v1::CatalogService::Service>>>>;
 
 // corod.v1.CatalogService over the catalog. Thread-safe. The RPCs that are not here answer UNIMPLEMENTED.
@@ -19,11 +21,10 @@ class CatalogService final : public CatalogServiceBase {
   // `catalog` outlives this.
   explicit CatalogService(const Catalog& catalog) : catalog_(catalog) {}
 
-  grpc::ServerUnaryReactor* ListCoroutines(grpc::CallbackServerContext* context,
-                                           const v1::ListCoroutinesRequest* request,
-                                           v1::ListCoroutinesResponse* response) override;
-  grpc::ServerUnaryReactor* GetCoroutine(grpc::CallbackServerContext* context, const v1::GetCoroutineRequest* request,
-                                         v1::GetCoroutineResponse* response) override;
+  grpc::ServerUnaryReactor* ListCoroutines(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                           grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetCoroutine(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response) override;
 
  private:
   const Catalog& catalog_;

@@ -255,7 +255,7 @@ absl::StatusOr<Session::Changes> FromProto(const v1::UpdateRequest& proto) {
   if (proto.has_idle_timeout()) {
     absl::StatusOr<absl::Duration> timeout = ToDuration(proto.idle_timeout(), "idle_timeout");
     if (!timeout.ok()) return timeout.status();
-    changes.idle_timeout = *timeout == absl::ZeroDuration() ? absl::InfiniteDuration() : *timeout;
+    changes.idle_timeout = *timeout;
   }
   if (proto.has_expire_time()) {
     absl::StatusOr<absl::Time> expire_time = ToExpireTime(proto.expire_time());

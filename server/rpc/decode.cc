@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/strings/escaping.h"
 #include "server/base/failure.h"
+#include "server/coroutine/utf8.h"
 
 namespace corod::rpc {
 namespace {
@@ -74,6 +76,11 @@ class FieldReader {
   bool ok_ = true;
 };
 
+// The id itself or, if it is not UTF-8 and could not be echoed, a text that is nobody's id.
+std::string Readable(std::string_view id) {
+  return IsUtf8(id) ? std::string(id) : absl::CHexEscape(absl::string_view(id.data(), id.size()));
+}
+
 // Whether messages nest deeper in `bytes` than the parser follows. Takes no native stack.
 bool NestsTooDeep(std::string_view bytes, const Descriptor* type) {
   struct Level {
@@ -137,20 +144,23 @@ absl::StatusOr<std::vector<std::string_view>> SplitCommands(std::string_view req
 
 v1::Command ParseWithoutOperation(std::string_view command) {
   std::string readable;
-  v1::Command result;
+  std::string_view session_id;
+  std::optional<std::string_view> create_id;
   FieldReader fields(command);
-  std::string create_id;
   while (const std::optional<Field> field = fields.Next()) {
     switch (field->number) {
       case v1::Command::kTagFieldNumber:
-      case v1::Command::kSessionIdFieldNumber:
       case v1::Command::kResumeFieldNumber:
         readable.append(field->whole);
         break;
+      case v1::Command::kSessionIdFieldNumber:
+        session_id = field->content;
+        break;
       case v1::Command::kCreateFieldNumber: {
+        create_id.emplace();
         FieldReader create(field->content);
         while (const std::optional<Field> part = create.Next()) {
-          if (part->number == v1::CreateRequest::kSessionIdFieldNumber) create_id = std::string(part->content);
+          if (part->number == v1::CreateRequest::kSessionIdFieldNumber) create_id = part->content;
         }
         break;
       }
@@ -158,9 +168,11 @@ v1::Command ParseWithoutOperation(std::string_view command) {
         break;
     }
   }
-  // A session id that is not UTF-8 cannot be echoed; the tag, which stands before it, is kept.
-  if (!result.ParseFromString(readable)) result.clear_session_id();
-  if (result.session_id().empty()) result.set_session_id(create_id);
+  v1::Command result;
+  // If even that fails, the tag, which stands before what is wrong, is kept.
+  (void)result.ParseFromString(readable);
+  result.set_session_id(Readable(session_id));
+  if (create_id) result.mutable_create()->set_session_id(Readable(*create_id));
   return result;
 }
 

@@ -26,8 +26,8 @@ std::string Flatten(const grpc::ByteBuffer& buffer);
 // The bytes of each command in a serialized DriveRequest. INVALID_ARGUMENTS if it is none.
 absl::StatusOr<std::vector<std::string_view>> SplitCommands(std::string_view request);
 
-// What can be read of a serialized Command whose operation cannot be parsed: tag, session id (also of a CreateRequest)
-// and `resume`. The operation is left unset.
+// What can be read of a serialized Command whose operation cannot be parsed: tag, session id and `resume`, and of a
+// create its session id. Another operation is left unset. An id that is not UTF-8 becomes one that no session has.
 v1::Command ParseWithoutOperation(std::string_view command);
 
 }  // namespace corod::rpc

@@ -154,6 +154,8 @@ void DriveStream::Accept(const v1::Command& proto, const absl::Status& unreadabl
   std::string id = proto.session_id();
   if (proto.operation_case() == v1::Command::kCreate) {
     id = command->create ? command->create->session_id : proto.create().session_id();
+    // Refused without an id: nobody else's commands fail for it.
+    if (id.empty()) id = sessions_.MakeSessionId("");
   } else if (id.empty()) {
     id = previous_id_;
   }

@@ -1,14 +1,35 @@
 #include "server/rpc/status.h"
 
 #include <string>
+#include <string_view>
 
 #include "absl/time/time.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "server/base/failure.h"
+#include "server/coroutine/utf8.h"
 
 namespace corod::rpc {
 namespace {
+
+// A status travels in trailers, of which gRPC takes 8 KiB; a client's own words that it repeats must not fill them.
+constexpr std::size_t kMaxMessageBytes = 512;
+constexpr std::size_t kMaxMetadataBytes = 256;
+
+std::string Shortened(std::string_view text, std::size_t max_bytes) {
+  if (text.size() <= max_bytes) return std::string(text);
+  const std::string_view start = text.substr(0, max_bytes);
+  return std::string(start.substr(0, CompleteUtf8Prefix(start))) + "...";
+}
+
+std::string MessageOf(const absl::Status& status) {
+  return Shortened({status.message().data(), status.message().size()}, kMaxMessageBytes);
+}
+
+template <typename ProtoMap>
+void SetMetadata(const FailureDetails& details, ProtoMap* proto) {
+  for (const auto& [key, value] : details.metadata) (*proto)[key] = Shortened(value, kMaxMetadataBytes);
+}
 
 void SetDuration(absl::Duration duration, google::protobuf::Duration* proto) {
   proto->set_seconds(absl::ToInt64Seconds(duration));
@@ -21,11 +42,11 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   const FailureDetails details = DetailsOf(status);
   google::rpc::Status proto;
   proto.set_code(static_cast<int>(status.code()));
-  proto.set_message(std::string(status.message()));
+  proto.set_message(MessageOf(status));
   google::rpc::ErrorInfo info;
   info.set_reason(details.reason);
   info.set_domain("corod");
-  info.mutable_metadata()->insert(details.metadata.begin(), details.metadata.end());
+  SetMetadata(details, info.mutable_metadata());
   proto.add_details()->PackFrom(info);
   if (details.retry_delay > absl::ZeroDuration()) {
     google::rpc::RetryInfo retry;
@@ -39,8 +60,8 @@ void ToFailure(const absl::Status& status, v1::Failure* failure) {
   const FailureDetails details = DetailsOf(status);
   failure->set_code(static_cast<int>(status.code()));
   failure->set_reason(details.reason);
-  failure->set_message(std::string(status.message()));
-  failure->mutable_metadata()->insert(details.metadata.begin(), details.metadata.end());
+  failure->set_message(MessageOf(status));
+  SetMetadata(details, failure->mutable_metadata());
   if (details.retry_delay > absl::ZeroDuration()) SetDuration(details.retry_delay, failure->mutable_retry_delay());
 }
 

@@ -15,6 +15,8 @@ constexpr int kCloseAttempts = 3;
 // A thread that runs a busy session lets go of it after so many steps, so that its own call goes on.
 constexpr int kStepsInARow = 256;
 constexpr std::size_t kMaxLabels = 64;
+constexpr std::size_t kMaxLabelNameBytes = 256;
+constexpr std::size_t kMaxLabelValueBytes = 1024;
 constexpr std::size_t kKeptMessageBytes = 1024;
 
 std::uint64_t FingerprintOf(const Command& command) {
@@ -157,8 +159,8 @@ absl::StatusOr<Reply> Session::Turn(Command& command) {
     metadata["session_id"] = id_;
     return Failed(reason, message, metadata);
   };
-  if (forgotten || (!command.uid.empty() && command.uid != uid_)) {
-    return failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "'" + (forgotten ? "" : " with that uid"));
+  if (!command.uid.empty() && command.uid != uid_) {
+    return failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "' with that uid");
   }
   if (!command.request_id.empty()) {
     command.fingerprint = FingerprintOf(command);
@@ -178,6 +180,7 @@ absl::StatusOr<Reply> Session::Turn(Command& command) {
       return reply;
     }
   }
+  if (forgotten) return failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "'");
   const absl::Time now = environment_.clock.Now();
   if (now > command.deadline) {
     return NotStarted(absl::StatusCode::kDeadlineExceeded, "the deadline passed before the command's turn came");
@@ -209,7 +212,8 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
   }
   std::size_t bytes = 0;
   Outcome outcome = WithinLimits(Resume(command), bytes);
-  pace_->Record(environment_.clock.Now() - now);
+  const absl::Time end = environment_.clock.Now();
+  pace_->Record(end - now);
 
   const CoroutineState state = coroutine_.state();
   const bool over = state == CoroutineState::kClosed;
@@ -218,6 +222,7 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
   {
     const MutexLock lock(mutex_);
     in_step_ = false;
+    last_used_ = end;
     reply.step = ++steps_;
     finished = over && state_ != CoroutineState::kClosed;
     if (outcome.kind == Outcome::Kind::kRaised) {
@@ -228,7 +233,7 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
       last_outcome_ = outcome;
       last_outcome_step_ = reply.step;
     }
-    if (finished) finished_ = now;
+    if (finished) finished_ = end;
     state_ = state;
   }
   reply.outcome = std::move(outcome);
@@ -295,8 +300,9 @@ Outcome Session::WithinLimits(Outcome outcome, std::size_t& bytes) const {
                       unreadable ? std::vector<std::string>{} : raised.bases());
     reduced.SetMessage(unreadable ? "raised exception has a text that is not UTF-8" : KeptPart(raised.message()));
     reduced.AddNote("arguments, cause and context are left out: " + LimitError("raised", measure.fault).message());
-    raised = reduced;
-    measure = Measure(raised, environment_.limits);
+    measure = Measure(reduced, environment_.limits);
+    // Its type or its bases may be too large by themselves.
+    raised = measure.fault == ValueMeasure::Fault::kNone ? reduced : LimitError("raised", measure.fault);
   }
   bytes = measure.bytes;
   return Outcome::Raised(raised);
@@ -335,11 +341,20 @@ bool Session::MatchesLabels(const Labels& labels) const {
 }
 
 absl::Status CheckLabels(const Labels& labels) {
-  if (labels.size() <= kMaxLabels) return absl::OkStatus();
-  return Failed(
-      Reason::INVALID_ARGUMENTS,
-      "labels: there are " + std::to_string(labels.size()) + "; a session has at most " + std::to_string(kMaxLabels),
-      {{"parameter", "labels"}});
+  const auto refused = [](const std::string& what) {
+    return Failed(Reason::INVALID_ARGUMENTS, "labels: " + what, {{"parameter", "labels"}});
+  };
+  if (labels.size() > kMaxLabels) {
+    return refused("there are " + std::to_string(labels.size()) + "; a session has at most " +
+                   std::to_string(kMaxLabels));
+  }
+  for (const auto& [name, value] : labels) {
+    if (name.size() > kMaxLabelNameBytes || value.size() > kMaxLabelValueBytes) {
+      return refused("one is too long; a name has at most " + std::to_string(kMaxLabelNameBytes) + " bytes, a value " +
+                     std::to_string(kMaxLabelValueBytes));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Session::Update(const Changes& changes) {
@@ -349,7 +364,9 @@ absl::Status Session::Update(const Changes& changes) {
   for (const auto& [name, value] : changes.labels) labels[name] = value;
   if (absl::Status checked = CheckLabels(labels); !checked.ok()) return checked;
   labels_ = labels.empty() ? nullptr : std::make_unique<Labels>(std::move(labels));
-  if (changes.idle_timeout) idle_timeout_ = *changes.idle_timeout;
+  if (changes.idle_timeout) {
+    idle_timeout_ = *changes.idle_timeout == absl::ZeroDuration() ? absl::InfiniteDuration() : *changes.idle_timeout;
+  }
   if (changes.expire_time) expire_time_ = *changes.expire_time;
   return absl::OkStatus();
 }

@@ -67,7 +67,7 @@ struct SessionInfo {
   absl::Time last_used_time;
 };
 
-// INVALID_ARGUMENTS if there are more labels than a session may have.
+// INVALID_ARGUMENTS if there are more labels than a session may have, or one of them is too long.
 absl::Status CheckLabels(const Labels& labels);
 
 // One live coroutine and the commands that wait for it.
@@ -109,7 +109,7 @@ class Session : public ReferenceCounted {
   struct Changes {
     Labels labels;
     std::vector<std::string> remove_labels;
-    std::optional<absl::Duration> idle_timeout;
+    std::optional<absl::Duration> idle_timeout;  // zero: never
     std::optional<absl::Time> expire_time;
   };
   // All or nothing; INVALID_ARGUMENTS if there would be too many labels.

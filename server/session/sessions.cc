@@ -47,28 +47,6 @@ absl::Status NotFound(std::string_view id) {
   return Failed(Reason::SESSION_NOT_FOUND, "no session '" + std::string(id) + "'", {{"session_id", std::string(id)}});
 }
 
-// The command behind a Create: primes, or asks the session for the answer that a former one got.
-class CreateCommand : public Command {
- public:
-  CreateCommand(SessionPtr session, Sessions::CreateDone done) : session_(std::move(session)), done_(std::move(done)) {
-    operation = Operation::kCreate;
-  }
-  void Finish(absl::StatusOr<Reply> reply) override {
-    if (reply.ok()) {
-      Created created{.session = session_, .primed = std::nullopt, .existed = false, .replayed = reply->replayed};
-      if (reply->outcome) created.primed = *std::move(reply);
-      done_(std::move(created));
-    } else {
-      done_(reply.status());
-    }
-    delete this;
-  }
-
- private:
-  const SessionPtr session_;
-  const Sessions::CreateDone done_;
-};
-
 // A close that the server itself makes.
 class BackgroundClose : public Command {
  public:
@@ -87,6 +65,36 @@ class BackgroundClose : public Command {
 
 }  // namespace
 
+// The command behind a Create: primes the session that it made, or asks one that exists for the answer that an equal Create
+// got (`again` is set).
+class Sessions::CreateCommand : public Command {
+ public:
+  CreateCommand(Sessions& sessions, SessionPtr session, CreateDone done, std::optional<CreateSpec> again)
+      : sessions_(sessions), session_(std::move(session)), done_(std::move(done)), again_(std::move(again)) {
+    operation = Operation::kCreate;
+  }
+  void Finish(absl::StatusOr<Reply> reply) override {
+    if (reply.ok()) {
+      Created created{.session = session_, .primed = std::nullopt, .existed = false, .replayed = reply->replayed};
+      if (reply->outcome) created.primed = *std::move(reply);
+      done_(std::move(created));
+    } else if (again_ && IsFailure(reply.status(), Reason::SESSION_NOT_FOUND)) {
+      // It went before it could answer, so this Create is the first.
+      sessions_.Create(*std::move(again_), std::move(done_));
+    } else {
+      if (!again_) sessions_.Forget(*session_);  // a Create that is refused leaves no session
+      done_(reply.status());
+    }
+    delete this;
+  }
+
+ private:
+  Sessions& sessions_;
+  const SessionPtr session_;
+  Sessions::CreateDone done_;
+  std::optional<CreateSpec> again_;
+};
+
 Sessions::Sessions(Options options, const Catalog& catalog, const Clock& clock, Executor& executor, Random& random,
                    const Journal& journal)
     : options_(options),
@@ -100,7 +108,7 @@ Sessions::Sessions(Options options, const Catalog& catalog, const Clock& clock, 
                    .max_remembered_ids = options.max_remembered_ids,
                    .max_remembered_bytes = options.max_remembered_bytes,
                    .retention = options.retention,
-                   .on_finished = [this](Session& session) { timers_.Schedule(session, session.NextDue().when); },
+                   .on_finished = [this](Session& session) { timers_.Schedule(session); },
                    .on_deleted =
                        [this](Session& session, const Command& command, const Reply& reply) {
                          if (!command.request_id.empty()) {
@@ -155,7 +163,8 @@ absl::StatusOr<SessionPtr> Sessions::Build(const CreateSpec& spec) {
   origin.id = spec.session_id;
   origin.uid = RandomUuid(random_);
   origin.definition = definition;
-  origin.arguments = arguments;
+  // Copies of its own: the body may change an exception that it is given.
+  for (const Value& argument : arguments) origin.arguments.push_back(Snapshot(argument));
   origin.labels = spec.labels;
   origin.idle_timeout = spec.idle_timeout.value_or(options_.idle_timeout);
   if (origin.idle_timeout == absl::ZeroDuration()) origin.idle_timeout = absl::InfiniteDuration();
@@ -178,8 +187,7 @@ void Sessions::Create(CreateSpec spec, CreateDone done) {
     done(checked);
     return;
   }
-  const std::string id = spec.session_id;
-  SessionPtr existing = table_.Find(id);
+  const SessionPtr existing = table_.Find(spec.session_id);
   const auto may_replace = [&spec](const SessionPtr& session) {
     return spec.if_exists == IfExists::kReplaceFinished && session->state() == CoroutineState::kClosed &&
            !(!spec.request_id.empty() && session->KnowsCreate(spec.request_id));
@@ -196,7 +204,7 @@ void Sessions::Create(CreateSpec spec, CreateDone done) {
   const SessionPtr session = *std::move(built);
   CreateCommand* prime = nullptr;
   if (spec.prime) {
-    prime = new CreateCommand(session, done);
+    prime = new CreateCommand(*this, session, done, std::nullopt);
     prime->request_id = spec.request_id;
     prime->fingerprint = fingerprint;
     prime->deadline = spec.deadline;
@@ -210,10 +218,6 @@ void Sessions::Create(CreateSpec spec, CreateDone done) {
       break;
     case SessionTable::Added::kTaken:  // by another Create, a moment ago
       delete prime;
-      if (const SessionPtr winner = table_.Find(id)) {
-        AnswerExisting(winner, spec, fingerprint, std::move(done));
-        return;
-      }
       Create(std::move(spec), std::move(done));
       return;
     case SessionTable::Added::kFull:
@@ -224,7 +228,7 @@ void Sessions::Create(CreateSpec spec, CreateDone done) {
       return;
   }
   if (existing) timers_.Remove(*existing);
-  timers_.Schedule(*session, session->NextDue().when);
+  timers_.Schedule(*session);
   if (prime) {
     session->RunFirst();
   } else {
@@ -235,7 +239,7 @@ void Sessions::Create(CreateSpec spec, CreateDone done) {
 void Sessions::AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, std::uint64_t fingerprint,
                               CreateDone done) {
   if (!spec.request_id.empty() && existing->KnowsCreate(spec.request_id)) {
-    auto* again = new CreateCommand(existing, std::move(done));
+    auto* again = new CreateCommand(*this, existing, std::move(done), spec);
     again->request_id = spec.request_id;
     again->fingerprint = fingerprint;
     again->bounded_by_sender = spec.bounded_by_sender;
@@ -256,14 +260,17 @@ void Sessions::AnswerExisting(const SessionPtr& existing, const CreateSpec& spec
 SessionPtr Sessions::Find(std::string_view id) const { return table_.Find(id); }
 
 void Sessions::Submit(std::string_view id, Command* command) {
-  if (command->operation == Operation::kDelete && !command->request_id.empty()) {
-    if (std::optional<Reply> before = deleted_.Find(id, command->request_id, environment_.clock.Now())) {
-      command->Finish(*std::move(before));
-      return;
-    }
-  }
+  const auto answered_before = [&] {
+    if (command->operation != Operation::kDelete || command->request_id.empty()) return false;
+    std::optional<Reply> before = deleted_.Find(id, command->request_id, environment_.clock.Now());
+    if (before) command->Finish(*std::move(before));
+    return before.has_value();
+  };
+  if (answered_before()) return;
   if (const SessionPtr session = table_.Find(id)) {
     session->Submit(command);
+  } else if (answered_before()) {
+    return;  // by the one that took the session away between the two looks
   } else if (absl::Status checked = CheckSessionId(id); !checked.ok()) {
     command->Finish(checked);
   } else {
@@ -316,7 +323,7 @@ absl::StatusOr<SessionInfo> Sessions::Update(std::string_view id, const Session:
                   {{"parameter", "idle_timeout"}});
   }
   if (absl::Status updated = session->Update(changes); !updated.ok()) return updated;
-  timers_.Schedule(*session, session->NextDue().when);
+  timers_.Schedule(*session);
   return session->Describe();
 }
 
@@ -339,7 +346,7 @@ absl::Time Sessions::Sweep() {
   const std::vector<SessionPtr> due_sessions = timers_.TakeDue(now, kSweepLimit);
   for (const SessionPtr& session : due_sessions) {
     const Session::Due due = session->NextDue();
-    const auto reschedule = [this, session] { timers_.Schedule(*session, session->NextDue().when); };
+    const auto reschedule = [this, session] { timers_.Schedule(*session); };
     if (due.when > now) {
       reschedule();
       continue;

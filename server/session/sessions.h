@@ -122,6 +122,8 @@ class Sessions {
   const Catalog& catalog() const { return catalog_; }
 
  private:
+  class CreateCommand;
+
   absl::StatusOr<SessionPtr> Build(const CreateSpec& spec);
   void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, std::uint64_t fingerprint, CreateDone done);
   void Forget(Session& session);

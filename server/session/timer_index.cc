@@ -12,8 +12,9 @@ std::int64_t Milliseconds(absl::Time time) {
 
 }  // namespace
 
-void TimerIndex::Schedule(Session& session, absl::Time due) {
+void TimerIndex::Schedule(Session& session) {
   const MutexLock lock(mutex_);
+  const absl::Time due = session.NextDue().when;
   TimerSlot& slot = session.timer();
   if (slot.due == TimerSlot::kOff) return;
   if (slot.due != TimerSlot::kNone) due_.erase({slot.due, &session});
