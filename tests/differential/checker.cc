@@ -1,0 +1,98 @@
+// Runs sequences of commands against the C++ bodies and compares with what CPython answered.
+//
+// Standard input, a line each, fields separated by tabs:
+//     tables  the canonical text of every value and exception, which must be ours too
+//     NAME    the pair; its commands; the answer to each
+// Prints each divergence, then "N sequences, M divergences". Exits with 1 if there is one, or nothing to compare.
+
+#include <cstddef>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "tests/differential/canonical.h"
+#include "tests/differential/sequences.h"
+
+namespace corod::differential {
+namespace {
+
+constexpr std::size_t kMaxShown = 20;
+
+std::vector<std::string_view> Fields(std::string_view line) {
+  std::vector<std::string_view> fields;
+  for (std::size_t tab; (tab = line.find('\t')) != std::string_view::npos; line.remove_prefix(tab + 1)) {
+    fields.push_back(line.substr(0, tab));
+  }
+  fields.push_back(line);
+  return fields;
+}
+
+class Checker {
+ public:
+  Checker() {
+    for (const Body& body : AllBodies()) bodies_.emplace(body.name, body);
+  }
+
+  void Check(std::string_view line) {
+    const std::vector<std::string_view> fields = Fields(line);
+    const std::string name(fields[0]);
+    if (name == "tables") {
+      Compare("tables", "", Tables(), {fields.begin() + 1, fields.end()});
+      return;
+    }
+    ++sequences_;
+    const auto body = bodies_.find(name);
+    if (body == bodies_.end() || fields.size() < 2) {
+      Diverges("there is no body " + name);
+      return;
+    }
+    const std::size_t live = LiveFrames().frames;
+    Compare(name, fields[1], Answers(body->second, fields[1]), {fields.begin() + 2, fields.end()});
+    if (LiveFrames().frames != live) Diverges(name + " " + std::string(fields[1]) + ": frames are left alive");
+  }
+
+  bool Finish() const {
+    std::printf("%zu sequences, %zu divergences\n", sequences_, divergences_);
+    return sequences_ > 0 && divergences_ == 0;
+  }
+
+ private:
+  static std::vector<std::string> Tables() {
+    std::vector<std::string> texts;
+    for (const Value& value : Values()) texts.push_back(CanonicalValue(value));
+    for (const Exception& exception : Exceptions()) texts.push_back(CanonicalException(exception));
+    return texts;
+  }
+
+  void Compare(const std::string& name, std::string_view commands, const std::vector<std::string>& ours,
+               const std::vector<std::string_view>& theirs) {
+    if (ours.size() != theirs.size()) return Diverges(name + ": as many answers as commands are expected");
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      if (ours[i] == theirs[i]) continue;
+      Diverges("--replay '" + name + " " + std::string(commands) + "' answer " + std::to_string(i) + "\n  CPython " +
+               std::string(theirs[i]) + "\n  corod   " + ours[i]);
+      return;
+    }
+  }
+
+  void Diverges(const std::string& what) {
+    if (++divergences_ <= kMaxShown) std::printf("%s\n", what.c_str());
+  }
+
+  std::unordered_map<std::string, Body> bodies_;
+  std::size_t sequences_ = 0;
+  std::size_t divergences_ = 0;
+};
+
+}  // namespace
+}  // namespace corod::differential
+
+int main() {
+  std::ios::sync_with_stdio(false);
+  corod::differential::Checker checker;
+  for (std::string line; std::getline(std::cin, line);) checker.Check(line);
+  return checker.Finish() ? 0 : 1;
+}

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Drives every pair of bodies with the same random sequences, here and in C++, and compares all that can be seen.
+
+    differential.py --checker build/bin/corod_differential --sequences 200000 --seed 1
+    differential.py --checker build/bin/corod_differential --replay 'catch_base_exception n t3 c'
+    differential.py --print --sequences 10        # what CPython answers, and no comparison
+"""
+
+import argparse
+import gc
+import itertools
+import random
+import subprocess
+import sys
+
+import bodies
+import canonical
+import sequences
+
+
+def lines(names, count, seed):
+    rng = random.Random(seed)
+    plain = [name for name in names if name not in bodies.MATRIX]
+    matrix = [name for name in names if name in bodies.MATRIX]
+    for _ in range(count):
+        few = matrix and (not plain or rng.random() < 0.2)
+        name = rng.choice(matrix if few else plain)
+        yield line(name, sequences.random_commands(rng))
+
+
+def line(name, commands):
+    answers = sequences.answers(bodies.BODIES[name], commands)
+    return "\t".join((name, " ".join(commands), *answers)) + "\n"
+
+
+def tables():
+    texts = [canonical.of_value(value) for value in sequences.VALUES]
+    texts += [canonical.of_exception(make()) for make in sequences.EXCEPTIONS]
+    return "\t".join(("tables", *texts)) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checker", help="the corod_differential binary")
+    parser.add_argument("--print", action="store_true", help="print what the checker would be given")
+    parser.add_argument("--sequences", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, help="random by default")
+    parser.add_argument("--pair", action="append", help="only these pairs")
+    parser.add_argument("--replay", help="one sequence: the name of the pair, then its commands")
+    arguments = parser.parse_args()
+
+    # A generator that is collected may ignore its close; nobody is to hear of it.
+    sys.unraisablehook = lambda unraisable: None
+    gc.set_threshold(50_000)
+    if arguments.replay:
+        name, *commands = arguments.replay.split()
+        work = [line(name, commands)]
+    else:
+        seed = random.SystemRandom().randrange(2**32) if arguments.seed is None else arguments.seed
+        print(f"--seed {seed}", file=sys.stderr)
+        work = lines(arguments.pair or list(bodies.BODIES), arguments.sequences, seed)
+    work = itertools.chain([tables()], work)
+    if arguments.print:
+        sys.stdout.writelines(work)
+        return 0
+    with subprocess.Popen([arguments.checker], stdin=subprocess.PIPE, encoding="utf-8") as checker:
+        checker.stdin.writelines(work)
+        checker.stdin.close()
+        return checker.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

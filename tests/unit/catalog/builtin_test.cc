@@ -1,0 +1,71 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "tests/unit/catalog/driving.h"
+
+namespace corod {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+class BuiltinTest : public DrivingTest {};
+
+TEST_F(BuiltinTest, AveragerCountsBooleansAsPythonDoes) {
+  EXPECT_THAT(Create("averager"), Yields(nullptr));
+  EXPECT_THAT(Send(true), Yields(1.0));
+  EXPECT_THAT(Send(0), Yields(0.5));
+}
+
+TEST_F(BuiltinTest, AveragerSentAnExceptionNamesItsClass) {
+  Create("averager");
+  EXPECT_THAT(Send(Exception("mycompany.QuotaExceeded")),
+              Raises("TypeError", "unsupported operand type(s) for +=: 'float' and 'QuotaExceeded'"));
+  EXPECT_THAT(Send(1), Returns(nullptr));
+}
+
+// Optimised and without sanitizers, as the server is.
+#if defined(__OPTIMIZE__) && !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
+TEST_F(BuiltinTest, AveragerFrameIsSmall) {
+  Create("averager");
+  // Two addresses, total, count, the value handed out, the awaiter and the suspension point.
+  EXPECT_LE(LiveFrames().bytes, sizeof(internal::Promise) + 64);
+}
+#endif
+
+TEST_F(BuiltinTest, DroppedSessionsLeaveNoFrame) {
+  for (const Definition* definition : catalog_.ListAfter("", 1000)) {
+    Map arguments;
+    if (definition->name == "sliding_window") arguments["size"] = 3;
+    CreateOnly(definition->name, arguments);
+    Create(definition->name, arguments);
+    EXPECT_EQ(LiveFrames().frames, 1u) << definition->name;
+  }
+}
+
+TEST_F(BuiltinTest, SlidingWindowRefusesSizesOutOfRange) {
+  for (const int size : {0, 1'000'001}) {
+    EXPECT_THAT([&] { Create("sliding_window", {{"size", size}}); },
+                ThrowsMessage<std::invalid_argument>(HasSubstr("argument 'size' must be from 1 to 1000000")));
+  }
+}
+
+TEST_F(BuiltinTest, YieldedWindowDoesNotChangeLater) {
+  Create("sliding_window", {{"size", 2}});
+  const Outcome first = Send(1);
+  Send(2);
+  Send(3);
+  EXPECT_THAT(first, Yields(List{1}));
+}
+
+TEST_F(BuiltinTest, YieldedCountsDoNotChangeLater) {
+  Create("token_counter");
+  const Outcome first = Send("a");
+  Send("a");
+  EXPECT_THAT(first, Yields(Map{{"a", 1}}));
+}
+
+}  // namespace
+}  // namespace corod

@@ -1,0 +1,15 @@
+// error: a coroutine's parameters are of type bool, std::int64_t, double, std::string or corod::Value
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "server/catalog/registration.h"
+
+namespace corod {
+
+Coroutine Body(int) { co_return Value(); }
+
+Definition definition = Native("body", 1, &Body).Takes("parameter", "").StopsWhen("resumed");
+
+}  // namespace corod
