@@ -21,12 +21,13 @@ namespace {
 constexpr const char* kDefaultPort = "7117";
 constexpr const char* kHint = "; see coroctl";
 
-// CLI11 takes an argument that begins with a minus for an option and splits one that begins with a bracket into several. A
-// value that may begin so gets this character, which nobody types, before it.
+// CLI11 takes an argument that begins with a minus for an option and splits one that begins with a bracket into
+// several. A value that may begin so gets this character, which nobody types, before it.
 constexpr char kShield = '\x1f';
 
 std::string Shielded(std::string argument) {
-  const bool number = argument.size() > 1 && argument[0] == '-' && (absl::ascii_isdigit(argument[1]) || argument[1] == '.');
+  const bool number =
+      argument.size() > 1 && argument[0] == '-' && (absl::ascii_isdigit(argument[1]) || argument[1] == '.');
   if (number || argument.starts_with('[')) argument.insert(argument.begin(), kShield);
   return argument;
 }
@@ -36,7 +37,7 @@ std::string Unshielded(std::string argument) {
   return argument;
 }
 
-absl::Status Wrong(std::string message) { return absl::InvalidArgumentError(message); }
+absl::Status Wrong(absl::string_view message) { return absl::InvalidArgumentError(message); }
 
 // What CLI11 fills in, for whichever command it is.
 struct Raw {
@@ -259,7 +260,8 @@ class Grammar {
 
   Answer Wrong(absl::string_view what) {
     const CLI::App* chosen = Chosen();
-    std::string text = absl::StrCat("coroctl: ", what, kHint, chosen == &app_ ? "" : " " + chosen->get_name(), " --help");
+    std::string text =
+        absl::StrCat("coroctl: ", what, kHint, chosen == &app_ ? "" : " " + chosen->get_name(), " --help");
     // One line, without what stands for this program alone.
     return {.text = absl::StrReplaceAll(text, {{"\n", " "}, {std::string(1, kShield), ""}}), .exit_code = kWrongUsage};
   }
@@ -274,7 +276,8 @@ class Grammar {
 
   void AddId(CLI::App* command) { command->add_option("ID", raw_.id, "The session")->required()->type_name(""); }
   void AddRequestId(CLI::App* command) {
-    command->add_option("--request-id", raw_.request_id, "Makes the call safe to repeat: the same id does not run again")
+    command
+        ->add_option("--request-id", raw_.request_id, "Makes the call safe to repeat: the same id does not run again")
         ->type_name("ID");
   }
   void AddVersion(CLI::App* command) {
@@ -284,7 +287,8 @@ class Grammar {
     command->add_option("--label", raw_.labels, description)->type_name("NAME=VALUE")->allow_extra_args(false);
   }
   void AddStep(CLI::App* command) {
-    command->add_option("--expected-step", raw_.expected_step, "Only if this becomes step N of the session")->type_name("N");
+    command->add_option("--expected-step", raw_.expected_step, "Only if this becomes step N of the session")
+        ->type_name("N");
     AddRequestId(command);
   }
   void AddQuiet(CLI::App* command) {
@@ -296,7 +300,8 @@ class Grammar {
     command->add_option("ARGUMENT", raw_.pairs, "Its arguments, as name=value")->type_name("");
     AddLabels(command, "A label of the session (repeatable)");
     command
-        ->add_option("--durability", raw_.durability, "What survives a restart: ephemeral or durable (the server's default)")
+        ->add_option("--durability", raw_.durability,
+                     "What survives a restart: ephemeral or durable (the server's default)")
         ->check(CLI::IsMember({"ephemeral", "durable"}))
         ->type_name("KIND");
     AddVersion(command);
@@ -323,13 +328,16 @@ class Grammar {
   void AddSteps() {
     CLI::App* send = Add("send", "Send a value to a coroutine", help::kSend, &SendFrom);
     AddId(send);
-    send->add_option("VALUE", raw_.value, "What to send, as JSON; what is not JSON is a text")->required()->type_name("");
+    send->add_option("VALUE", raw_.value, "What to send, as JSON; what is not JSON is a text")
+        ->required()
+        ->type_name("");
     AddStep(send);
     AddQuiet(send);
 
-    CLI::App* next = Add("next", "Resume a coroutine, or start it", help::kNext, [](const Raw& raw) -> absl::StatusOr<Command> {
-      return SendArguments{.step = StepFrom(raw), .value = Value()};
-    });
+    CLI::App* next =
+        Add("next", "Resume a coroutine, or start it", help::kNext, [](const Raw& raw) -> absl::StatusOr<Command> {
+          return SendArguments{.step = StepFrom(raw), .value = Value()};
+        });
     AddId(next);
     AddStep(next);
     AddQuiet(next);
@@ -353,19 +361,19 @@ class Grammar {
   }
 
   void AddSessions() {
-    CLI::App* remove = Add("delete", "Close a coroutine and forget its session", help::kDelete,
-                           [](const Raw& raw) -> absl::StatusOr<Command> {
-                             return DeleteArguments{
-                                 .session_id = raw.id, .uid = raw.uid, .force = raw.force, .request_id = raw.request_id};
-                           });
+    CLI::App* remove =
+        Add("delete", "Close a coroutine and forget its session", help::kDelete,
+            [](const Raw& raw) -> absl::StatusOr<Command> {
+              return DeleteArguments{
+                  .session_id = raw.id, .uid = raw.uid, .force = raw.force, .request_id = raw.request_id};
+            });
     AddId(remove);
     remove->add_flag("--force", raw_.force, "Drop it after the first close that it ignores; else after the third");
     remove->add_option("--uid", raw_.uid, "Only this life of the id")->type_name("UID");
     AddRequestId(remove);
 
-    CLI::App* get = Add("get", "Show a session", help::kGet, [](const Raw& raw) -> absl::StatusOr<Command> {
-      return GetArguments{.session_id = raw.id};
-    });
+    CLI::App* get = Add("get", "Show a session", help::kGet,
+                        [](const Raw& raw) -> absl::StatusOr<Command> { return GetArguments{.session_id = raw.id}; });
     AddId(get);
 
     CLI::App* list = Add("list", "List sessions", help::kList, &ListFrom);
@@ -378,10 +386,10 @@ class Grammar {
   }
 
   void AddCatalog() {
-    CLI::App* catalog = Add("catalog", "Show what can be created", help::kCatalog,
-                            [](const Raw& raw) -> absl::StatusOr<Command> {
-                              return CatalogArguments{.name = raw.name, .version = raw.version};
-                            });
+    CLI::App* catalog =
+        Add("catalog", "Show what can be created", help::kCatalog, [](const Raw& raw) -> absl::StatusOr<Command> {
+          return CatalogArguments{.name = raw.name, .version = raw.version};
+        });
     catalog->add_option("NAME", raw_.name, "Show all of this one")->type_name("");
     AddVersion(catalog);
   }
@@ -391,11 +399,14 @@ class Grammar {
     AddCreation(pipe);
     pipe->add_flag("--last", raw_.last, "Print the last outcome only");
     pipe->add_flag("--first", raw_.first, "Also print what it yields before the first line");
-    CLI::Option* as = pipe->add_option("--as", raw_.send_as, "How a line is sent: text, json or bytes (as the catalog says)")
-                          ->check(CLI::IsMember({"text", "json", "bytes"}))
-                          ->type_name("KIND");
+    CLI::Option* as =
+        pipe->add_option("--as", raw_.send_as, "How a line is sent: text, json or bytes (as the catalog says)")
+            ->check(CLI::IsMember({"text", "json", "bytes"}))
+            ->type_name("KIND");
     CLI::Option* ends = pipe->add_flag("--keep-ends", raw_.keep_ends, "Send each line with its line end");
-    pipe->add_flag("--chunks", raw_.chunks, "Send blocks of bytes as they come, not lines")->excludes(as)->excludes(ends);
+    pipe->add_flag("--chunks", raw_.chunks, "Send blocks of bytes as they come, not lines")
+        ->excludes(as)
+        ->excludes(ends);
     pipe->add_option("--idle-timeout", raw_.idle_timeout, "Close it after so long without a line; 0: never (10m)")
         ->type_name("DURATION");
   }
@@ -407,6 +418,8 @@ class Grammar {
 
 }  // namespace
 
-std::variant<Invocation, Answer> ParseArguments(const std::vector<std::string>& arguments) { return Grammar().Parse(arguments); }
+std::variant<Invocation, Answer> ParseArguments(const std::vector<std::string>& arguments) {
+  return Grammar().Parse(arguments);
+}
 
 }  // namespace corod::cli

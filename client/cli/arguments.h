@@ -97,8 +97,8 @@ struct PipeArguments {
   bool chunks = false;     // blocks instead of lines
 };
 
-using Command = std::variant<CreateArguments, SendArguments, ThrowArguments, CloseArguments, DeleteArguments, GetArguments,
-                             ListArguments, CatalogArguments, PipeArguments>;
+using Command = std::variant<CreateArguments, SendArguments, ThrowArguments, CloseArguments, DeleteArguments,
+                             GetArguments, ListArguments, CatalogArguments, PipeArguments>;
 
 struct Invocation {
   GlobalArguments global;

@@ -59,15 +59,15 @@ absl::StatusOr<std::string> DefinitionToJson(const v1::Coroutine& coroutine) {
   for (const v1::Parameter& parameter : coroutine.parameters()) {
     const absl::StatusOr<Value> value = client::Decode(parameter.default_value());
     if (!value.ok()) return value.status();
-    absl::StrAppend(&parameters, parameters.empty() ? "" : ", ", R"({"name": )", QuoteJson(parameter.name()), R"(, "type": )",
-                    QuoteJson(parameter.type()), R"(, "required": )", parameter.required() ? "true" : "false",
-                    R"(, "default_value": )", ToJson(*value), R"(, "documentation": )", QuoteJson(parameter.documentation()),
-                    "}");
+    absl::StrAppend(&parameters, parameters.empty() ? "" : ", ", R"({"name": )", QuoteJson(parameter.name()),
+                    R"(, "type": )", QuoteJson(parameter.type()), R"(, "required": )",
+                    parameter.required() ? "true" : "false", R"(, "default_value": )", ToJson(*value),
+                    R"(, "documentation": )", QuoteJson(parameter.documentation()), "}");
   }
   std::string json = absl::StrCat(
       R"({"name": )", QuoteJson(coroutine.name()), R"(, "version": )", coroutine.version(), R"(, "language": )",
-      QuoteJson(LanguageName(coroutine.language())), R"(, "summary": )", QuoteJson(coroutine.summary()), R"(, "parameters": [)",
-      parameters, R"(], "sends": )", QuoteJson(coroutine.sends()), R"(, "sends_kind": )",
+      QuoteJson(LanguageName(coroutine.language())), R"(, "summary": )", QuoteJson(coroutine.summary()),
+      R"(, "parameters": [)", parameters, R"(], "sends": )", QuoteJson(coroutine.sends()), R"(, "sends_kind": )",
       QuoteJson(ValueKindName(coroutine.sends_kind())), R"(, "yields": )", QuoteJson(coroutine.yields()));
   absl::StrAppend(&json, R"(, "returns": )", QuoteJson(coroutine.returns()), R"(, "stops_when": )",
                   QuoteJson(coroutine.stops_when()), R"(, "restartable": )", coroutine.restartable() ? "true" : "false",
@@ -86,8 +86,9 @@ int ShowOne(const CatalogArguments& arguments, Context& context) {
   request.set_version(arguments.version);
   const absl::StatusOr<v1::GetCoroutineResponse> response = context.connection->GetCoroutine(request);
   if (!response.ok()) return ReportFailure(response.status(), context);
-  const absl::StatusOr<std::string> text = context.global.format == Format::kJson ? DefinitionToJson(response->coroutine())
-                                                                                   : DefinitionToText(response->coroutine());
+  const absl::StatusOr<std::string> text = context.global.format == Format::kJson
+                                               ? DefinitionToJson(response->coroutine())
+                                               : DefinitionToText(response->coroutine());
   if (!text.ok()) return ReportFailure(text.status(), context);
   context.output.Print(*text);
   return kFine;

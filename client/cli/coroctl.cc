@@ -18,11 +18,13 @@ namespace {
 // Somebody is waiting at a terminal or in a script: a server that is away for longer is an answer.
 constexpr int kAttempts = 4;
 
-int RunInvocation(const Invocation& invocation, const Io& io, Output& output, const client::Dependencies& dependencies) {
+int RunInvocation(const Invocation& invocation, const Io& io, Output& output,
+                  const client::Dependencies& dependencies) {
   client::ConnectionOptions options;
   options.timeout = invocation.global.timeout;
   options.retry.max_attempts = kAttempts;
-  Context context{.connection = nullptr, .output = output, .global = invocation.global, .io = io, .dependencies = dependencies};
+  Context context{
+      .connection = nullptr, .output = output, .global = invocation.global, .io = io, .dependencies = dependencies};
   absl::StatusOr<std::shared_ptr<client::Connection>> connection =
       client::Connection::Make(client::OpenChannel(invocation.global.server), options, dependencies);
   if (!connection.ok()) return ReportFailure(connection.status(), context);
@@ -33,7 +35,8 @@ int RunInvocation(const Invocation& invocation, const Io& io, Output& output, co
 int RunArguments(const std::vector<std::string>& arguments, const Io& io, Output& output,
                  const client::Dependencies& dependencies) {
   const std::variant<Invocation, Answer> parsed = ParseArguments(arguments);
-  if (const auto* invocation = std::get_if<Invocation>(&parsed)) return RunInvocation(*invocation, io, output, dependencies);
+  if (const auto* invocation = std::get_if<Invocation>(&parsed))
+    return RunInvocation(*invocation, io, output, dependencies);
   const Answer& answer = std::get<Answer>(parsed);
   if (answer.exit_code == kFine) {
     output.Print(answer.text);

@@ -37,7 +37,8 @@ Examples:
 
 coroctl COMMAND --help tells more of each.)";
 
-const char kCreate[] = R"(Prints one line: the session's id, its state, and with --prime what came of it, as `coroctl --help` says
+const char kCreate[] =
+    R"(Prints one line: the session's id, its state, and with --prime what came of it, as `coroctl --help` says
 (with --if-exists return, "existed" where that is so). Arguments are values, as `coroctl --help` says.
 
 Examples:
@@ -48,7 +49,8 @@ Examples:
   id=$(coroctl create averager --prime | cut -d' ' -f1)
   coroctl create averager --prime --id room-12 --if-exists return)";
 
-const char kSend[] = R"(VALUE is written as `coroctl --help` says. A coroutine that has not started takes no value but null: create it with --prime,
+const char kSend[] =
+    R"(VALUE is written as `coroctl --help` says. A coroutine that has not started takes no value but null: create it with --prime,
 or start it with `coroctl next`.
 
 Examples:
@@ -66,7 +68,8 @@ Examples:
   coroctl next room-12
   coroctl next room-12 --output json)";
 
-const char kThrow[] = R"(TYPE is the name of the exception's class. With one ARGUMENT, that is its message. A class that is not built in derives from
+const char kThrow[] =
+    R"(TYPE is the name of the exception's class. With one ARGUMENT, that is its message. A class that is not built in derives from
 Exception, unless --base names others.
 
 Examples:
@@ -75,7 +78,8 @@ Examples:
   coroctl throw room-12 mycompany.QuotaExceeded 5 user-7 --base LookupError
   coroctl throw room-12 '{"$exception": {"type": "IOError", "cause": {"type": "KeyError", "arguments": ["k"]}}}')";
 
-const char kClose[] = R"(Runs the coroutine's cleanup and prints what it returned. One that ignores its close goes on and raises "generator ignored
+const char kClose[] =
+    R"(Runs the coroutine's cleanup and prints what it returned. One that ignores its close goes on and raises "generator ignored
 GeneratorExit"; with --force it is dropped then.
 
 Examples:
@@ -95,7 +99,8 @@ Examples:
   coroctl get room-12
   coroctl get room-12 --output json)";
 
-const char kList[] = R"(One line for each session, in the order of ids: id, coroutine, state, steps, when it was last used, labels. With --output json,
+const char kList[] =
+    R"(One line for each session, in the order of ids: id, coroutine, state, steps, when it was last used, labels. With --output json,
 one object for each, with everything that get shows.
 
 Examples:
@@ -104,14 +109,16 @@ Examples:
   coroctl list --label floor=3 --limit 20
   coroctl list --output json)";
 
-const char kCatalog[] = R"(Without a NAME: one line for each coroutine, its name, newest version and summary. With one: all there is to know.
+const char kCatalog[] =
+    R"(Without a NAME: one line for each coroutine, its name, newest version and summary. With one: all there is to know.
 
 Examples:
   coroctl catalog
   coroctl catalog csv_parser
   coroctl catalog csv_parser --output json)";
 
-const char kPipe[] = R"(Creates a session and starts it, sends it each line of stdin, and prints what each send yields, as `coroctl --help` says.
+const char kPipe[] =
+    R"(Creates a session and starts it, sends it each line of stdin, and prints what each send yields, as `coroctl --help` says.
 In the end, also on Ctrl-C and on errors, it closes the session and prints what the close returns, unless that is null.
 
 A line is sent as text, bytes or JSON: as the catalog says, or as --as says. (JSON by the rules of `coroctl --help`: what is not

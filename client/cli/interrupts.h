@@ -1,16 +1,16 @@
 #ifndef COROD_CLIENT_CLI_INTERRUPTS_H_
 #define COROD_CLIENT_CLI_INTERRUPTS_H_
 
-#include <csignal>
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <functional>
 #include <thread>
 
 namespace corod::cli {
 
-// While it lives, SIGINT, SIGTERM and SIGHUP do not end the process: the first one that comes is handed to `on_signal`, on
-// a thread of its own. The same signal a second time ends the process, as it would without this.
+// While it lives, SIGINT, SIGTERM and SIGHUP do not end the process: the first one that comes is handed to `on_signal`,
+// on a thread of its own. The same signal a second time ends the process, as it would without this.
 //
 // At most one at a time in a process, since signals are the process's.
 class Interrupts {

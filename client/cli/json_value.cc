@@ -23,7 +23,9 @@ namespace {
 constexpr std::size_t kMaxDepth = 4000;
 constexpr std::array<std::string_view, 5> kSpecialKeys = {"$bytes", "$number", "$exception", "$message", "$map"};
 
-bool IsSpecial(std::string_view key) { return std::find(kSpecialKeys.begin(), kSpecialKeys.end(), key) != kSpecialKeys.end(); }
+bool IsSpecial(std::string_view key) {
+  return std::find(kSpecialKeys.begin(), kSpecialKeys.end(), key) != kSpecialKeys.end();
+}
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -34,7 +36,7 @@ std::string Excerpt(std::string_view text) {
   return absl::StrCat(View(text.substr(0, CompleteUtf8Prefix(text.substr(0, kMost)))), "...");
 }
 
-absl::Status Wrong(std::string message) { return absl::InvalidArgumentError(message); }
+absl::Status Wrong(absl::string_view message) { return absl::InvalidArgumentError(message); }
 
 // The value of one key of a special map, taken off so that what is left was not expected.
 class Fields {
@@ -82,7 +84,8 @@ class Fields {
   }
 
   void Refuse(std::string_view why) {
-    if (status_.ok()) status_ = Wrong(absl::StrCat("\"", View(what_), "\"", why.starts_with(':') ? "" : " ", View(why)));
+    if (status_.ok())
+      status_ = Wrong(absl::StrCat("\"", View(what_), "\"", why.starts_with(':') ? "" : " ", View(why)));
   }
 
   // The first thing that was wrong; a key that nobody took is.
@@ -153,7 +156,8 @@ absl::StatusOr<Value> SpecialFrom(const Map& map) {
   const Value& value = map.begin()->value;
   const bool is_text = value.kind() == Value::Kind::kText;
   if (map.size() > 1) {
-    return Wrong(absl::StrCat("a map that begins with \"", key, "\" has no other keys; write {\"$map\": {...}} for one that has"));
+    return Wrong(absl::StrCat("a map that begins with \"", key,
+                              "\" has no other keys; write {\"$map\": {...}} for one that has"));
   }
   if (key == "$bytes") return is_text ? BytesFrom(key, value.AsText()) : Wrong("\"$bytes\" must hold base64");
   if (key == "$exception") {
@@ -185,7 +189,8 @@ class Builder {
   bool boolean(bool value) { return Add(Value(value)); }
   bool number_integer(std::int64_t value) { return Add(Value(value)); }
   bool number_unsigned(std::uint64_t value) {
-    if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return TooBig(std::to_string(value));
+    if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+      return TooBig(std::to_string(value));
     return Add(Value(static_cast<std::int64_t>(value)));
   }
   bool number_float(double value, const std::string& digits) {
@@ -209,7 +214,8 @@ class Builder {
   }
   bool end_object() {
     Frame frame = Pop();
-    if (frame.is_literal || frame.map.empty() || !IsSpecial(frame.map.begin()->key)) return Add(Value(std::move(frame.map)));
+    if (frame.is_literal || frame.map.empty() || !IsSpecial(frame.map.begin()->key))
+      return Add(Value(std::move(frame.map)));
     absl::StatusOr<Value> value = SpecialFrom(frame.map);
     return value.ok() ? Add(*std::move(value)) : Fail(value.status());
   }
@@ -307,7 +313,9 @@ void AppendQuoted(std::string_view text, std::string& out) {
 // The shortest digits that read back as `number`, with a point or an exponent, as Python writes them.
 void AppendNumber(double number, std::string& out) {
   if (!std::isfinite(number)) {
-    out += std::isnan(number) ? R"({"$number": "nan"})" : number < 0 ? R"({"$number": "-inf"})" : R"({"$number": "inf"})";
+    out += std::isnan(number) ? R"({"$number": "nan"})"
+           : number < 0       ? R"({"$number": "-inf"})"
+                              : R"({"$number": "inf"})";
     return;
   }
   const double magnitude = std::fabs(number);

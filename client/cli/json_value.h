@@ -10,8 +10,8 @@
 
 // Values as JSON, in both directions and without loss: ParseJson(ToJson(v)) == v.
 //
-// 10 is an integer and 10.0 a number; maps keep their order. What JSON has no word for is a map whose first and only key
-// begins with a dollar sign:
+// 10 is an integer and 10.0 a number; maps keep their order. What JSON has no word for is a map whose first and only
+// key begins with a dollar sign:
 //
 //     {"$bytes": "aGk="}                     bytes, as base64
 //     {"$number": "nan"}                     nan, inf or -inf
@@ -24,8 +24,8 @@ namespace corod::cli {
 // numbers beyond double, and for wrong content of one of the maps above.
 absl::StatusOr<Value> ParseJson(std::string_view text);
 
-// A value on a command line: JSON if it is JSON, else the text itself. What begins as a JSON string, list or map has to be
-// one, so that a slip in it is not sent as text. Errors as ParseJson.
+// A value on a command line: JSON if it is JSON, else the text itself. What begins as a JSON string, list or map has to
+// be one, so that a slip in it is not sent as text. Errors as ParseJson.
 absl::StatusOr<Value> ParseValue(std::string_view text);
 
 // On one line.

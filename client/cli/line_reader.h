@@ -32,7 +32,8 @@ class LineReader {
   // Reading ends when `stop` becomes readable. Both stay the caller's.
   LineReader(int fd, int stop, Cut cut) : fd_(fd), stop_(stop), cut_(cut) {}
 
-  // The next line; waits for it. nullopt: the end, or a stop. INVALID_ARGUMENT: it cannot be read, or a line is too long.
+  // The next line; waits for it. nullopt: the end, or a stop. INVALID_ARGUMENT: it cannot be read, or a line is too
+  // long.
   absl::StatusOr<std::optional<Line>> Next();
 
  private:
@@ -44,8 +45,8 @@ class LineReader {
   const int fd_;
   const int stop_;
   const Cut cut_;
-  std::string read_;         // what was read and not returned
-  std::size_t start_ = 0;    // of what was not returned
+  std::string read_;          // what was read and not returned
+  std::size_t start_ = 0;     // of what was not returned
   std::size_t searched_ = 0;  // up to here there is no line end
   std::uint64_t number_ = 1;  // of the line that comes next
   bool at_end_ = false;

@@ -1,5 +1,6 @@
 // pipe: lines of stdin to a coroutine, what it yields to stdout.
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <thread>
@@ -114,10 +115,15 @@ class Feed {
 
   // Returns the exit status. What was wrong with the input or the stream, and how the coroutine ended, is told.
   int Run() {
-    std::thread printer(&Feed::PrintReplies, this);
-    const absl::Status input = SendLines();
-    stream_.End();
-    printer.join();
+    absl::Status input;
+    {
+      const bool shown = context_.io.err_is_terminal && (arguments_.last || !context_.io.out_is_terminal);
+      Progress progress(shown, context_.dependencies.clock, context_.output);
+      std::thread printer(&Feed::PrintReplies, this, std::ref(progress));
+      input = SendLines();
+      stream_.End();
+      printer.join();
+    }
     context_.output.Flush();
     int status = kFine;
     if (ending_) {
@@ -136,7 +142,8 @@ class Feed {
   std::uint64_t lines() const { return lines_; }
 
  private:
-  // Until the end of stdin, a stop, or the end of the stream, which the printer tells about. An error is one of the input.
+  // Until the end of stdin, a stop, or the end of the stream, which the printer tells about. An error is one of the
+  // input.
   absl::Status SendLines() {
     LineReader reader(context_.io.in, stopper_.fd(), plan_.cut);
     std::optional<v1::Command> held;  // with --last: the newest one, which may be the last
@@ -168,9 +175,7 @@ class Feed {
     return absl::OkStatus();
   }
 
-  void PrintReplies() {
-    const bool shown = context_.io.err_is_terminal && (arguments_.last || !context_.io.out_is_terminal);
-    Progress progress(shown, context_.dependencies.clock, context_.output);
+  void PrintReplies(Progress& progress) {
     std::uint64_t answered = 0;
     while (true) {
       absl::StatusOr<std::optional<v1::Reply>> reply = stream_.Read();
@@ -211,8 +216,8 @@ class Feed {
                                       .quiet = IsQuiet(*ending_) && !whole},
                                      context_);
     context_.output.Flush();
-    context_.output.Tell(absl::StrCat("coroctl: the coroutine ", status == kRaised ? "raised" : "returned", " at ", line,
-                                      "; nothing after it counts"));
+    context_.output.Tell(absl::StrCat("coroctl: the coroutine ", status == kRaised ? "raised" : "returned", " at ",
+                                      line, "; nothing after it counts"));
     return status;
   }
 
@@ -265,8 +270,9 @@ class PipeSession {
     if (!response.ok()) {
       context_.output.Flush();
       context_.output.Tell(absl::StrCat("coroctl: cannot close session ", id_, ": ",
-                                        FailureToText(response.status(), context_.global), "; if it is still there, it closes when ",
-                                        "it has been idle for ", IdleTimeoutToText(DurationToProto(idle_timeout_))));
+                                        FailureToText(response.status(), context_.global),
+                                        "; if it is still there, it closes when ", "it has been idle for ",
+                                        IdleTimeoutToText(DurationToProto(idle_timeout_))));
       return kServiceFailed;
     }
     const v1::Outcome& outcome = response->outcome();

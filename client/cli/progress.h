@@ -10,8 +10,8 @@
 
 namespace corod::cli {
 
-// A line on a terminal that says how far a long work is. It appears when the work takes longer than a second, is drawn four
-// times a second at most, and is gone at the end. For one thread.
+// A line on a terminal that says how far a long work is. It appears when the work takes longer than a second, is drawn
+// four times a second at most, and is gone at the end. For one thread.
 class Progress {
  public:
   // Not shown: every call does nothing.

@@ -14,7 +14,8 @@
 // How outcomes and failures are shown.
 namespace corod::cli {
 
-// As Python prints an exception that nobody caught, with what caused it and what was being handled, without a final line end.
+// As Python prints an exception that nobody caught, with what caused it and what was being handled, without a final
+// line end.
 std::string TracebackOf(const Exception& exception);
 
 // {"step": 3, "yielded": 20.0, "replayed": false}; without `replayed` if it is not known.

@@ -40,13 +40,17 @@ absl::StatusOr<std::string> ArgumentsToJson(const v1::Session& session) {
 
 std::string LabelsToJson(const v1::Session& session) {
   const std::map<std::string, std::string> sorted(session.labels().begin(), session.labels().end());
-  return absl::StrCat("{", absl::StrJoin(sorted, ", ", [](std::string* out, const auto& label) {
-                        absl::StrAppend(out, QuoteJson(label.first), ": ", QuoteJson(label.second));
-                      }), "}");
+  return absl::StrCat("{",
+                      absl::StrJoin(sorted, ", ",
+                                    [](std::string* out, const auto& label) {
+                                      absl::StrAppend(out, QuoteJson(label.first), ": ", QuoteJson(label.second));
+                                    }),
+                      "}");
 }
 
 std::string ProblemToText(const v1::Failure& problem) {
-  return absl::StrCat(absl::StatusCodeToString(client::StatusOf(problem).code()), " ", problem.reason(), ": ", problem.message());
+  return absl::StrCat(absl::StatusCodeToString(client::StatusOf(problem).code()), " ", problem.reason(), ": ",
+                      problem.message());
 }
 
 // As a step would be shown, on one line.
@@ -68,12 +72,13 @@ std::string LastOutcomeToText(const Outcome& outcome, std::uint64_t step) {
 
 }  // namespace
 
-std::string StateName(v1::State state) { return absl::AsciiStrToLower(absl::StripPrefix(v1::State_Name(state), "STATE_")); }
+std::string StateName(v1::State state) {
+  return absl::AsciiStrToLower(absl::StripPrefix(v1::State_Name(state), "STATE_"));
+}
 
 std::string SessionToLine(const v1::Session& session) {
-  std::string line =
-      absl::StrFormat("%-36s  %-16s  %-9s  %8d  %s", session.session_id(), session.coroutine(), StateName(session.state()),
-                      session.steps(), TimeToText(session.last_used_time()));
+  std::string line = absl::StrFormat("%-36s  %-16s  %-9s  %8d  %s", session.session_id(), session.coroutine(),
+                                     StateName(session.state()), session.steps(), TimeToText(session.last_used_time()));
   if (!session.labels().empty()) absl::StrAppend(&line, "  ", LabelsToText(session.labels()));
   if (session.has_problem()) absl::StrAppend(&line, "  ", session.problem().reason());
   return line;
@@ -111,22 +116,25 @@ absl::StatusOr<std::string> SessionToJson(const v1::Session& session, const std:
   const absl::StatusOr<std::string> arguments = ArgumentsToJson(session);
   if (!arguments.ok()) return arguments.status();
   std::string json = absl::StrCat(R"({"session_id": )", QuoteJson(session.session_id()), R"(, "coroutine": )",
-                                  QuoteJson(session.coroutine()), R"(, "version": )", session.version(), R"(, "arguments": )",
-                                  *arguments, R"(, "state": )", QuoteJson(StateName(session.state())), R"(, "steps": )",
-                                  session.steps());
+                                  QuoteJson(session.coroutine()), R"(, "version": )", session.version(),
+                                  R"(, "arguments": )", *arguments, R"(, "state": )",
+                                  QuoteJson(StateName(session.state())), R"(, "steps": )", session.steps());
   if (session.has_last_outcome()) {
     const absl::StatusOr<Outcome> outcome = client::Decode(session.last_outcome());
     if (!outcome.ok()) return outcome.status();
-    absl::StrAppend(&json, R"(, "last_outcome": )", OutcomeToJson(*outcome, session.last_outcome().step(), std::nullopt));
+    absl::StrAppend(&json, R"(, "last_outcome": )",
+                    OutcomeToJson(*outcome, session.last_outcome().step(), std::nullopt));
   }
   if (session.has_problem()) absl::StrAppend(&json, R"(, "problem": )", QuoteJson(ProblemToText(session.problem())));
   absl::StrAppend(&json, R"(, "labels": )", LabelsToJson(session), R"(, "durability": )",
                   QuoteJson(DurabilityName(session.durability())), R"(, "idle_timeout": )",
                   QuoteJson(IdleTimeoutToText(session.idle_timeout())));
-  if (session.has_expire_time()) absl::StrAppend(&json, R"(, "expire_time": )", QuoteJson(TimeToText(session.expire_time())));
-  absl::StrAppend(&json, R"(, "create_time": )", QuoteJson(TimeToText(session.create_time())), R"(, "last_used_time": )",
-                  QuoteJson(TimeToText(session.last_used_time())), R"(, "earliest_step": )", session.earliest_step(),
-                  R"(, "uid": )", QuoteJson(session.uid()), R"(, "live": )", session.live() ? "true" : "false");
+  if (session.has_expire_time())
+    absl::StrAppend(&json, R"(, "expire_time": )", QuoteJson(TimeToText(session.expire_time())));
+  absl::StrAppend(&json, R"(, "create_time": )", QuoteJson(TimeToText(session.create_time())),
+                  R"(, "last_used_time": )", QuoteJson(TimeToText(session.last_used_time())), R"(, "earliest_step": )",
+                  session.earliest_step(), R"(, "uid": )", QuoteJson(session.uid()), R"(, "live": )",
+                  session.live() ? "true" : "false");
   if (!more.empty()) absl::StrAppend(&json, ", ", more);
   return absl::StrCat(json, "}");
 }

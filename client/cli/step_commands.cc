@@ -18,7 +18,8 @@ void SetStep(const StepArguments& step, Request* request) {
 template <typename Response>
 int Report(const absl::StatusOr<Response>& response, const StepArguments& step, Context& context) {
   if (!response.ok()) return ReportFailure(response.status(), context);
-  return ReportOutcome({.outcome = response->outcome(), .replayed = response->replayed(), .quiet = step.quiet}, context);
+  return ReportOutcome({.outcome = response->outcome(), .replayed = response->replayed(), .quiet = step.quiet},
+                       context);
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ void SetSecondsAndNanos(absl::Duration duration, Proto* proto) {
 
 }  // namespace
 
-absl::StatusOr<Client> Client::Connect(const std::string& address, ConnectionOptions options) {
-  absl::StatusOr<std::shared_ptr<Connection>> connection = Connection::Make(OpenChannel(address), std::move(options));
+absl::StatusOr<Client> Client::Connect(const std::string& address, const ConnectionOptions& options) {
+  absl::StatusOr<std::shared_ptr<Connection>> connection = Connection::Make(OpenChannel(address), options);
   if (!connection.ok()) return connection.status();
   return Client(*std::move(connection));
 }
@@ -47,7 +47,8 @@ absl::StatusOr<Created> Client::Create(const CreateOptions& options) {
   request.set_request_id(options.request_id);
   absl::StatusOr<v1::CreateResponse> response = connection_->Create(std::move(request));
   if (!response.ok()) return response.status();
-  Created created{.coroutine = Attach(response->session().session_id()), .outcome = std::nullopt, .existed = response->existed()};
+  Created created{
+      .coroutine = Attach(response->session().session_id()), .outcome = std::nullopt, .existed = response->existed()};
   if (response->has_outcome()) {
     absl::StatusOr<Outcome> outcome = Decode(response->outcome());
     if (!outcome.ok()) return outcome.status();

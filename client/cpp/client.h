@@ -55,7 +55,7 @@ struct Created {
 class Client {
  public:
   // A client of the server at `address` (host:port). Connects with the first call. INVALID_ARGUMENT for wrong options.
-  static absl::StatusOr<Client> Connect(const std::string& address, ConnectionOptions options = {});
+  static absl::StatusOr<Client> Connect(const std::string& address, const ConnectionOptions& options = {});
   explicit Client(std::shared_ptr<Connection> connection);
 
   // Idempotency: safe to repeat; happens once while the connection's request ids are automatic.

@@ -25,7 +25,8 @@ absl::Status CheckOut(const ValueMeasure& measure) {
     case ValueMeasure::Fault::kTooLarge:
       break;
   }
-  return Failed(Reason::VALUE_TOO_DEEP, "the value nests more than " + std::to_string(kOut.max_depth) + " deep; flatten it",
+  return Failed(Reason::VALUE_TOO_DEEP,
+                "the value nests more than " + std::to_string(kOut.max_depth) + " deep; flatten it",
                 {{"max_depth", std::to_string(kOut.max_depth)}});
 }
 

@@ -17,7 +17,8 @@ namespace {
 
 // Its own machine is never reached through a proxy.
 bool IsLoopback(const std::string& address) {
-  return absl::StartsWith(address, "127.") || absl::StartsWith(address, "localhost:") || absl::StartsWith(address, "[::1]");
+  return absl::StartsWith(address, "127.") || absl::StartsWith(address, "localhost:") ||
+         absl::StartsWith(address, "[::1]");
 }
 
 absl::Status Validate(const ConnectionOptions& options) {
@@ -68,14 +69,16 @@ struct Connection::Stubs {
   v1::CatalogService::Stub catalog;
 };
 
-absl::StatusOr<std::shared_ptr<Connection>> Connection::Make(std::shared_ptr<grpc::Channel> channel, ConnectionOptions options,
+absl::StatusOr<std::shared_ptr<Connection>> Connection::Make(const std::shared_ptr<grpc::Channel>& channel,
+                                                             const ConnectionOptions& options,
                                                              Dependencies dependencies) {
   if (absl::Status status = Validate(options); !status.ok()) return status;
-  return std::shared_ptr<Connection>(new Connection(std::move(channel), std::move(options), std::move(dependencies)));
+  return std::shared_ptr<Connection>(new Connection(channel, options, std::move(dependencies)));
 }
 
-Connection::Connection(std::shared_ptr<grpc::Channel> channel, ConnectionOptions options, Dependencies dependencies)
-    : options_(std::move(options)), dependencies_(std::move(dependencies)), stubs_(std::make_unique<Stubs>(channel)) {}
+Connection::Connection(const std::shared_ptr<grpc::Channel>& channel, const ConnectionOptions& options,
+                       Dependencies dependencies)
+    : options_(options), dependencies_(std::move(dependencies)), stubs_(std::make_unique<Stubs>(channel)) {}
 
 Connection::~Connection() = default;
 
@@ -143,11 +146,13 @@ absl::StatusOr<v1::UpdateResponse> Connection::Update(const v1::UpdateRequest& r
 }
 
 absl::StatusOr<v1::ListCoroutinesResponse> Connection::ListCoroutines(const v1::ListCoroutinesRequest& request) {
-  return Call(stubs_->catalog, &v1::CatalogService::Stub::ListCoroutines, request, Repeatable::kYes, v1::ListCoroutinesResponse());
+  return Call(stubs_->catalog, &v1::CatalogService::Stub::ListCoroutines, request, Repeatable::kYes,
+              v1::ListCoroutinesResponse());
 }
 
 absl::StatusOr<v1::GetCoroutineResponse> Connection::GetCoroutine(const v1::GetCoroutineRequest& request) {
-  return Call(stubs_->catalog, &v1::CatalogService::Stub::GetCoroutine, request, Repeatable::kYes, v1::GetCoroutineResponse());
+  return Call(stubs_->catalog, &v1::CatalogService::Stub::GetCoroutine, request, Repeatable::kYes,
+              v1::GetCoroutineResponse());
 }
 
 std::unique_ptr<DriveCall> Connection::OpenDrive() { return std::make_unique<GrpcDriveCall>(stubs_->coroutines); }

@@ -28,20 +28,21 @@ struct ConnectionOptions {
   RetryPolicy retry = {};
 };
 
-// A channel to the server at `address` (host:port, or what gRPC takes as a target), without encryption. It connects when it
-// is first used, and again whenever it has to.
+// A channel to the server at `address` (host:port, or what gRPC takes as a target), without encryption. It connects
+// when it is first used, and again whenever it has to.
 std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address);
 
 // The service's calls as they are on the wire, with request ids, deadlines and retries.
 //
-// A call that fails with UNAVAILABLE is made again where that is safe: it reads, it has a request_id, or the service says
-// that it did not run (`executed` = "no"). ErrorOf tells a failure's reason.
+// A call that fails with UNAVAILABLE is made again where that is safe: it reads, it has a request_id, or the service
+// says that it did not run (`executed` = "no"). ErrorOf tells a failure's reason.
 //
 // Safe from many threads; each call blocks the thread that makes it.
 class Connection {
  public:
   // INVALID_ARGUMENT for options that make no sense.
-  static absl::StatusOr<std::shared_ptr<Connection>> Make(std::shared_ptr<grpc::Channel> channel, ConnectionOptions options = {},
+  static absl::StatusOr<std::shared_ptr<Connection>> Make(const std::shared_ptr<grpc::Channel>& channel,
+                                                          const ConnectionOptions& options = {},
                                                           Dependencies dependencies = {});
   ~Connection();
   Connection(const Connection&) = delete;
@@ -81,11 +82,13 @@ class Connection {
   struct Stubs;
   enum class Repeatable : std::uint8_t { kYes, kOnlyIfNotExecuted };
 
-  Connection(std::shared_ptr<grpc::Channel> channel, ConnectionOptions options, Dependencies dependencies);
+  Connection(const std::shared_ptr<grpc::Channel>& channel, const ConnectionOptions& options,
+             Dependencies dependencies);
   // Gives `id` a value if it has none and should have one; whether the call may be repeated.
   Repeatable CompleteRequestId(std::string* id) const;
   template <typename Method, typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Call(Stub& stub, Method method, const Request& request, Repeatable repeatable, Response response);
+  absl::StatusOr<Response> Call(Stub& stub, Method method, const Request& request, Repeatable repeatable,
+                                Response response);
 
   const ConnectionOptions options_;
   const Dependencies dependencies_;

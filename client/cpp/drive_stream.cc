@@ -141,7 +141,8 @@ void DriveStream::Recover() {
     if (cancelled_) return EndWith(absl::CancelledError("the stream was cancelled"));
     // How the call ended does not matter once every command has had its reply.
     if (ended_ && pending_.empty()) return EndWith(absl::OkStatus());
-    if (status.ok()) return EndWith(absl::InternalError("the server ended the stream before it had answered every command"));
+    if (status.ok())
+      return EndWith(absl::InternalError("the server ended the stream before it had answered every command"));
     if (!IsResumable()) return EndWith(status);
   }
   const bool again = retry_.WaitForNext(status);

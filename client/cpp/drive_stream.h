@@ -25,8 +25,8 @@ struct DriveOptions {
   std::size_t max_bytes = std::size_t{4} << 20;
 };
 
-// Commands pipelined over the Drive RPC: Push them, Read the replies. Commands that come while the network is busy travel
-// together.
+// Commands pipelined over the Drive RPC: Push them, Read the replies. Commands that come while the network is busy
+// travel together.
 //
 //     DriveStream stream(connection);
 //     // One thread:                                       // Another one:
@@ -36,15 +36,15 @@ struct DriveOptions {
 //     stream.End();                                          Use(**reply);  // (*reply)->tag() is the command's
 //                                                          }
 //
-// Each command has one reply. Those of one session come in its order, of several in any. A command's `tag` is the caller's
-// own and need not be unique.
+// Each command has one reply. Those of one session come in its order, of several in any. A command's `tag` is the
+// caller's own and need not be unique.
 //
 // When the call breaks with UNAVAILABLE, the stream opens another one and sends again what has no reply, with the same
 // request ids, so that each command still happens once. It does not once a command was refused (what follows a refused
 // command must not happen), and not if a command has no request_id; then Read and Push return the failure.
 //
-// Thread safety: any one thread pushes, any one reads, and any may Cancel. A thread that does both must not push more than
-// DriveOptions allow without reading.
+// Thread safety: any one thread pushes, any one reads, and any may Cancel. A thread that does both must not push more
+// than DriveOptions allow without reading.
 class DriveStream {
  public:
   explicit DriveStream(std::shared_ptr<Connection> connection, DriveOptions options = {});
@@ -53,11 +53,10 @@ class DriveStream {
   DriveStream(const DriveStream&) = delete;
   DriveStream& operator=(const DriveStream&) = delete;
 
-  // Sends `command` soon; waits while too many are under way. An empty session_id stands for that of the command before; a
-  // request_id is added if the connection's are automatic. Returns why the stream has ended if it has, else OK, which
-  // does not say that the command arrived.
-  // REQUIRES: not after End.
-  // Idempotency: happens once while the connection's request ids are automatic.
+  // Sends `command` soon; waits while too many are under way. An empty session_id stands for that of the command
+  // before; a request_id is added if the connection's are automatic. Returns why the stream has ended if it has, else
+  // OK, which does not say that the command arrived. REQUIRES: not after End. Idempotency: happens once while the
+  // connection's request ids are automatic.
   absl::Status Push(v1::Command command);
 
   // No Push follows.

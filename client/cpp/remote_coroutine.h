@@ -23,8 +23,8 @@ namespace corod::client {
 // methods block until the command had its turn. Each is retried as Connection says, with one request_id for all its
 // attempts, so a step happens once.
 //
-// A handle: copies stand for the same coroutine, and a coroutine lives on when its handles are gone. Safe from many threads;
-// commands that are under way at one time take their turns in any order.
+// A handle: copies stand for the same coroutine, and a coroutine lives on when its handles are gone. Safe from many
+// threads; commands that are under way at one time take their turns in any order.
 class RemoteCoroutine {
  public:
   RemoteCoroutine(std::shared_ptr<Connection> connection, std::string session_id);

@@ -21,7 +21,8 @@ bool Retry::WaitForNext(const absl::Status& failure) {
 }
 
 absl::Duration Retry::NextDelay(absl::Duration asked) {
-  const absl::Duration whole = std::min(policy_.first_delay * std::pow(policy_.factor, attempts_ - 1), policy_.max_delay);
+  const absl::Duration whole =
+      std::min(policy_.first_delay * std::pow(policy_.factor, attempts_ - 1), policy_.max_delay);
   const double part = std::ldexp(static_cast<double>(dependencies_.random->Next() >> 11), -53);  // of 1, evenly
   return std::max(whole / 2 + whole / 2 * part, asked);
 }

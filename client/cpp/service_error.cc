@@ -60,13 +60,16 @@ absl::Status StatusOf(const grpc::Status& status) {
   google::rpc::Status details;
   // Details that are none came from something between the service and us; the code and the message still hold.
   if (result.ok() || !details.ParseFromString(status.error_details())) return result;
-  for (const google::protobuf::Any& detail : details.details()) result.SetPayload(detail.type_url(), absl::Cord(detail.value()));
+  for (const google::protobuf::Any& detail : details.details())
+    result.SetPayload(detail.type_url(), absl::Cord(detail.value()));
   return result;
 }
 
 absl::Status StatusOf(const v1::Failure& failure) {
-  const bool known = failure.code() > 0 && failure.code() <= static_cast<std::int32_t>(absl::StatusCode::kUnauthenticated);
-  absl::Status result(known ? static_cast<absl::StatusCode>(failure.code()) : absl::StatusCode::kUnknown, failure.message());
+  const bool known =
+      failure.code() > 0 && failure.code() <= static_cast<std::int32_t>(absl::StatusCode::kUnauthenticated);
+  absl::Status result(known ? static_cast<absl::StatusCode>(failure.code()) : absl::StatusCode::kUnknown,
+                      failure.message());
   if (!failure.reason().empty() || failure.metadata_size() > 0) {
     google::rpc::ErrorInfo info;
     info.set_reason(failure.reason());

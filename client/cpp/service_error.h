@@ -16,8 +16,8 @@ namespace corod::client {
 
 // Why the service refused a call. Stands beside the status's code.
 struct ServiceError {
-  // Stable, to branch on: "SESSION_NOT_FOUND". Empty: the service did not say, as when there is no connection or a deadline
-  // has passed.
+  // Stable, to branch on: "SESSION_NOT_FOUND". Empty: the service did not say, as when there is no connection or a
+  // deadline has passed.
   std::string reason;
   std::string message;
   // What the reason calls for, as the session's id. "executed" is "no" where it is certain that nothing ran.

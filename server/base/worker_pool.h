@@ -14,8 +14,8 @@
 namespace corod {
 
 // Threads for steps that take long. A task that finds every thread busy gets a new one, up to `max_threads`; then it
-// waits its turn, as it does when the system gives no more threads (without any, the caller of Run runs it). Threads that
-// find nothing to do for a while end.
+// waits its turn, as it does when the system gives no more threads (without any, the caller of Run runs it). Threads
+// that find nothing to do for a while end.
 class WorkerPool : public Executor {
  public:
   explicit WorkerPool(std::size_t max_threads);

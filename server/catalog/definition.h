@@ -60,6 +60,8 @@ struct Definition {
   std::string stops_when;  // how the caller ends it; never empty
   SendsKind sends_kind = SendsKind::kJson;
   bool restartable = false;
+  // No step waits for anything or runs without bound, so that it may run on a thread that must not be kept busy.
+  bool never_blocks = false;
   // Makes a coroutine, which has not run yet. REQUIRES: one argument for each parameter, in order, as BindArguments
   // gives them.
   std::function<Coroutine(std::vector<Value>)> create;

@@ -110,6 +110,11 @@ NativeDefinition& NativeDefinition::StopsWhen(std::string what) {
   return *this;
 }
 
+NativeDefinition& NativeDefinition::NeverBlocks() {
+  definition_.never_blocks = true;
+  return *this;
+}
+
 NativeDefinition& NativeDefinition::Document(std::string markdown) {
   if (markdown.starts_with('\n')) markdown.erase(0, 1);
   definition_.documentation = std::move(markdown);

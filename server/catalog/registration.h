@@ -63,6 +63,9 @@ class NativeDefinition {
   NativeDefinition& Yields(std::string what);
   NativeDefinition& Returns(std::string what);
   NativeDefinition& StopsWhen(std::string what);
+  // No step waits for anything (a lock, a file, another session) or runs without bound. Such a body may be run on the
+  // thread that received the command, which is faster; one that does wait there holds up every call of its connection.
+  NativeDefinition& NeverBlocks();
   // A line break at its beginning is dropped, so that a raw string may begin on a line of its own.
   NativeDefinition& Document(std::string markdown);
 

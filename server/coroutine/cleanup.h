@@ -9,8 +9,8 @@
 
 namespace corod {
 
-// `finally` for bodies: runs a function when its scope is left by a return, a raise or a close, and not when the coroutine
-// is dropped (put to sleep, handed over, crashed), for a drop is not a close (rule 83).
+// `finally` for bodies: runs a function when its scope is left by a return, a raise or a close, and not when the
+// coroutine is dropped (put to sleep, handed over, crashed), for a drop is not a close (rule 83).
 //
 //     CoroutineRef self = co_await ThisCoroutine();
 //     Finally count_it(self, [&]() noexcept { ++closed; });
@@ -19,7 +19,8 @@ namespace corod {
 //     try { ... } catch (...) { Cleanup(); throw; }
 template <typename F>
 class [[nodiscard]] Finally {
-  static_assert(std::is_nothrow_invocable_v<F&>, "Finally takes a noexcept function; a cleanup that raises is a catch block");
+  static_assert(std::is_nothrow_invocable_v<F&>,
+                "Finally takes a noexcept function; a cleanup that raises is a catch block");
 
  public:
   Finally(CoroutineRef self, F function) : self_(self), function_(std::move(function)) {}
@@ -34,8 +35,8 @@ class [[nodiscard]] Finally {
   F function_;
 };
 
-// The rest of an `except` block that yields. C++ cannot yield inside a catch block, so the body takes the exception out,
-// leaves the block, and declares that it is still being handled:
+// The rest of an `except` block that yields. C++ cannot yield inside a catch block, so the body takes the exception
+// out, leaves the block, and declares that it is still being handled:
 //
 //     std::optional<Exception> caught;
 //     try { co_yield 1; } catch (const py::ValueError& e) { caught = e; }

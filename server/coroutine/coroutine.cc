@@ -21,6 +21,10 @@ constexpr const char* kTooDeep = "maximum recursion depth exceeded";
 
 bool IsExit(const Exception& exception) { return exception.IsA("GeneratorExit"); }
 
+bool IsOrdinary(std::align_val_t alignment) {
+  return static_cast<std::size_t>(alignment) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+}
+
 // A raised StopIteration is how an iterator says that it is exhausted.
 Outcome Exhausted(Outcome outcome) {
   if (outcome.kind != Outcome::Kind::kRaised) return outcome;
@@ -159,17 +163,21 @@ void Handling::Raise(Exception exception) const {
 
 namespace internal {
 
-void* Promise::operator new(std::size_t bytes) {
-  void* frame = ::operator new(bytes);
+void* Promise::operator new(std::size_t bytes, std::align_val_t alignment) {
+  void* frame = IsOrdinary(alignment) ? ::operator new(bytes) : ::operator new(bytes, alignment);
   live_frames.fetch_add(1, std::memory_order_relaxed);
   live_frame_bytes.fetch_add(bytes, std::memory_order_relaxed);
   return frame;
 }
 
-void Promise::operator delete(void* frame, std::size_t bytes) noexcept {
+void Promise::operator delete(void* frame, std::size_t bytes, std::align_val_t alignment) noexcept {
   live_frames.fetch_sub(1, std::memory_order_relaxed);
   live_frame_bytes.fetch_sub(bytes, std::memory_order_relaxed);
-  ::operator delete(frame, bytes);
+  if (IsOrdinary(alignment)) {  // no conditional operator: clang 19 calls both of two deletes
+    ::operator delete(frame, bytes);
+  } else {
+    ::operator delete(frame, bytes, alignment);
+  }
 }
 
 void Promise::unhandled_exception() noexcept {
@@ -351,41 +359,41 @@ Promise* Promise::BeginDelegation(Promise* leaf, Value& input, bool& raise, cons
 }
 
 Outcome Promise::Resume(Value input, bool raise, int depth) {
+  Promise* const root = Root();
   Promise* leaf = Leaf();
   // The highest level whose handled exception is a context for what is raised below it. An exception that is thrown in
   // is passed upwards level by level, each of which sees itself alone; all else runs inside of every level up to here.
   const Promise* top = raise ? leaf : this;
   if (raise && !leaf->delegation_) leaf->ChainTo(input);
-  Root()->running_ = true;
-  // What `leaf` hands to its delegator, or out of here when it is this level.
-  const auto leave = [&](Outcome outcome) -> std::optional<Outcome> {
-    if (leaf == this) return outcome;
+  root->running_ = true;
+  const auto leave = [&](Outcome outcome) {
+    root->running_ = false;
+    root->link_ = leaf;
+    return outcome;
+  };
+  // What `leaf` ended with goes to its delegator.
+  const auto pass_upwards = [&](Outcome outcome) {
     Promise* delegator = leaf->link_;
-    const bool passed_upwards = leaf == top;
+    const bool unwinding = leaf == top;
     delegator->Detach(leaf);
     leaf = delegator;
     input = std::move(outcome.value);
     raise = outcome.kind == Outcome::Kind::kRaised;
-    if (passed_upwards) {
-      top = leaf;
-      if (raise) leaf->ChainTo(input);
-    }
-    return std::nullopt;
+    if (!unwinding) return;
+    top = leaf;
+    if (raise) leaf->ChainTo(input);
   };
-  std::optional<Outcome> result;
-  while (!result) {
+  while (true) {
     if (leaf->stage_ == Stage::kClosed) {  // closed behind its delegator's back
-      result = leave(raise ? ThrownIntoClosed(input.AsException()) : Outcome::Returned(Value()));
+      // NOLINTNEXTLINE(bugprone-use-after-move): whatever goes on in this loop sets it first
+      pass_upwards(raise ? ThrownIntoClosed(input.AsException()) : Outcome::Returned(Value()));
       continue;
     }
     if (leaf->delegation_) {
       Outcome outcome =
           raise ? leaf->ThrowToDelegate(input.AsException(), depth)
                 : WhileHandling(leaf->HandledBelow(top), [&] { return leaf->SendToDelegate(std::move(input), depth); });
-      if (outcome.kind == Outcome::Kind::kYielded) {
-        result = std::move(outcome);
-        break;
-      }
+      if (outcome.kind == Outcome::Kind::kYielded) return leave(std::move(outcome));
       leaf->delegation_ = nullptr;
       input = std::move(outcome.value);
       raise = outcome.kind == Outcome::Kind::kRaised;
@@ -398,27 +406,18 @@ Outcome Promise::Resume(Value input, bool raise, int depth) {
     } else {
       leaf->handle().resume();
     }
-    switch (leaf->signal_) {
-      case Signal::kYielded:
-        result = Outcome::Yielded(std::move(leaf->slot_));
-        break;
-      case Signal::kDelegates:
-        leaf = BeginDelegation(leaf, input, raise, top, depth);
-        break;
-      case Signal::kReturned:
-        leaf->stage_ = Stage::kClosed;
-        result = leave(Outcome::Returned(std::move(leaf->slot_)));
-        break;
-      case Signal::kRaised:
-        leaf->stage_ = Stage::kClosed;
-        result = leave(EscapedAs(std::exchange(leaf->slot_, Value()).AsException()));
-        break;
+    if (leaf->signal_ == Signal::kYielded) return leave(Outcome::Yielded(std::move(leaf->slot_)));
+    if (leaf->signal_ == Signal::kDelegates) {
+      leaf = BeginDelegation(leaf, input, raise, top, depth);
+      continue;
     }
+    leaf->stage_ = Stage::kClosed;
+    Value ended = std::exchange(leaf->slot_, Value());
+    Outcome outcome =
+        leaf->signal_ == Signal::kReturned ? Outcome::Returned(std::move(ended)) : EscapedAs(ended.AsException());
+    if (leaf == this) return leave(std::move(outcome));
+    pass_upwards(std::move(outcome));
   }
-  Promise* root = Root();
-  root->running_ = false;
-  root->link_ = leaf;
-  return *std::move(result);
 }
 
 Outcome Promise::Exit(const Exception& exit, int depth) {

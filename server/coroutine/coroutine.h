@@ -46,14 +46,14 @@ enum class CoroutineState : std::uint8_t { kCreated, kSuspended, kRunning, kClos
 // YieldFrom(...)` is `yield from`; `co_await ThisCoroutine()` is a reference to the coroutine itself. A body is a plain
 // function whose parameters own what they hold: creation and the first resume are different calls.
 //
-//   state      | Next      | Send(v), v not null | Throw(e)                      | Close
-//   CREATED    | runs      | TypeError, stays    | raises e, CLOSED; no code runs | CLOSED; no code runs
-//   SUSPENDED  | runs      | runs                | e is raised at the yield       | GeneratorExit is raised at the yield
-//   RUNNING    | ValueError: generator already executing; the running one is unharmed (all four)
-//   CLOSED     | returns null | returns null     | raises e                       | returns null
+//   state     | Next         | Send(v), v not null | Throw(e)                  | Close
+//   CREATED   | runs         | TypeError, stays    | raises e, CLOSED; no code | CLOSED; no code
+//   SUSPENDED | runs         | runs                | raises e at the yield     | raises GeneratorExit at the yield
+//   RUNNING   | ValueError: generator already executing; the running one is unharmed (all four)
+//   CLOSED    | returns null | returns null        | raises e                  | returns null
 //
-// One thread at a time; which one may change between calls. Destroying a suspended Coroutine drops it: no handler and no
-// Finally of the body runs. REQUIRES of destruction: not from inside the body.
+// One thread at a time; which one may change between calls. Destroying a suspended Coroutine drops it: no handler and
+// no Finally of the body runs. REQUIRES of destruction: not from inside the body.
 class [[nodiscard]] Coroutine {
  public:
   using promise_type = internal::Promise;
@@ -115,8 +115,8 @@ internal::DelegateAwaiter YieldFrom(Coroutine sub);
 // The same for a coroutine that somebody else owns. Each such level takes native stack.
 internal::DelegateAwaiter YieldFrom(CoroutineRef sub);
 internal::DelegateAwaiter YieldFrom(std::unique_ptr<Iterator> iterator);
-// The items of a list, the keys of a map, the characters of a text, the bytes of a blob; for anything else raises TypeError
-// ("'int' object is not iterable").
+// The items of a list, the keys of a map, the characters of a text, the bytes of a blob; for anything else raises
+// TypeError ("'int' object is not iterable").
 internal::DelegateAwaiter YieldFrom(const Value& iterable);
 
 // co_await ThisCoroutine() gives a CoroutineRef to the body's own coroutine.

@@ -17,6 +17,7 @@ void ThrowAs(const Exception& exception) {
   throw E(py::BaseException::Existing{exception});
 }
 
+// clang-format off
 constexpr auto kThrowers = std::to_array<Thrower>({
     {"BaseException", &ThrowAs<py::BaseException>},
     {"Exception", &ThrowAs<py::Exception>},
@@ -25,6 +26,7 @@ constexpr auto kThrowers = std::to_array<Thrower>({
     COROD_BUILTIN_EXCEPTIONS(COROD_THROWER)
 #undef COROD_THROWER
 });
+// clang-format on
 
 // Throws as the built-in class `type`, or as the nearest above it; returns if it is not built in.
 void ThrowAsBuiltin(std::string_view type, const Exception& exception) {

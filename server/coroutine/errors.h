@@ -16,9 +16,9 @@
 //     try { x = co_yield y; } catch (const py::LookupError& e) { ... }     // catches a thrown KeyError too
 //
 // One that is thrown inside a catch block gets what is being handled as its context, as in Python.
-// `catch (const py::Exception&)` is `except Exception:`, and does not catch GeneratorExit; `catch (...)` does: it has to
-// end with `throw;` or leave the body, or a close is ignored. An exception of a class that is not built in arrives as its
-// nearest built-in base, with its own type() (Exception if it has none).
+// `catch (const py::Exception&)` is `except Exception:`, and does not catch GeneratorExit; `catch (...)` does: it has
+// to end with `throw;` or leave the body, or a close is ignored. An exception of a class that is not built in arrives
+// as its nearest built-in base, with its own type() (Exception if it has none).
 namespace corod::py {
 
 // The root: everything that a body can throw.
@@ -26,7 +26,8 @@ class BaseException : public corod::Exception {
  public:
   template <typename... Args>
     requires(sizeof...(Args) != 1 || !(std::derived_from<std::remove_cvref_t<Args>, corod::Exception> && ...))
-  explicit BaseException(Args&&... arguments) : BaseException(Named{"BaseException"}, List{Value(std::forward<Args>(arguments))...}) {}
+  explicit BaseException(Args&&... arguments)
+      : BaseException(Named{"BaseException"}, List{Value(std::forward<Args>(arguments))...}) {}
 
   // An exception that exists already.
   struct Existing {
@@ -46,7 +47,8 @@ class Exception : public BaseException, public std::exception {
  public:
   template <typename... Args>
     requires(sizeof...(Args) != 1 || !(std::derived_from<std::remove_cvref_t<Args>, corod::Exception> && ...))
-  explicit Exception(Args&&... arguments) : Exception(Named{"Exception"}, List{Value(std::forward<Args>(arguments))...}) {}
+  explicit Exception(Args&&... arguments)
+      : Exception(Named{"Exception"}, List{Value(std::forward<Args>(arguments))...}) {}
   explicit Exception(Existing existing) : BaseException(std::move(existing)) {}
 
   const char* what() const noexcept override { return message().c_str(); }
@@ -124,16 +126,16 @@ class Exception : public BaseException, public std::exception {
   X(UnicodeWarning, Warning)                 \
   X(UserWarning, Warning)
 
-#define COROD_DEFINE_EXCEPTION(Name, Base)                                                                              \
-  class Name : public Base {                                                                                            \
-   public:                                                                                                              \
-    template <typename... Args>                                                                                         \
-      requires(sizeof...(Args) != 1 || !(std::derived_from<std::remove_cvref_t<Args>, corod::Exception> && ...))        \
-    explicit Name(Args&&... arguments) : Base(Named{#Name}, List{Value(std::forward<Args>(arguments))...}) {}           \
-    explicit Name(Existing existing) : Base(std::move(existing)) {}                                                     \
-                                                                                                                        \
-   protected:                                                                                                           \
-    Name(Named named, List arguments) : Base(named, std::move(arguments)) {}                                            \
+#define COROD_DEFINE_EXCEPTION(Name, Base)                                                                       \
+  class Name : public Base {                                                                                     \
+   public:                                                                                                       \
+    template <typename... Args>                                                                                  \
+      requires(sizeof...(Args) != 1 || !(std::derived_from<std::remove_cvref_t<Args>, corod::Exception> && ...)) \
+    explicit Name(Args&&... arguments) : Base(Named{#Name}, List{Value(std::forward<Args>(arguments))...}) {}    \
+    explicit Name(Existing existing) : Base(std::move(existing)) {}                                              \
+                                                                                                                 \
+   protected:                                                                                                    \
+    Name(Named named, List arguments) : Base(named, std::move(arguments)) {}                                     \
   };
 COROD_BUILTIN_EXCEPTIONS(COROD_DEFINE_EXCEPTION)
 #undef COROD_DEFINE_EXCEPTION

@@ -217,8 +217,13 @@ bool operator==(const Exception& a, const Exception& b) {
   if (a.Is(b)) return true;
   const Exception::Data& x = *a.data_;
   const Exception::Data& y = *b.data_;
+  // Compared once where it is both: a chain of `raise ... from` would take twice the time with each level.
+  const auto context_is_cause = [](const Exception::Data& data) {
+    return data.cause && data.context && data.context->Is(*data.cause);
+  };
   return x.type == y.type && x.message == y.message && x.arguments == y.arguments && x.bases == y.bases &&
-         x.notes == y.notes && x.suppress_context == y.suppress_context && x.cause == y.cause && x.context == y.context;
+         x.notes == y.notes && x.suppress_context == y.suppress_context && x.cause == y.cause &&
+         ((context_is_cause(x) && context_is_cause(y)) || x.context == y.context);
 }
 
 // Value's side of the handle: the Value and the Exception share one count.

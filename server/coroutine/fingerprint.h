@@ -10,7 +10,8 @@
 namespace corod {
 
 // A 64-bit hash of a canonical encoding: equal values (operator==) have equal ones, on every machine and in every
-// version. Two different ones meet by chance once in 2^64; it does not stand against somebody who looks for such a pair.
+// version. Two different ones meet by chance once in 2^64; it does not stand against somebody who looks for such a
+// pair.
 class Fingerprint {
  public:
   Fingerprint& Add(const Value& value);

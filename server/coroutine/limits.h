@@ -11,8 +11,8 @@ namespace corod {
 
 // How large a value may be that goes in or comes out.
 struct ValueLimits {
-  // Lists, maps and exceptions within each other. More than 24 would reach protobuf's limit of 100 messages in some replies,
-  // and a client could not read them.
+  // Lists, maps and exceptions within each other. More than 24 would reach protobuf's limit of 100 messages in some
+  // replies, and a client could not read them.
   int max_depth = 24;
   // Of the value as corod.v1.Value encodes it.
   std::size_t max_bytes = std::size_t{1} << 20;

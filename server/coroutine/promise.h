@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -44,8 +45,14 @@ class Promise {
   DelegateAwaiter&& await_transform(DelegateAwaiter&& awaiter) noexcept { return std::move(awaiter); }
   SelfAwaiter await_transform(ThisCoroutine) noexcept;
 
-  static void* operator new(std::size_t bytes);
-  static void operator delete(void* frame, std::size_t bytes) noexcept;
+  // With -fcoro-aligned-allocation the compiler takes these, and locals are aligned as they ask.
+  static void* operator new(std::size_t bytes, std::align_val_t alignment);
+  static void operator delete(void* frame, std::size_t bytes, std::align_val_t alignment) noexcept;
+  // Without it these, and locals are aligned to 16 bytes at most.
+  static void* operator new(std::size_t bytes) { return operator new(bytes, std::align_val_t{1}); }
+  static void operator delete(void* frame, std::size_t bytes) noexcept {
+    operator delete(frame, bytes, std::align_val_t{1});
+  }
 
  private:
   friend class corod::Coroutine;

@@ -62,8 +62,8 @@ class Value {
   Value(std::nullptr_t) noexcept : Value() {}  // NOLINT(google-explicit-constructor)
 
   template <std::same_as<bool> T>
-  Value(T boolean) noexcept
-      : integer_(boolean ? 1 : 0), kind_(Kind::kBoolean) {}  // NOLINT(google-explicit-constructor)
+  Value(T boolean) noexcept  // NOLINT(google-explicit-constructor)
+      : integer_(boolean ? 1 : 0), kind_(Kind::kBoolean) {}
 
   // REQUIRES: `integer` fits into 64 bits with sign.
   template <std::integral T>

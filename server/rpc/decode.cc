@@ -146,6 +146,7 @@ v1::Command ParseWithoutOperation(std::string_view command) {
   std::string readable;
   std::string_view session_id;
   std::optional<std::string_view> create_id;
+  const auto has_content = [](const Field& field) { return field.type == WireFormatLite::WIRETYPE_LENGTH_DELIMITED; };
   FieldReader fields(command);
   while (const std::optional<Field> field = fields.Next()) {
     switch (field->number) {
@@ -154,13 +155,14 @@ v1::Command ParseWithoutOperation(std::string_view command) {
         readable.append(field->whole);
         break;
       case v1::Command::kSessionIdFieldNumber:
-        session_id = field->content;
+        if (has_content(*field)) session_id = field->content;
         break;
       case v1::Command::kCreateFieldNumber: {
+        if (!has_content(*field)) break;
         create_id.emplace();
         FieldReader create(field->content);
         while (const std::optional<Field> part = create.Next()) {
-          if (part->number == v1::CreateRequest::kSessionIdFieldNumber) create_id = part->content;
+          if (part->number == v1::CreateRequest::kSessionIdFieldNumber && has_content(*part)) create_id = part->content;
         }
         break;
       }

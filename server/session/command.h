@@ -69,8 +69,6 @@ class Command {
   std::string uid;
   // Not executed when its turn comes later than this.
   absl::Time deadline = absl::InfiniteFuture();
-  // Not executed when the session was used after this.
-  absl::Time unused_since = absl::InfiniteFuture();
 
  private:
   friend class CommandQueue;

@@ -9,7 +9,8 @@
 namespace corod {
 
 // How long the steps of one definition take, which decides where they run: on the thread at hand if they are known to
-// be quick, else on the executor, since a thread of gRPC's that is busy stalls every call of its channel. A definition
+// be quick (and the definition says that they never block), else on the executor, since a thread of gRPC's that is busy
+// stalls every call of its channel. A definition
 // is quick once 32 steps took less than 100 µs on average, until one takes more than 10 ms. Thread-safe; approximate
 // under contention.
 class Pace {

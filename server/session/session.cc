@@ -97,7 +97,7 @@ void Session::SubmitFirst(Command* command) {
 }
 
 void Session::RunFirst() {
-  if (pace_->IsQuick()) {
+  if (MayRunHere()) {
     Run(Thread::kCallers);
   } else {
     environment_.executor.Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
@@ -134,7 +134,7 @@ void Session::Run(Thread thread) {
         running_ = false;
         return;
       }
-      if (thread == Thread::kCallers && steps > 0 && !pace_->IsQuick()) break;
+      if (thread == Thread::kCallers && steps > 0 && !MayRunHere()) break;
       command = queue_.Pop();
     }
     command->Finish(Turn(*command));
@@ -146,13 +146,11 @@ absl::StatusOr<Reply> Session::Turn(Command& command) {
   if (absl::Status admitted = command.Admit(); !admitted.ok()) return admitted;
   Step steps = 0;
   CoroutineState state = CoroutineState::kCreated;
-  absl::Time last_used;
   bool forgotten = false;
   {
     const MutexLock lock(mutex_);
     steps = steps_;
     state = state_;
-    last_used = last_used_;
     forgotten = forgotten_;
   }
   const auto failed = [&](Reason reason, std::string_view message, std::map<std::string, std::string> metadata = {}) {
@@ -189,8 +187,11 @@ absl::StatusOr<Reply> Session::Turn(Command& command) {
     return Failed(Reason::DRAINING, "the server is shutting down; try again when it is back", {{"session_id", id_}},
                   absl::Seconds(1));
   }
-  if (last_used > command.unused_since) {
-    return NotStarted(absl::StatusCode::kAborted, "the session has been used since");
+  if (command.cause != CloseCause::kClient) {  // a close that the server makes may be needless by now
+    const Due due = NextDue();
+    if (due.act == Due::Act::kForget || (command.cause != CloseCause::kDrain && due.when > now)) {
+      return NotStarted(absl::StatusCode::kAborted, "the session needs no close any more");
+    }
   }
   if (command.expected_step != 0 && command.expected_step != steps + 1) {
     return failed(
@@ -373,10 +374,11 @@ absl::Status Session::Update(const Changes& changes) {
 
 Session::Due Session::NextDue() const {
   const MutexLock lock(mutex_);
-  if (finished_ != absl::InfiniteFuture()) return {finished_ + environment_.retention, Due::Act::kForget, last_used_};
-  const absl::Time idle = last_used_ + idle_timeout_;
-  if (expire_time_ <= idle) return {expire_time_, Due::Act::kCloseExpired, last_used_};
-  return {idle, Due::Act::kCloseIdle, last_used_};
+  if (finished_ != absl::InfiniteFuture()) return {finished_ + environment_.retention, Due::Act::kForget};
+  const absl::Time used = in_step_ ? environment_.clock.Now() : last_used_;
+  const absl::Time idle = used + idle_timeout_;
+  if (expire_time_ <= idle) return {expire_time_, Due::Act::kCloseExpired};
+  return {idle, Due::Act::kCloseIdle};
 }
 
 void Session::MarkForgotten() {

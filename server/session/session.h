@@ -119,7 +119,6 @@ class Session : public ReferenceCounted {
   struct Due {
     absl::Time when;
     enum class Act : std::uint8_t { kCloseIdle, kCloseExpired, kForget } act;
-    absl::Time last_used;
   };
   Due NextDue() const;
 
@@ -130,6 +129,7 @@ class Session : public ReferenceCounted {
   // Whose thread runs it: one that must not be kept busy, or the executor's.
   enum class Thread : std::uint8_t { kCallers, kExecutors };
   void Run(Thread thread);
+  bool MayRunHere() const { return definition_->never_blocks && pace_->IsQuick(); }
   absl::StatusOr<Reply> Turn(Command& command);
   Reply TakeStep(Command& command, absl::Time now);
   Outcome Resume(Command& command);

@@ -65,8 +65,8 @@ class BackgroundClose : public Command {
 
 }  // namespace
 
-// The command behind a Create: primes the session that it made, or asks one that exists for the answer that an equal Create
-// got (`again` is set).
+// The command behind a Create: primes the session that it made, or asks one that exists for the answer that an equal
+// Create got (`again` is set).
 class Sessions::CreateCommand : public Command {
  public:
   CreateCommand(Sessions& sessions, SessionPtr session, CreateDone done, std::optional<CreateSpec> again)
@@ -333,11 +333,9 @@ void Sessions::Forget(Session& session) {
   table_.Remove(session);
 }
 
-void Sessions::CloseInBackground(const SessionPtr& session, CloseCause cause, absl::Time unused_since,
-                                 std::function<void()> done) {
+void Sessions::CloseInBackground(const SessionPtr& session, CloseCause cause, std::function<void()> done) {
   auto* close = new BackgroundClose(std::move(done));
   close->cause = cause;
-  close->unused_since = unused_since;
   session->Submit(close);
 }
 
@@ -356,10 +354,10 @@ absl::Time Sessions::Sweep() {
         Forget(*session);
         break;
       case Session::Due::Act::kCloseIdle:
-        CloseInBackground(session, CloseCause::kIdle, due.last_used, reschedule);
+        CloseInBackground(session, CloseCause::kIdle, reschedule);
         break;
       case Session::Due::Act::kCloseExpired:
-        CloseInBackground(session, CloseCause::kExpired, absl::InfiniteFuture(), reschedule);
+        CloseInBackground(session, CloseCause::kExpired, reschedule);
         break;
     }
   }
@@ -380,7 +378,7 @@ void Sessions::Drain(std::function<void()> done) {
       last = session->id();
       if (session->state() == CoroutineState::kClosed) continue;
       left->fetch_add(1);
-      CloseInBackground(session, CloseCause::kDrain, absl::InfiniteFuture(), one_less);
+      CloseInBackground(session, CloseCause::kDrain, one_less);
     }
     if (batch.size() < kListBatch) break;
   }

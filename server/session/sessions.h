@@ -127,8 +127,7 @@ class Sessions {
   absl::StatusOr<SessionPtr> Build(const CreateSpec& spec);
   void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, std::uint64_t fingerprint, CreateDone done);
   void Forget(Session& session);
-  void CloseInBackground(const SessionPtr& session, CloseCause cause, absl::Time unused_since,
-                         std::function<void()> done);
+  void CloseInBackground(const SessionPtr& session, CloseCause cause, std::function<void()> done);
   Pace* PaceOf(const Definition* definition);
 
   const Options options_;

@@ -28,8 +28,8 @@ struct TimerSlot {
 // old time and is put to its new one when that comes. Thread-safe.
 class TimerIndex {
  public:
-  // Puts the session to the time at which it is due next, if there is one (which is asked for here, so that of two calls at
-  // once the later one holds). Nothing for a session that was taken out for good.
+  // Puts the session to the time at which it is due next, if there is one (which is asked for here, so that of two
+  // calls at once the later one holds). Nothing for a session that was taken out for good.
   void Schedule(Session& session);
   // Takes the session out for good.
   void Remove(Session& session);

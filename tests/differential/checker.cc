@@ -5,6 +5,9 @@
 //     NAME    the pair; its commands; the answer to each
 // Prints each divergence, then "N sequences, M divergences". Exits with 1 if there is one, or nothing to compare.
 
+#include <unistd.h>
+
+#include <csignal>
 #include <cstddef>
 #include <cstdio>
 #include <iostream>
@@ -20,6 +23,17 @@ namespace corod::differential {
 namespace {
 
 constexpr std::size_t kMaxShown = 20;
+
+// The line at hand, for a crash.
+std::string line_at_hand;
+
+// Says which sequence it was, as far as that can still be said, and dies of the signal.
+void DieSayingWhere(int signal) {
+  static_cast<void>(write(STDERR_FILENO, line_at_hand.data(), line_at_hand.size()));
+  static_cast<void>(write(STDERR_FILENO, "\nthis sequence crashed\n", 24));
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
 
 std::vector<std::string_view> Fields(std::string_view line) {
   std::vector<std::string_view> fields;
@@ -93,6 +107,9 @@ class Checker {
 int main() {
   std::ios::sync_with_stdio(false);
   corod::differential::Checker checker;
-  for (std::string line; std::getline(std::cin, line);) checker.Check(line);
+  for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGILL}) std::signal(signal, corod::differential::DieSayingWhere);
+  while (std::getline(std::cin, corod::differential::line_at_hand)) {
+    checker.Check(corod::differential::line_at_hand);
+  }
   return checker.Finish() ? 0 : 1;
 }

@@ -64,9 +64,12 @@ def main():
         sys.stdout.writelines(work)
         return 0
     with subprocess.Popen([arguments.checker], stdin=subprocess.PIPE, encoding="utf-8") as checker:
-        checker.stdin.writelines(work)
-        checker.stdin.close()
-        return checker.wait()
+        try:
+            checker.stdin.writelines(work)
+            checker.stdin.close()
+        except BrokenPipeError:  # it has died, and said of what
+            pass
+        return 1 if checker.wait() else 0
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ void AddAverager(Catalog& catalog) {
                   .Yields("number: the average; null before the first number")
                   .Returns("null")
                   .StopsWhen("the caller closes it, or what it is sent is no number")
+                  .NeverBlocks()
                   .Document(kDocumentation));
 }
 

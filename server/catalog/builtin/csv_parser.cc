@@ -237,6 +237,7 @@ void AddCsvParser(Catalog& catalog) {
           .Takes("delimiter", "what stands between two fields", Optional(","),
                  MustBe("one character, neither a quote nor a line end", &IsDelimiter))
           .Takes("header", "whether the first record names the fields; the others are then maps", Optional(false))
+          .NeverBlocks()
           .Summary("CSV in chunks to records")
           .Sends("chunks of text or bytes, cut anywhere; null is an empty one", SendsKind::kText)
           .Yields("list of records that became complete; each is a list of texts, with a header a map of texts")

@@ -114,6 +114,7 @@ void AddJsonLines(Catalog& catalog) {
                   .Yields("list of the values whose lines became complete")
                   .Returns("list of one value: the last line's, if it has no line end; else null")
                   .StopsWhen("the caller closes it (it then returns the rest), or what it is sent is malformed")
+                  .NeverBlocks()
                   .Document(kDocumentation));
 }
 

@@ -124,6 +124,7 @@ void AddLineSplitter(Catalog& catalog) {
                   .Yields("list of texts: the lines that became complete")
                   .Returns("text: the last line, if it has no line end; else null")
                   .StopsWhen("the caller closes it (it then returns the rest), or what it is sent is not UTF-8")
+                  .NeverBlocks()
                   .Document(kDocumentation));
 }
 

@@ -189,6 +189,7 @@ void AddRollingStats(Catalog& catalog) {
                   .Yields("map: count, mean, variance, standard_deviation, min, max; null before the first number")
                   .Returns("null")
                   .StopsWhen("the caller closes it, or what it is sent is no finite number")
+                  .NeverBlocks()
                   .Document(kDocumentation));
 }
 

@@ -45,6 +45,7 @@ void AddSlidingWindow(Catalog& catalog) {
                   .Yields("list: the window, oldest first; empty at first")
                   .Returns("null")
                   .StopsWhen("the caller closes it")
+                  .NeverBlocks()
                   .Document(kDocumentation));
 }
 

@@ -305,6 +305,7 @@ void AddSmtpReceiver(Catalog& catalog) {
       Native("smtp_receiver", 1, &SmtpReceiver)
           .Takes("hostname", "the name under which it greets", Optional("localhost"),
                  MustBe("a domain or an address literal", &IsHostname))
+          .NeverBlocks()
           .Summary("the server's side of an SMTP dialogue")
           .Sends("text: the client's next line", SendsKind::kText)
           .Yields("text: the reply, lines of which are separated by \\r\\n; null where SMTP has none, inside a message")

@@ -42,6 +42,7 @@ void AddTokenCounter(Catalog& catalog) {
                   .Yields("map of tokens to integers: how often each was sent, in the order of their first appearance")
                   .Returns("null")
                   .StopsWhen("the caller closes it, or what it is sent is no text")
+                  .NeverBlocks()
                   .Document(kDocumentation));
 }
 

@@ -26,8 +26,7 @@ TEST_F(BuiltinTest, AveragerSentAnExceptionNamesItsClass) {
   EXPECT_THAT(Send(1), Returns(nullptr));
 }
 
-// Optimised and without sanitizers, as the server is.
-#if defined(__OPTIMIZE__) && !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
+#if COROD_TEST_AS_SHIPPED
 TEST_F(BuiltinTest, AveragerFrameIsSmall) {
   Create("averager");
   // Two addresses, total, count, the value handed out, the awaiter and the suspension point.

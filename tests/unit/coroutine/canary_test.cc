@@ -245,7 +245,11 @@ TEST_F(Canary, LocalsAreDestroyedInReverseWhenItEnds) {
 template <std::size_t alignment>
 struct alignas(alignment) Aligned {
   explicit Aligned(Counts* counts) : counted(counts) {}
-  bool IsAligned() const { return reinterpret_cast<std::uintptr_t>(this) % alignment == 0; }
+  // Where it is, not where the compiler takes it to be.
+  bool IsAligned() const {
+    const volatile std::uintptr_t address = reinterpret_cast<std::uintptr_t>(this);
+    return address % alignment == 0;
+  }
   Counted counted;
 };
 

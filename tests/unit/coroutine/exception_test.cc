@@ -120,6 +120,34 @@ TEST(ExceptionTest, EqualityLooksAtCauseContextAndBases) {
   EXPECT_FALSE(with_cause == with_context);
 }
 
+// Each raised from the one before, which is its context as well.
+Exception RaisedFrom(int levels) {
+  Exception last = Named("1");
+  for (int i = 2; i <= levels; ++i) {
+    Exception next = Named(std::to_string(i));
+    next.SetCause(last);
+    next.SetContext(last);
+    last = next;
+  }
+  return last;
+}
+
+TEST(ExceptionTest, ALongChainOfRaiseFromIsComparedLevelByLevel) {  // not twice as long for each
+  EXPECT_EQ(RaisedFrom(1000), RaisedFrom(1000));
+  EXPECT_FALSE(RaisedFrom(1000) == RaisedFrom(999));
+}
+
+TEST(ExceptionTest, AContextThatIsTheCauseEqualsOneThatIsLikeIt) {
+  Exception one = Named("a");
+  one.SetCause(Named("c"));
+  one.SetContext(Named("c"));
+  Exception other = Named("a");
+  const Exception c = Named("c");
+  other.SetCause(c);
+  other.SetContext(c);
+  EXPECT_EQ(one, other);
+}
+
 TEST(ExceptionTest, SetCauseSuppressesTheContext) {
   Exception a = Named("a");
   EXPECT_FALSE(a.suppress_context());

@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""Writes the seeds: inputs that reach what the fuzzers would take long to find by themselves.
+
+Usage: tests/fuzz/make_seeds.py     (writes seeds/TARGET/NAME beside itself; the same files every time)
+
+Each function below makes the inputs of one target, in the form that the target's source describes.
+"""
+import struct
+from pathlib import Path
+
+SEEDS = Path(__file__).resolve().parent / "seeds"
+
+
+# --- protobuf, as far as it is needed here
+
+
+def varint(number):
+    out = b""
+    while number >= 128:
+        out += bytes([number & 127 | 128])
+        number >>= 7
+    return out + bytes([number])
+
+
+def field(number, content):
+    """A field with a length."""
+    if isinstance(content, str):
+        content = content.encode()
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def number_field(number, value):
+    return varint(number << 3) + varint(value)
+
+
+BOOLEAN = number_field(1, 1)
+INTEGER = number_field(2, 20)
+NUMBER = varint(3 << 3 | 1) + struct.pack("<d", -0.0)
+NAN = varint(3 << 3 | 1) + struct.pack("<d", float("nan"))
+TEXT = field(4, "tex\u00e9t")
+BLOB = field(5, b"\xff\x00")
+ANY = field(8, field(1, "type.googleapis.com/x.Y") + field(2, b"\x01"))
+
+
+def listed(*values):
+    return field(6, b"".join(field(1, value) for value in values))
+
+
+def mapped(**entries):
+    return field(7, b"".join(field(1, field(1, key) + field(2, value)) for key, value in entries.items()))
+
+
+def exception(kind, *arguments, more=b""):
+    return field(1, kind) + b"".join(field(3, argument) for argument in arguments) + more
+
+
+def chain(levels, shared):
+    error = exception("ValueError", TEXT)
+    for _ in range(levels):
+        error = exception("KeyError", INTEGER, more=field(4, error) + (number_field(8, 1) if shared else field(5, error[:9])))
+    return error
+
+
+def value_decoding():
+    send, throw, drive, create, nested, token, session_id = (bytes([what]) for what in range(7))
+    roomy, tight = b"\x00", b"\x01\x02\x40"
+    everything = listed(BOOLEAN, INTEGER, NUMBER, NAN, TEXT, BLOB, ANY, b"", mapped(a=TEXT, b=b""),
+                        field(9, exception("mine.Error", TEXT, more=field(9, "LookupError") + field(10, "a note"))))
+    yield "send_all_kinds", send + roomy + field(1, "s") + field(2, everything) + number_field(3, 7) + field(4, "id")
+    yield "send_too_large", send + tight + field(1, "s") + field(2, everything)
+    yield "throw", throw + roomy + field(1, "s") + field(2, exception("StopIteration", INTEGER))
+    yield "throw_context_is_cause", throw + roomy + field(2, chain(3, shared=True))
+    yield "throw_long_chain", throw + roomy + field(2, chain(20, shared=True))
+    yield "throw_wide_chain", throw + roomy + field(2, chain(5, shared=False))
+    commands = [number_field(1, 1) + field(2, "s") + field(3, INTEGER) + field(8, "a"),
+                number_field(1, 2) + field(4, exception("ValueError", TEXT)) + number_field(9, 1),
+                number_field(1, 3) + field(5, number_field(1, 1)),
+                number_field(1, 4) + field(6, field(1, "tally") + field(3, "s2") + number_field(4, 1))]
+    yield "drive", drive + roomy + b"".join(field(1, command) for command in commands)
+    bad_text = field(3, field(4, b"\xff"))
+    yield "drive_one_unreadable", drive + roomy + field(1, number_field(1, 1) + field(2, "s") + bad_text) + field(1, commands[0])
+    yield "drive_bad_id", drive + roomy + field(1, number_field(1, 1) + field(2, b"\xff") + bad_text)
+    yield "drive_bad_create", drive + roomy + field(1, number_field(1, 1) + field(6, field(1, b"\xff") + field(3, b"\xfe")))
+    yield "create", create + roomy + (field(1, "csv_parser") + field(2, field(1, "delimiter") + field(2, field(4, ";"))) +
+                                      field(5, number_field(1, 60)) + field(7, field(1, "k") + field(2, "v")))
+    for levels in (4, 5, 200):
+        for maps in (0, 1):
+            yield f"nested_{levels * 6}_{'maps' if maps else 'lists'}", nested + roomy + bytes([maps, levels]) + TEXT
+    yield "page_token", token + b"MQAAAAAAAAAAYQ"
+    yield "session_id", session_id + b"a.b_c:d-9"
+    yield "session_id_dots", session_id + b"a..b"
+
+
+# --- coroutines: options, number of command bytes, commands, script
+
+NEXT, SEND, THROW, CLOSE = b"\x00", b"\x02\x07", b"\x03", b"\x05"
+YIELD, YIELD_LAST, RETURN, RAISE, DELEGATE, ITERATE, SELF, OTHER, DRIVE, CHAIN = 0, 1, 2, 3, 6, 7, 8, 9, 10, 14
+CATCH, CATCH_ALL, HANDLE, RERAISE, REPLACE = 1 << 4, 2 << 4, 1 << 6, 2 << 6, 3 << 6
+VALUE_ERROR, STOP, EXIT = b"\x01\x00", b"\x01\x02", b"\x01\x03"
+
+
+def coroutines():
+    def run(commands, script, deep=False):
+        return bytes([7 if deep else 0, len(commands)]) + commands + script
+
+    def within(script):
+        return bytes([DELEGATE, len(script)]) + script + b"\x00"
+
+    steps = bytes([YIELD, 1, YIELD | CATCH | HANDLE, 2, YIELD_LAST, RETURN])
+    yield "send_and_return", run(NEXT + SEND * 4, steps)
+    yield "caught", run(NEXT * 2 + THROW + VALUE_ERROR + NEXT * 3, steps)
+    yield "close", run(NEXT * 2 + CLOSE * 2 + NEXT, steps)
+    yield "ignores_exit", run(NEXT + CLOSE * 3, bytes([YIELD | CATCH_ALL, 1]) * 3)
+    yield "stop_escapes", run(NEXT * 3, bytes([YIELD, 1, RAISE]) + STOP)
+    yield "delegates", run(NEXT + SEND * 2 + THROW + VALUE_ERROR + CLOSE, within(within(steps)) + steps)
+    yield "exit_in_chain", run(NEXT + THROW + EXIT + NEXT, within(bytes([YIELD | CATCH_ALL, 1, YIELD, 2])) + steps)
+    yield "handling", run(NEXT + THROW + VALUE_ERROR + THROW + STOP, bytes([YIELD | CATCH | REPLACE, 1]) + VALUE_ERROR)
+    yield "delegates_while_handling", run(NEXT + THROW + VALUE_ERROR + NEXT * 2,
+                                          bytes([YIELD | CATCH | RERAISE, 1]) + within(bytes([RAISE]) + STOP))
+    yield "iterates", run(NEXT * 6 + SEND, b"".join(bytes([ITERATE | CATCH, which]) for which in range(6)))
+    yield "drives_itself", run(NEXT * 4, bytes([SELF, 0, SELF, 3, YIELD, 1]))
+    yield "drives_another", run(NEXT * 4, bytes([OTHER, 4, YIELD, 1, YIELD, 2, DRIVE, 0, 11, YIELD, 3]))
+    yield "long_chain", run(NEXT * 2 + CLOSE, bytes([CHAIN, 150, 2, YIELD, 1]), deep=True)
+    yield "too_long_chain", run(NEXT * 3, bytes([CHAIN | CATCH, 255, 2, YIELD, 1, YIELD, 2]), deep=True)
+
+
+# --- parsers: parser, arguments, how many cuts, lengths of the pieces, bytes
+
+
+def parsers():
+    csv, csv_header, lines, json_lines, json, smtp = range(6)
+
+    def cut(parser, arguments, cuts, text):
+        return bytes([parser, *arguments, len(cuts), *cuts]) + text.encode()
+
+    yield "csv", cut(csv, [0, 1], [8, 1, 3], '\ufeffname,born\r\n"Lovel""ace, Ada",1815\n\nTuring,19')
+    yield "csv_bad_quote", cut(csv, [1, 0], [2, 2], '"a"b;c\n')
+    yield "csv_header", cut(csv_header, [1, 0], [5, 6], "a;b\n1;2\n\n3;4;5\n")
+    yield "csv_wide_delimiter", cut(csv, [3, 0], [2], "a\u00e9b\rc\u00e9d\n")
+    yield "lines", cut(lines, [0, 0], [4, 1, 1], "one\r\ntwo\rthr\u00e9e")
+    yield "lines_with_ends", cut(lines, [1, 0], [4, 0, 1], "one\r\ntwo\rthree\n\n")
+    yield "lines_bad_utf8", bytes([lines, 0, 0, 2, 3, 1]) + b"a\r\xe2\x82x\n"
+    yield "json_lines", cut(json_lines, [0], [9, 9], '{"a": [1, 2.0, -3e-2, null]}\n\n"x\\u00e9\\ud83d\\ude00"\ntrue')
+    yield "json_lines_bad", cut(json_lines, [0], [3], '1\n{"a": nul}\n')
+    for name, document in (("deep", "[" * 22 + "]" * 22), ("too_deep", "[" * 23 + "]" * 23), ("huge", "1e999"),
+                           ("tiny", "-1e-999"), ("long", "18446744073709551616"), ("surrogate", '"\\ud800x"'),
+                           ("mixed", '{"a":{"b":[0,-0,0.5E+1,"\\n\\/"]},"a":false}')):
+        yield f"json_{name}", bytes([json]) + document.encode()
+    yield "smtp", bytes([smtp]) + (b"EHLO a.org\nMAIL FROM:<x@a.org> SIZE=10 BODY=8BITMIME\nRCPT TO:<\"q s\"@[127.0.0.1]>\n"
+                                   b"DATA\nhello\n..dot\n.\nRSET\nNOOP\nQUIT")
+    yield "smtp_out_of_order", bytes([smtp]) + b"RCPT TO:<y@b>\nHELO [IPv6:::1]\nMAIL FROM:<>\nDATA\nVRFY y\nHELP\nTURN"
+
+
+# --- commands: options, commands
+
+SEND_OP, THROW_OP, CLOSE_OP, DELETE_OP, CREATE_OP, ADVANCE_OP, SWEEP_OP = 0, 4, 5, 6, 7, 10, 11
+RUN_OP, UPDATE_OP, LIST_OP, CANCEL_OP, OTHER_OP = 14, 16, 17, 18, 19
+S0, S1, NOBODY, MADE = 0, 3, 5, 6
+SECONDS = {1: 0, 2: 2, 3: 3, 5: 4, 9: 5, 10: 6, 60: 7}
+NULL, ONE, STOP_WORD, RAISE_WORD, BIG, SLOW = 0, 1, 4, 5, 6, 7
+PRIME, IF_RETURN, IF_REPLACE, NO_ID = 16, 32, 64, 128
+
+
+def commands():
+    def request(name):
+        return 0 if name is None else 6 + "abcdef".index(name)
+
+    def within(seconds):
+        return 0 if seconds is None else 12 + seconds
+
+    def command(op, where, name=None, deadline=None, expected=(0,), last=()):
+        return bytes([op, where, request(name), within(deadline), *expected, *last])
+
+    def send(word=ONE, where=S0, **how):
+        return command(SEND_OP, where, last=[word], **how)
+
+    def throw(which, where=S0, **how):
+        return command(THROW_OP, where, last=[which], **how)
+
+    def close(where=S0, force=0, **how):
+        return command(CLOSE_OP, where, last=[force], **how)
+
+    def delete(where=S0, how=0, **more):
+        return command(DELETE_OP, where, expected=(), last=[how], **more)
+
+    def create(flags=PRIME, where=S0, name=None, how=0, more=()):
+        return bytes([CREATE_OP, flags]) + (b"" if flags & NO_ID else bytes([where])) + bytes([request(name), how, *more])
+
+    def advance(*seconds):
+        return b"".join(bytes([ADVANCE_OP, SECONDS[each]]) for each in seconds)
+
+    sweep, run, drain = bytes([SWEEP_OP]), bytes([RUN_OP]), bytes([OTHER_OP, 15])
+    slow, quick = b"\x00", b"\x03"
+    life = create() + run + send() + send() + send(STOP_WORD) + send() + run
+    for name, options in (("", slow), ("_quick", quick)):
+        yield f"life{name}", options + life + delete() + run
+        yield f"replay{name}", options + create() + (send(name="a") * 2 + run) * 2 + send(NULL, name="a") + run
+        yield f"retention{name}", options + life + advance(9) + sweep + send() + run
+        yield f"slow_step{name}", options + create(how=16, more=[3]) + run + send(SLOW) + send() + sweep + run + sweep
+        yield f"deletes_again{name}", options + create() + run + delete(name="b") * 2 + run + delete(name="b") + create()
+    yield "before_retention", slow + life + advance(5, 3) + sweep + run + advance(1) + sweep
+    yield "refused_keeps_id_free", slow + create() + run + send(name="a", expected=(2,)) + run + send(name="a") + run
+    four = b"".join(send(name=each) + run for each in "abcd")
+    yield "knows_ids", slow + create(name="f") + run + four + send(name="a") + run + create(name="f") + run
+    yield "forgets_ids", slow + create(name="f") + run + four + send(name="e") + send(name="b") + run + send(name="a") + run
+    yield "forgets_replies", slow + create(name="f") + run + send(BIG, name="a") + send(BIG, name="b") + run + (
+        send(BIG, name="a") + create(name="f") + run)
+    yield "idle", slow + create(how=16, more=[6]) + run + send() + run + advance(5) + sweep + run + advance(10) + sweep
+    yield "expires", slow + create(how=32, more=[4]) + send() + advance(3) + sweep + advance(1) + sweep + run + advance(9) + sweep
+    yield "stubborn", slow + create(how=12) + run + close() + run + close(force=1) + run + create(IF_REPLACE | PRIME, how=12) + delete() + run
+    yield "deadline", slow + create() + run + send(deadline=1) + send() + advance(2) + run
+    yield "prime_too_late", slow + create(PRIME, how=128, name="a", more=[within(0), 0, 0]) + create(PRIME, name="a") + advance(1) + run
+    yield "made_ids", slow + create(NO_ID | PRIME, name="a") + create(NO_ID) + run + create(NO_ID | PRIME, name="a") + send(where=MADE) + run
+    yield "throws", slow + create() + run + b"".join(throw(which) for which in (0, 2, 1, 3)) + run + throw(2) + run
+    yield "brief", slow + create(13 | PRIME, how=4) + run + create(13 | PRIME | IF_REPLACE) + run + send() + run
+    yield "queue_full", slow + create() + run + send() * 4 + bytes([CANCEL_OP]) + run
+    yield "full", slow + b"".join(create(0, where=each) for each in (S0, S1, 4)) + create(NO_ID) * 3 + bytes([LIST_OP, 1, 1])
+    yield "update", slow + create() + run + bytes([UPDATE_OP, S0, 3]) + bytes([LIST_OP, 16, 0]) + (
+        bytes([UPDATE_OP, S0, 12, 4]) + advance(3) + sweep + run)
+    yield "drain", slow + create(name="a") + create(0, where=S1) + run + send() + drain + send() + create(name="a") + run
+
+
+def main():
+    for target in (value_decoding, coroutines, parsers, commands):
+        folder = SEEDS / target.__name__
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+        for name, content in target():
+            (folder / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

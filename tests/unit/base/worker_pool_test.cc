@@ -1,0 +1,135 @@
+#include "server/base/worker_pool.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <future>
+#include <latch>
+#include <set>
+#include <thread>
+
+#include "server/base/mutex.h"
+
+namespace corod {
+namespace {
+
+TEST(WorkerPoolTest, RunsATaskOnAnotherThread) {
+  WorkerPool pool(4);
+  std::promise<std::thread::id> ran;
+  pool.Run([&ran] { ran.set_value(std::this_thread::get_id()); });
+  EXPECT_NE(ran.get_future().get(), std::this_thread::get_id());
+}
+
+TEST(WorkerPoolTest, GrowsWhileAllAreBlocked) {
+  WorkerPool pool(64);
+  std::latch blocked(40);
+  std::latch release(1);
+  for (int i = 0; i < 40; ++i) {
+    pool.Run([&] {
+      blocked.count_down();
+      release.wait();
+    });
+  }
+  blocked.wait();
+  std::promise<bool> ran;
+  pool.Run([&] { ran.set_value(!release.try_wait()); });
+  EXPECT_TRUE(ran.get_future().get()) << "the forty are still blocked";
+  release.count_down();
+}
+
+TEST(WorkerPoolTest, HasNoMoreThreadsThanItMay) {
+  WorkerPool pool(2);
+  std::latch blocked(2);
+  std::latch release(1);
+  Mutex mutex;
+  std::set<std::thread::id> threads;
+  for (int i = 0; i < 20; ++i) {
+    pool.Run([&, first = i < 2] {
+      {
+        const MutexLock lock(mutex);
+        threads.insert(std::this_thread::get_id());
+      }
+      if (!first) return;
+      blocked.count_down();
+      release.wait();
+    });
+  }
+  blocked.wait();
+  release.count_down();
+  pool.Shutdown();
+  EXPECT_EQ(threads.size(), 2u);
+}
+
+TEST(WorkerPoolTest, ThreadThatIsFreeTakesTheNextTask) {
+  WorkerPool pool(1);
+  std::promise<std::thread::id> first;
+  std::promise<std::thread::id> second;
+  pool.Run([&] { first.set_value(std::this_thread::get_id()); });
+  const std::thread::id thread = first.get_future().get();
+  pool.Run([&] { second.set_value(std::this_thread::get_id()); });
+  EXPECT_EQ(second.get_future().get(), thread);
+}
+
+TEST(WorkerPoolTest, TaskMayRunAnother) {
+  WorkerPool pool(1);
+  std::promise<bool> ran;
+  pool.Run([&] { pool.Run([&] { ran.set_value(true); }); });
+  EXPECT_TRUE(ran.get_future().get());
+}
+
+TEST(WorkerPoolTest, ShutdownRunsWhatIsQueued) {
+  WorkerPool pool(1);
+  std::latch blocked(1);
+  std::latch release(1);
+  std::atomic<int> ran{0};
+  pool.Run([&] {
+    blocked.count_down();
+    release.wait();
+  });
+  blocked.wait();
+  for (int i = 0; i < 100; ++i) pool.Run([&] { ++ran; });
+  EXPECT_EQ(ran, 0);
+  release.count_down();
+  pool.Shutdown();
+  EXPECT_EQ(ran, 100);
+}
+
+TEST(WorkerPoolTest, AfterShutdownTheCallerRuns) {
+  WorkerPool pool(4);
+  pool.Shutdown();
+  std::thread::id ran_on;
+  pool.Run([&] { ran_on = std::this_thread::get_id(); });
+  EXPECT_EQ(ran_on, std::this_thread::get_id());
+}
+
+TEST(WorkerPoolTest, ShutdownTwiceIsOne) {
+  WorkerPool pool(4);
+  std::atomic<int> ran{0};
+  pool.Run([&ran] { ++ran; });
+  pool.Shutdown();
+  pool.Shutdown();
+  EXPECT_EQ(ran, 1);
+}
+
+// In a child process, which may have no more threads and does not run as root.
+TEST(WorkerPoolDeathTest, WithoutAnyThreadTheCallerRuns) {
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  const auto child = [] {
+    const rlimit none = {0, 0};
+    if (geteuid() == 0 && setuid(65534) != 0) std::_Exit(2);
+    if (setrlimit(RLIMIT_NPROC, &none) != 0) std::_Exit(3);
+    WorkerPool pool(4);
+    int ran = 0;
+    pool.Run([&ran] { ++ran; });
+    pool.Run([&ran] { ++ran; });
+    pool.Shutdown();
+    std::_Exit(ran == 2 ? 0 : 4);
+  };
+  EXPECT_EXIT(child(), testing::ExitedWithCode(0), "");
+}
+
+}  // namespace
+}  // namespace corod

@@ -1,0 +1,224 @@
+#include "client/cli/arguments.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace corod::cli {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::Pair;
+
+using Words = std::vector<std::string>;
+
+Invocation Parsed(const Words& words) {
+  std::variant<Invocation, Answer> parsed = ParseArguments(words);
+  if (const Answer* answer = std::get_if<Answer>(&parsed)) ADD_FAILURE() << answer->text;
+  return std::holds_alternative<Invocation>(parsed) ? std::get<Invocation>(parsed) : Invocation();
+}
+
+template <typename Arguments>
+Arguments ParsedAs(const Words& words) {
+  const Invocation invocation = Parsed(words);
+  EXPECT_TRUE(std::holds_alternative<Arguments>(invocation.command));
+  return std::get<Arguments>(invocation.command);
+}
+
+Value SentValue(const std::string& text) { return ParsedAs<SendArguments>({"send", "s1", text}).value; }
+
+// What is told of wrong usage.
+std::string Refused(const Words& words) {
+  std::variant<Invocation, Answer> parsed = ParseArguments(words);
+  if (std::holds_alternative<Invocation>(parsed)) {
+    ADD_FAILURE() << "accepted";
+    return "";
+  }
+  EXPECT_EQ(std::get<Answer>(parsed).exit_code, 2);
+  return std::get<Answer>(parsed).text;
+}
+
+TEST(ArgumentsTest, CreateTakesEverything) {
+  const auto create = ParsedAs<CreateArguments>({"create",
+                                                 "sliding_window",
+                                                 "size=3",
+                                                 "name=a=b",
+                                                 "--id",
+                                                 "w1",
+                                                 "--prime",
+                                                 "--label",
+                                                 "a=1",
+                                                 "--label",
+                                                 "b=",
+                                                 "--idle-timeout",
+                                                 "10m",
+                                                 "--if-exists",
+                                                 "replace-finished",
+                                                 "--request-id",
+                                                 "r",
+                                                 "--version",
+                                                 "2",
+                                                 "--durability",
+                                                 "durable"});
+  EXPECT_EQ(create.coroutine, "sliding_window");
+  EXPECT_EQ(create.arguments, (Map{{"size", 3}, {"name", "a=b"}}));
+  EXPECT_EQ(create.session_id, "w1");
+  EXPECT_TRUE(create.prime);
+  EXPECT_THAT(create.labels, ElementsAre(Pair("a", "1"), Pair("b", "")));
+  EXPECT_EQ(create.idle_timeout, absl::Minutes(10));
+  EXPECT_EQ(create.if_exists, v1::IF_EXISTS_REPLACE_FINISHED);
+  EXPECT_EQ(create.request_id, "r");
+  EXPECT_EQ(create.version, 2u);
+  EXPECT_EQ(create.durability, v1::DURABILITY_DURABLE);
+}
+
+TEST(ArgumentsTest, ALabelDoesNotSwallowWhatFollows) {
+  const auto create = ParsedAs<CreateArguments>({"create", "--label", "a=1", "averager", "x=2"});
+  EXPECT_EQ(create.coroutine, "averager");
+  EXPECT_EQ(create.arguments, (Map{{"x", 2}}));
+}
+
+TEST(ArgumentsTest, ValuesAreJsonOrText) {
+  EXPECT_EQ(SentValue("10"), Value(10));
+  EXPECT_EQ(SentValue("10.0"), Value(10.0));
+  EXPECT_EQ(SentValue("a"), Value("a"));
+  EXPECT_EQ(SentValue("\"10\""), Value("10"));
+  EXPECT_EQ(SentValue(""), Value(""));
+  EXPECT_EQ(SentValue("list"), Value("list"));
+  EXPECT_EQ(SentValue("{\"b\": 1, \"a\": [2]}"), Value(Map{{"b", 1}, {"a", List{Value(2)}}}));
+}
+
+TEST(ArgumentsTest, ValuesThatLookLikeOptionsOrListsArriveWhole) {
+  EXPECT_EQ(SentValue("-5"), Value(-5));
+  EXPECT_EQ(SentValue("-0.5"), Value(-0.5));
+  EXPECT_EQ(SentValue("-"), Value("-"));
+  EXPECT_EQ(SentValue("[1,2]"), Value(List{Value(1), Value(2)}));
+  const auto raise = ParsedAs<ThrowArguments>({"throw", "s1", "E", "[1,2]", "-5", "x"});
+  EXPECT_EQ(raise.exception.arguments(), (List{Value(List{Value(1), Value(2)}), Value(-5), Value("x")}));
+  EXPECT_EQ(ParsedAs<SendArguments>({"send", "s1", "--", "--text"}).value, Value("--text"));
+}
+
+TEST(ArgumentsTest, ThrowMakesTheExceptionThatPythonWould) {
+  const auto one = ParsedAs<ThrowArguments>({"throw", "s1", "KeyError", "k"});
+  EXPECT_EQ(one.exception.type(), "KeyError");
+  EXPECT_EQ(one.exception.message(), "'k'");
+  const auto own = ParsedAs<ThrowArguments>({"throw", "s1", "mine.Error", "--base", "OSError", "--base", "Exception"});
+  EXPECT_THAT(own.exception.bases(), ElementsAre("OSError", "Exception"));
+  const auto whole =
+      ParsedAs<ThrowArguments>({"throw", "s1", R"({"$exception": {"type": "E", "cause": {"type": "KeyError"}}})"});
+  EXPECT_EQ(whole.exception.cause()->type(), "KeyError");
+}
+
+TEST(ArgumentsTest, StepsTakeTheirOptions) {
+  const auto next = ParsedAs<SendArguments>({"next", "s1", "--expected-step", "7", "--request-id", "r", "--quiet"});
+  EXPECT_EQ(next.value, Value());
+  EXPECT_EQ(next.step.expected_step, 7u);
+  EXPECT_EQ(next.step.request_id, "r");
+  EXPECT_TRUE(next.step.quiet);
+  EXPECT_TRUE(ParsedAs<CloseArguments>({"close", "s1", "--force"}).force);
+  EXPECT_EQ(ParsedAs<DeleteArguments>({"delete", "s1", "--uid", "u"}).uid, "u");
+}
+
+TEST(ArgumentsTest, GlobalOptionsStandBeforeOrAfterTheCommand) {
+  for (const Words& words : {Words{"--output", "json", "--server", "h:1", "--timeout", "5s", "get", "s1"},
+                             Words{"get", "s1", "--output", "json", "--server", "h:1", "--timeout", "5"}}) {
+    const Invocation invocation = Parsed(words);
+    EXPECT_EQ(invocation.global.format, Format::kJson);
+    EXPECT_EQ(invocation.global.server, "h:1");
+    EXPECT_EQ(invocation.global.timeout, absl::Seconds(5));
+  }
+}
+
+TEST(ArgumentsTest, ServerHasADefaultPort) {
+  EXPECT_EQ(Parsed({"list", "--server", "example"}).global.server, "example:7117");
+  EXPECT_EQ(Parsed({"list", "--server", "unix:/tmp/socket"}).global.server, "unix:/tmp/socket");
+}
+
+TEST(ArgumentsTest, ServerComesFromTheEnvironment) {
+  unsetenv("COROD_SERVER");
+  EXPECT_EQ(Parsed({"list"}).global.server, "127.0.0.1:7117");
+  setenv("COROD_SERVER", "elsewhere:1", 1);
+  EXPECT_EQ(Parsed({"list"}).global.server, "elsewhere:1");
+  EXPECT_EQ(Parsed({"list", "--server", "here:2"}).global.server, "here:2");
+  unsetenv("COROD_SERVER");
+}
+
+TEST(ArgumentsTest, TimeoutZeroIsForEver) {
+  EXPECT_EQ(Parsed({"list", "--timeout", "0"}).global.timeout, absl::InfiniteDuration());
+}
+
+TEST(ArgumentsTest, PipeTakesItsOptions) {
+  const auto pipe = ParsedAs<PipeArguments>(
+      {"pipe", "csv_parser", "header=true", "--last", "--first", "--as", "bytes", "--keep-ends"});
+  EXPECT_EQ(pipe.create.arguments, (Map{{"header", true}}));
+  EXPECT_TRUE(pipe.last);
+  EXPECT_TRUE(pipe.first);
+  EXPECT_TRUE(pipe.keep_ends);
+  EXPECT_EQ(pipe.send_as, SendAs::kBytes);
+}
+
+TEST(ArgumentsTest, ListTakesItsFilters) {
+  const auto list = ParsedAs<ListArguments>(
+      {"list", "--coroutine", "averager", "--state", "suspended", "--label", "a=1", "--limit", "5"});
+  EXPECT_EQ(list.coroutine, "averager");
+  EXPECT_EQ(list.state, v1::STATE_SUSPENDED);
+  EXPECT_THAT(list.labels, ElementsAre(Pair("a", "1")));
+  EXPECT_EQ(list.limit, 5u);
+}
+
+TEST(ArgumentsTest, WrongUsageIsOneLineThatNamesTheHelp) {
+  const std::vector<std::pair<Words, std::string>> cases = {
+      {{}, "coroctl: a command is required; see coroctl --help"},
+      {{"fly"}, "coroctl: there is no command fly; see coroctl --help"},
+      {{"send"}, "coroctl: ID is required; see coroctl send --help"},
+      {{"send", "s1"}, "VALUE is required"},
+      {{"send", "s1", "1", "2"}, "not expected: 2"},
+      {{"send", "s1", "99999999999999999999"}, "beyond 64 bits"},
+      {{"send", "s1", "[1,"}, "not JSON"},
+      {{"send", "s1", "1", "--expected-step", "-5"}, "--expected-step = -5"},
+      {{"send", "s1", "\xff"}, "not UTF-8"},
+      {{"create", "averager", "3"}, "3: an argument is written name=value"},
+      {{"create", "averager", "=3"}, "written name=value"},
+      {{"create", "averager", "a=1", "a=2"}, "a is given twice"},
+      {{"create", "averager", "a={"}, "a: { begins as JSON"},
+      {{"create", "averager", "--label", "x"}, "a label is written name=value"},
+      {{"create", "averager", "--idle-timeout", "-1s"}, "-1s is no duration"},
+      {{"create", "averager", "--if-exists", "maybe"}, "maybe not in"},
+      {{"create", "averager", "--bogus"}, "not expected: --bogus"},
+      {{"throw", "s1", "{}"}, "TYPE is the name of a class"},
+      {{"throw", "s1", ""}, "TYPE must not be empty"},
+      {{"list", "--state", "asleep"}, "asleep not in"},
+      {{"list", "--timeout", "soon"}, "soon is no duration"},
+      {{"list", "--server", ""}, "--server needs an address"},
+      {{"pipe", "averager", "--chunks", "--as", "text"}, "excludes"},
+      {{"--output", "xml", "list"}, "xml not in"},
+  };
+  for (const auto& [words, message] : cases) {
+    EXPECT_THAT(Refused(words), AllOf(HasSubstr("coroctl: "), HasSubstr(message), HasSubstr("; see coroctl"),
+                                      Not(HasSubstr("\n")), Not(HasSubstr("\x1f"))));
+  }
+}
+
+TEST(ArgumentsTest, HelpHasExamplesForEachCommand) {
+  for (const char* command : {"create", "send", "next", "throw", "close", "delete", "get", "list", "catalog", "pipe"}) {
+    const std::variant<Invocation, Answer> parsed = ParseArguments({command, "--help"});
+    ASSERT_TRUE(std::holds_alternative<Answer>(parsed)) << command;
+    EXPECT_EQ(std::get<Answer>(parsed).exit_code, 0);
+    EXPECT_THAT(std::get<Answer>(parsed).text, AllOf(HasSubstr("Usage: coroctl " + std::string(command)),
+                                                     HasSubstr("Examples:\n  "), HasSubstr("coroctl ")));
+  }
+}
+
+TEST(ArgumentsTest, VersionIsTold) {
+  const std::variant<Invocation, Answer> parsed = ParseArguments({"--version"});
+  ASSERT_TRUE(std::holds_alternative<Answer>(parsed));
+  EXPECT_THAT(std::get<Answer>(parsed).text, HasSubstr("coroctl "));
+  EXPECT_EQ(std::get<Answer>(parsed).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace corod::cli

@@ -1,0 +1,116 @@
+#ifndef COROD_TESTS_UNIT_RPC_RPC_TEST_BASE_H_
+#define COROD_TESTS_UNIT_RPC_RPC_TEST_BASE_H_
+
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "corod/v1/coroutine_service.grpc.pb.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "server/base/clock.h"
+#include "server/base/worker_pool.h"
+#include "server/catalog/catalog.h"
+#include "server/coroutine/coroutine.h"
+#include "server/journal/memory_journal.h"
+#include "server/rpc/coroutine_service.h"
+#include "server/session/sessions.h"
+#include "tests/unit/session/fakes.h"
+#include "tests/unit/session/test_catalog.h"
+
+namespace corod::rpc {
+
+// A server in this process with the test bodies, and a client of it.
+class RpcTest : public testing::Test {
+ protected:
+  RpcTest() {
+    AddTestCoroutines(catalog_, probe_);
+    sessions_ = std::make_unique<Sessions>(Sessions::Options(), catalog_, clock_, workers_, random_, journal_);
+    service_ = std::make_unique<CoroutineService>(*sessions_);
+    int port = 0;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.SetMaxReceiveMessageSize(64 << 20);
+    builder.RegisterService(service_.get());
+    server_ = builder.BuildAndStart();
+    stub_ = v1::CoroutineService::NewStub(
+        grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+  }
+  ~RpcTest() override {
+    probe_.gate.Open();
+    server_->Shutdown();
+    server_->Wait();
+    workers_.Shutdown();
+    sessions_.reset();
+    EXPECT_EQ(LiveFrames().frames, 0u);
+  }
+
+  static v1::CreateRequest NewSession(const std::string& coroutine, const std::string& id) {
+    v1::CreateRequest request;
+    request.set_coroutine(coroutine);
+    request.set_session_id(id);
+    request.set_prime(true);
+    return request;
+  }
+  void Prime(const std::string& coroutine, const std::string& id) {
+    grpc::ClientContext context;
+    v1::CreateResponse response;
+    const grpc::Status status = stub_->Create(&context, NewSession(coroutine, id), &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+  }
+  grpc::Status Create(const v1::CreateRequest& request) {
+    grpc::ClientContext context;
+    v1::CreateResponse response;
+    return stub_->Create(&context, request, &response);
+  }
+  grpc::Status Send(const v1::SendRequest& request, v1::Outcome* outcome = nullptr) {
+    grpc::ClientContext context;
+    v1::SendResponse response;
+    const grpc::Status status = stub_->Send(&context, request, &response);
+    if (outcome) *outcome = response.outcome();
+    return status;
+  }
+  v1::Session Get(const std::string& id) {
+    grpc::ClientContext context;
+    v1::GetRequest request;
+    request.set_session_id(id);
+    v1::GetResponse response;
+    EXPECT_TRUE(stub_->Get(&context, request, &response).ok());
+    return response.session();
+  }
+  static google::rpc::ErrorInfo InfoOf(const grpc::Status& status) {
+    google::rpc::Status details;
+    google::rpc::ErrorInfo info;
+    EXPECT_TRUE(details.ParseFromString(status.error_details()) && details.details_size() > 0 &&
+                details.details(0).UnpackTo(&info))
+        << status.error_code() << " " << status.error_message();
+    return info;
+  }
+  // A list in a list ..., `depth` of them.
+  static v1::Value Nested(int depth) {
+    v1::Value value;
+    v1::Value* at = &value;
+    for (int level = 0; level < depth; ++level) at = at->mutable_list()->add_items();
+    return value;
+  }
+
+  SystemClock clock_;
+  SequenceRandom random_;
+  MemoryJournal journal_;
+  Probe probe_;
+  Catalog catalog_;
+  WorkerPool workers_{64};
+  std::unique_ptr<Sessions> sessions_;
+  std::unique_ptr<CoroutineService> service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<v1::CoroutineService::Stub> stub_;
+};
+
+}  // namespace corod::rpc
+
+#endif  // COROD_TESTS_UNIT_RPC_RPC_TEST_BASE_H_

@@ -1,0 +1,315 @@
+// What a session is built of: ids, the window of replies, the table, timers, pace, remembered deletions.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/session/deleted_sessions.h"
+#include "server/session/pace.h"
+#include "server/session/reply_window.h"
+#include "server/session/session_id.h"
+#include "server/session/session_table.h"
+#include "server/session/timer_index.h"
+#include "tests/unit/session/sessions_test_base.h"
+
+namespace corod {
+namespace {
+
+// Session ids.
+
+TEST(SessionIdTest, WhatMayNameASessionIsAccepted) {
+  for (const std::string& id : {std::string("a"), std::string("0"), std::string("A-b_c:d.e9"), std::string("a.b.c"),
+                                std::string("a--b"), std::string("a:_:b"), std::string(128, 'x')}) {
+    EXPECT_THAT(CheckSessionId(id), IsOk()) << id;
+  }
+}
+
+TEST(SessionIdTest, WhatMayNotIsRefused) {
+  for (const std::string& id :
+       {std::string(), std::string(129, 'x'), std::string("-a"), std::string("a-"), std::string(".a"),
+        std::string("a."), std::string("_"), std::string("a..b"), std::string("a b"), std::string("a/b"),
+        std::string("a\n"), std::string("\xc3\xa4"), std::string("a\0b", 3), std::string("a~")}) {
+    EXPECT_THAT(CheckSessionId(id), FailsWith(Reason::INVALID_SESSION_ID)) << id;
+  }
+}
+
+// The window of replies.
+
+class ReplyWindowTest : public testing::Test {
+ protected:
+  void Remember(const std::string& id, std::size_t bytes) {
+    window_.Remember(id, 0, Reply{++step_, Outcome::Yielded(Value(step_)), false}, bytes, false);
+  }
+  void RememberPinned(const std::string& id, std::size_t bytes) {
+    window_.Remember(id, 0, Reply{++step_, Outcome::Yielded(Value(step_)), false}, bytes, true);
+  }
+  // 'a': answered, 'f': known and its answer forgotten, '-': not known.
+  char KnownAs(const std::string& id) const {
+    const ReplyWindow::Known* known = window_.Find(id);
+    return !known ? '-' : known->forgotten ? 'f' : 'a';
+  }
+  std::string Of(const std::vector<std::string>& ids) const {
+    std::string all;
+    for (const std::string& id : ids) all += KnownAs(id);
+    return all;
+  }
+
+  ReplyWindow window_{3, 100};
+  Step step_ = 0;
+};
+
+TEST_F(ReplyWindowTest, KeepsTheNewestIds) {
+  for (const char* id : {"a", "b", "c", "d"}) Remember(id, 1);
+  EXPECT_EQ(Of({"a", "b", "c", "d"}), "-aaa");
+  EXPECT_EQ(window_.Find("b")->reply.step, 2u);
+}
+
+TEST_F(ReplyWindowTest, ForgetsTheOldestAnswersBeyondItsBytesButNotTheirSteps) {
+  for (const char* id : {"a", "b", "c"}) Remember(id, 45);
+  EXPECT_EQ(Of({"a", "b", "c"}), "faa");
+  EXPECT_EQ(window_.Find("a")->reply.step, 1u);
+  EXPECT_FALSE(window_.Find("a")->reply.outcome.has_value());
+}
+
+TEST_F(ReplyWindowTest, BytesOfWhatLeftOrWasForgottenAreFree) {
+  Remember("a", 60);
+  Remember("b", 60);  // forgets a
+  Remember("c", 40);
+  EXPECT_EQ(Of({"a", "b", "c"}), "faa");
+  Remember("d", 0);  // a leaves
+  Remember("e", 0);  // b leaves, with its bytes
+  Remember("f", 100);
+  EXPECT_EQ(Of({"b", "c", "d", "e", "f"}), "--aaa") << "c left, with its bytes";
+}
+
+TEST_F(ReplyWindowTest, PinnedIdIsKnownForEver) {
+  RememberPinned("create", 10);
+  for (int i = 0; i < 10; ++i) Remember(std::to_string(i), 1);
+  EXPECT_EQ(Of({"create", "6", "7", "9"}), "a-aa");
+}
+
+TEST_F(ReplyWindowTest, PinnedAnswerIsForgottenFirst) {
+  RememberPinned("create", 60);
+  Remember("a", 60);
+  EXPECT_EQ(Of({"create", "a"}), "fa");
+}
+
+TEST_F(ReplyWindowTest, CreateWithoutPrimeHasNothingToForget) {
+  window_.Remember("create", 0, Reply{}, 0, true);
+  Remember("a", 101);
+  EXPECT_EQ(Of({"create", "a"}), "af");
+}
+
+// The table and the timers, with sessions of their own.
+
+class TableTest : public SessionsTest {
+ protected:
+  TableTest()
+      : environment_{.clock = clock_,
+                     .executor = executor_,
+                     .limits = {},
+                     .max_queued = 1,
+                     .max_remembered_ids = 1,
+                     .max_remembered_bytes = 1,
+                     .retention = absl::Minutes(5),
+                     .on_finished = [](Session&) {},
+                     .on_deleted = [](Session&, const Command&, const Reply&) {}} {}
+
+  SessionPtr New(const std::string& id, absl::Duration idle_timeout = absl::InfiniteDuration()) {
+    SessionOrigin origin;
+    origin.id = id;
+    origin.definition = catalog_.Find("echo");
+    origin.idle_timeout = idle_timeout;
+    origin.pace = &pace_;
+    return SessionPtr(new Session(environment_, std::move(origin), Coroutine()));
+  }
+  static std::vector<std::string> Ids(const std::vector<SessionPtr>& sessions) {
+    std::vector<std::string> ids;
+    for (const SessionPtr& session : sessions) ids.push_back(session->id());
+    return ids;
+  }
+
+  SessionEnvironment environment_;
+  Pace pace_;
+};
+
+TEST_F(TableTest, FindsWhatWasAddedUntilItIsRemoved) {
+  SessionTable table(10);
+  const SessionPtr a = New("a");
+  EXPECT_EQ(table.Add(a, SessionPtr()), SessionTable::Added::kYes);
+  EXPECT_EQ(table.Find("a"), a);
+  EXPECT_FALSE(table.Find("b"));
+  EXPECT_TRUE(table.Remove(*a));
+  EXPECT_FALSE(table.Remove(*a));
+  EXPECT_FALSE(table.Find("a"));
+  EXPECT_EQ(table.size(), 0u);
+}
+
+TEST_F(TableTest, TakenIdIsNotAddedAgain) {
+  SessionTable table(10);
+  const SessionPtr first = New("a");
+  ASSERT_EQ(table.Add(first, SessionPtr()), SessionTable::Added::kYes);
+  EXPECT_EQ(table.Add(New("a"), SessionPtr()), SessionTable::Added::kTaken);
+  EXPECT_EQ(table.Add(New("a"), New("a")), SessionTable::Added::kTaken) << "another was to be replaced";
+  EXPECT_EQ(table.Find("a"), first);
+  EXPECT_EQ(table.size(), 1u);
+}
+
+TEST_F(TableTest, ReplacedSessionIsNotRemovedInItsSuccessorsPlace) {
+  SessionTable table(1);
+  const SessionPtr first = New("a");
+  const SessionPtr second = New("a");
+  ASSERT_EQ(table.Add(first, SessionPtr()), SessionTable::Added::kYes);
+  EXPECT_EQ(table.Add(second, first), SessionTable::Added::kYes);
+  EXPECT_FALSE(table.Remove(*first));
+  EXPECT_EQ(table.Find("a"), second);
+  EXPECT_EQ(Ids(table.ListAfter("", 9)), std::vector<std::string>{"a"});
+}
+
+TEST_F(TableTest, FullTableTakesNoMore) {
+  SessionTable table(1);
+  const SessionPtr a = New("a");
+  ASSERT_EQ(table.Add(a, SessionPtr()), SessionTable::Added::kYes);
+  EXPECT_EQ(table.Add(New("b"), SessionPtr()), SessionTable::Added::kFull);
+  EXPECT_EQ(table.size(), 1u);
+  ASSERT_TRUE(table.Remove(*a));
+  EXPECT_EQ(table.Add(New("b"), SessionPtr()), SessionTable::Added::kYes);
+}
+
+TEST_F(TableTest, ListsInOrderAfterAnId) {
+  SessionTable table(200);
+  for (int i = 0; i < 100; ++i)
+    ASSERT_EQ(table.Add(New(std::to_string(100 + i)), SessionPtr()), SessionTable::Added::kYes);
+  EXPECT_EQ(Ids(table.ListAfter("150", 2)), (std::vector<std::string>{"151", "152"}));
+  EXPECT_EQ(Ids(table.ListAfter("1505", 1)), (std::vector<std::string>{"151"}));
+  EXPECT_EQ(table.ListAfter("199", 9).size(), 0u);
+}
+
+TEST_F(TableTest, TimersTakeOutWhatIsDueEarliestFirst) {
+  TimerIndex timers;
+  const SessionPtr late = New("late", absl::Seconds(20));
+  const SessionPtr soon = New("soon", absl::Seconds(10));
+  const SessionPtr never = New("never");
+  for (const SessionPtr& session : {late, soon, never}) timers.Schedule(*session);
+  EXPECT_EQ(timers.Earliest(), clock_.Now() + absl::Seconds(10));
+  EXPECT_THAT(timers.TakeDue(clock_.Now() + absl::Seconds(9), 9), testing::IsEmpty());
+  EXPECT_EQ(Ids(timers.TakeDue(clock_.Now() + absl::Hours(1), 9)), (std::vector<std::string>{"soon", "late"}));
+  EXPECT_EQ(timers.Earliest(), absl::InfiniteFuture());
+}
+
+TEST_F(TableTest, TimersHaveOneTimeForEachSession) {
+  TimerIndex timers;
+  const SessionPtr session = New("a", absl::Seconds(10));
+  timers.Schedule(*session);
+  ASSERT_THAT(session->Update({.idle_timeout = absl::Seconds(5)}), IsOk());
+  timers.Schedule(*session);
+  EXPECT_EQ(timers.Earliest(), clock_.Now() + absl::Seconds(5));
+  EXPECT_EQ(timers.TakeDue(clock_.Now() + absl::Hours(1), 9).size(), 1u);
+}
+
+TEST_F(TableTest, TimersTakeNoMoreThanIsAsked) {
+  TimerIndex timers;
+  std::vector<SessionPtr> sessions;
+  for (int i = 0; i < 5; ++i) timers.Schedule(*sessions.emplace_back(New(std::to_string(i), absl::Seconds(1))));
+  EXPECT_EQ(timers.TakeDue(clock_.Now() + absl::Seconds(1), 3).size(), 3u);
+  EXPECT_EQ(timers.TakeDue(clock_.Now() + absl::Seconds(1), 3).size(), 2u);
+}
+
+TEST_F(TableTest, SessionThatWasRemovedFromTheTimersStaysOut) {
+  TimerIndex timers;
+  const SessionPtr session = New("a", absl::Seconds(10));
+  timers.Schedule(*session);
+  timers.Remove(*session);
+  timers.Schedule(*session);
+  EXPECT_EQ(timers.Earliest(), absl::InfiniteFuture());
+}
+
+TEST_F(TableTest, TimerWithinAMillisecondIsNotEarly) {
+  TimerIndex timers;
+  const SessionPtr session = New("a", absl::Microseconds(1500));
+  timers.Schedule(*session);
+  EXPECT_EQ(timers.TakeDue(clock_.Now() + absl::Microseconds(1400), 9).size(), 0u);
+  EXPECT_EQ(timers.TakeDue(clock_.Now() + absl::Milliseconds(2), 9).size(), 1u);
+}
+
+// Pace.
+
+class PaceTest : public testing::Test {
+ protected:
+  void Record(absl::Duration step, int times) {
+    for (int i = 0; i < times; ++i) pace_.Record(step);
+  }
+  Pace pace_;
+};
+
+TEST_F(PaceTest, IsQuickAfter32QuickSteps) {
+  Record(absl::Microseconds(1), 31);
+  EXPECT_FALSE(pace_.IsQuick());
+  Record(absl::Microseconds(1), 1);
+  EXPECT_TRUE(pace_.IsQuick());
+}
+
+TEST_F(PaceTest, IsNotQuickWhenTheAverageIsNot) {
+  Record(absl::Microseconds(150), 100);
+  EXPECT_FALSE(pace_.IsQuick());
+}
+
+TEST_F(PaceTest, OneStepOfMoreThan10MillisecondsEndsIt) {
+  Record(absl::Microseconds(1), 50);
+  Record(absl::Milliseconds(11), 1);
+  EXPECT_FALSE(pace_.IsQuick());
+  Record(absl::Microseconds(1), 32);
+  EXPECT_TRUE(pace_.IsQuick()) << "it can earn it again";
+}
+
+TEST_F(PaceTest, ManySlowerStepsEndIt) {
+  Record(absl::Microseconds(1), 50);
+  Record(absl::Microseconds(500), 20);
+  EXPECT_FALSE(pace_.IsQuick());
+}
+
+// Deletions.
+
+class DeletedSessionsTest : public testing::Test {
+ protected:
+  static Reply ReplyOf(Step step) { return {step, Outcome::Returned(Value(step)), false}; }
+  FakeClock clock_;
+  DeletedSessions deleted_{absl::Minutes(5)};
+};
+
+TEST_F(DeletedSessionsTest, AnswersBySessionAndRequestId) {
+  deleted_.Remember("s", "r", ReplyOf(3), clock_.Now());
+  const std::optional<Reply> reply = deleted_.Find("s", "r", clock_.Now());
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->step, 3u);
+  EXPECT_TRUE(reply->replayed);
+  EXPECT_FALSE(deleted_.Find("s", "q", clock_.Now()).has_value());
+  EXPECT_FALSE(deleted_.Find("t", "r", clock_.Now()).has_value());
+}
+
+TEST_F(DeletedSessionsTest, AnswersAreKeptForTheRetention) {
+  deleted_.Remember("s", "r", ReplyOf(1), clock_.Now());
+  clock_.Advance(absl::Minutes(5) - absl::Nanoseconds(1));
+  EXPECT_TRUE(deleted_.Find("s", "r", clock_.Now()).has_value());
+  clock_.Advance(absl::Nanoseconds(1));
+  EXPECT_FALSE(deleted_.Find("s", "r", clock_.Now()).has_value());
+}
+
+TEST_F(DeletedSessionsTest, SameIdsCanBeRememberedAgainLater) {
+  deleted_.Remember("s", "r", ReplyOf(1), clock_.Now());
+  clock_.Advance(absl::Minutes(6));
+  deleted_.Remember("s", "r", ReplyOf(2), clock_.Now());
+  EXPECT_EQ(deleted_.Find("s", "r", clock_.Now())->step, 2u);
+}
+
+TEST_F(DeletedSessionsTest, NewestAreKept) {
+  for (Step step = 0; step <= 65'536; ++step) deleted_.Remember("s", std::to_string(step), ReplyOf(step), clock_.Now());
+  EXPECT_FALSE(deleted_.Find("s", "0", clock_.Now()).has_value());
+  EXPECT_TRUE(deleted_.Find("s", "1", clock_.Now()).has_value());
+  EXPECT_TRUE(deleted_.Find("s", "65536", clock_.Now()).has_value());
+}
+
+}  // namespace
+}  // namespace corod

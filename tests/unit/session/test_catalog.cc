@@ -1,0 +1,198 @@
+#include "tests/unit/session/test_catalog.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/catalog/registration.h"
+#include "server/coroutine/cleanup.h"
+#include "server/coroutine/coroutine.h"
+#include "server/coroutine/errors.h"
+#include "server/coroutine/map.h"
+
+namespace corod {
+namespace {
+
+Coroutine Echo() {
+  Value sent;
+  while (true) sent = co_yield sent;
+}
+
+Coroutine Counter() {
+  for (std::int64_t count = 1;; ++count) co_yield count;
+}
+
+Coroutine Obedient() {
+  Value out;
+  while (true) {
+    const Value order = co_yield out;
+    const Map::Entry& what = *order.AsMap().begin();
+    if (what.key == "return") co_return what.value;
+    if (what.key == "raise" && what.value.kind() == Value::Kind::kException) Raise(what.value.AsException());
+    if (what.key == "raise") throw py::ValueError(what.value);
+    out = what.value;
+  }
+}
+
+Coroutine RaisesAtOnce() {
+  throw py::ValueError("at once");
+  co_return Value();
+}
+
+Coroutine ReturnsAtOnce(Value value) { co_return value; }
+
+Coroutine Stubborn(std::int64_t times) {
+  std::int64_t ignored = 0;
+  while (true) {
+    try {
+      while (true) co_yield ignored;
+    } catch (const py::GeneratorExit&) {
+      if (times >= 0 && ignored >= times) throw;
+      ++ignored;
+    }
+  }
+}
+
+Coroutine LastWords() {
+  try {
+    while (true) co_yield Value();
+  } catch (const py::GeneratorExit&) {
+    co_return "bye";
+  }
+}
+
+Coroutine FailingCleanup() {
+  try {
+    while (true) co_yield Value();
+  } catch (const py::GeneratorExit&) {
+    throw py::RuntimeError("cleanup failed");
+  }
+}
+
+Coroutine Counted(Probe* probe) {
+  const CoroutineRef self = co_await ThisCoroutine();
+  const Finally count(self, [probe]() noexcept { probe->cleanups.fetch_add(1); });
+  Value sent;
+  while (true) sent = co_yield sent;
+}
+
+Coroutine StubbornCounted(Probe* probe) {
+  const CoroutineRef self = co_await ThisCoroutine();
+  const Finally count(self, [probe]() noexcept { probe->cleanups.fetch_add(1); });
+  while (true) {
+    try {
+      while (true) co_yield Value();
+    } catch (const py::GeneratorExit&) {  // goes on
+    }
+  }
+}
+
+Coroutine Probing(Probe* probe) {
+  Value sent;
+  while (true) {
+    if (probe->during) probe->during();
+    sent = co_yield sent;
+  }
+}
+
+Coroutine Blocking(Probe* probe) {
+  Value sent;
+  while (true) {
+    sent = co_yield sent;
+    if (sent == Value("block")) probe->gate.Pass();
+  }
+}
+
+Coroutine BlocksAtOnce(Probe* probe) {
+  probe->gate.Pass();
+  Value sent;
+  while (true) sent = co_yield sent;
+}
+
+Coroutine Tallying(Probe* probe) {
+  for (std::int64_t count = 1;; ++count) {
+    probe->tallied.fetch_add(1);
+    try {
+      co_yield count;
+    } catch (const py::ValueError&) {  // goes on
+    }
+  }
+}
+
+Coroutine ChangesError() {
+  const Exception error = py::ValueError("kept");
+  while (true) {
+    co_yield error;
+    Exception(error).AddNote("later");
+  }
+}
+
+Coroutine RaisesArgument(Value error) {
+  co_yield Value();
+  Raise(error.AsException());
+}
+
+Coroutine Version1() {
+  while (true) co_yield 1;
+}
+Coroutine Version2() {
+  while (true) co_yield 2;
+}
+
+NativeDefinition Described(NativeDefinition definition) {
+  return definition.Summary("for tests")
+      .Sends("any value")
+      .Yields("any value")
+      .Returns("any value")
+      .StopsWhen("it is closed")
+      .NeverBlocks()
+      .Document("For tests.");
+}
+
+template <typename F>
+void AddBody(Catalog& catalog, const char* name, F body) {
+  catalog.Add(Described(Native(name, 1, body)));
+}
+
+// One that the probe comes along with.
+Definition Probed(const char* name, Coroutine (*body)(Probe*), Probe& probe) {
+  Definition definition = Described(Native(name, 1, &Echo));
+  definition.create = [body, &probe](const std::vector<Value>&) { return body(&probe); };
+  return definition;
+}
+
+void AddProbed(Catalog& catalog, const char* name, Coroutine (*body)(Probe*), Probe& probe) {
+  catalog.Add(Probed(name, body, probe));
+}
+
+void AddBlocking(Catalog& catalog, const char* name, Coroutine (*body)(Probe*), Probe& probe) {
+  Definition definition = Probed(name, body, probe);
+  definition.never_blocks = false;
+  catalog.Add(std::move(definition));
+}
+
+}  // namespace
+
+void AddTestCoroutines(Catalog& catalog, Probe& probe) {
+  AddBuiltinCoroutines(catalog);
+  AddBody(catalog, "echo", &Echo);
+  AddBody(catalog, "counter", &Counter);
+  AddBody(catalog, "obedient", &Obedient);
+  AddBody(catalog, "raises_at_once", &RaisesAtOnce);
+  catalog.Add(Described(Native("returns_at_once", 1, &ReturnsAtOnce).Takes("value", "what it returns")));
+  catalog.Add(Described(Native("stubborn", 1, &Stubborn).Takes("times", "how many closes it ignores; -1: all")));
+  AddBody(catalog, "last_words", &LastWords);
+  AddBody(catalog, "failing_cleanup", &FailingCleanup);
+  AddProbed(catalog, "counted", &Counted, probe);
+  AddProbed(catalog, "stubborn_counted", &StubbornCounted, probe);
+  AddProbed(catalog, "probing", &Probing, probe);
+  AddBlocking(catalog, "blocking", &Blocking, probe);
+  AddBlocking(catalog, "blocks_at_once", &BlocksAtOnce, probe);
+  AddProbed(catalog, "tallying", &Tallying, probe);
+  AddBody(catalog, "changes_error", &ChangesError);
+  catalog.Add(Described(Native("raises_argument", 1, &RaisesArgument).Takes("error", "what it raises")));
+  catalog.Add(Described(Native("versioned", 1, &Version1)));
+  catalog.Add(Described(Native("versioned", 2, &Version2)));
+}
+
+}  // namespace corod
