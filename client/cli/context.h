@@ -11,11 +11,11 @@
 namespace corod::cli {
 
 // coroctl's exit status. One that was ended by a signal returns 128 and the signal's number.
-constexpr int kFine = 0;
-constexpr int kRaised = 1;
-constexpr int kWrongUsage = 2;
-constexpr int kServiceFailed = 3;
-constexpr int kSignal = 128;
+inline constexpr int kFine = 0;
+inline constexpr int kRaised = 1;
+inline constexpr int kWrongUsage = 2;
+inline constexpr int kServiceFailed = 3;
+inline constexpr int kSignal = 128;
 
 // The process's streams.
 struct Io {

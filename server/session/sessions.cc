@@ -263,8 +263,9 @@ void Sessions::Submit(std::string_view id, Command* command) {
   const auto answered_before = [&] {
     if (command->operation != Operation::kDelete || command->request_id.empty()) return false;
     std::optional<Reply> before = deleted_.Find(id, command->request_id, environment_.clock.Now());
-    if (before) command->Finish(*std::move(before));
-    return before.has_value();
+    if (!before) return false;
+    command->Finish(*std::move(before));
+    return true;
   };
   if (answered_before()) return;
   if (const SessionPtr session = table_.Find(id)) {
