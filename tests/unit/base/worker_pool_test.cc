@@ -16,17 +16,20 @@
 namespace corod {
 namespace {
 
+// Each pool is declared last, so that its threads end before what they use.
+
 TEST(WorkerPoolTest, RunsATaskOnAnotherThread) {
-  WorkerPool pool(4);
   std::promise<std::thread::id> ran;
+  WorkerPool pool(4);
   pool.Run([&ran] { ran.set_value(std::this_thread::get_id()); });
   EXPECT_NE(ran.get_future().get(), std::this_thread::get_id());
 }
 
 TEST(WorkerPoolTest, GrowsWhileAllAreBlocked) {
-  WorkerPool pool(64);
   std::latch blocked(40);
   std::latch release(1);
+  std::promise<bool> ran;
+  WorkerPool pool(64);
   for (int i = 0; i < 40; ++i) {
     pool.Run([&] {
       blocked.count_down();
@@ -34,18 +37,17 @@ TEST(WorkerPoolTest, GrowsWhileAllAreBlocked) {
     });
   }
   blocked.wait();
-  std::promise<bool> ran;
   pool.Run([&] { ran.set_value(!release.try_wait()); });
   EXPECT_TRUE(ran.get_future().get()) << "the forty are still blocked";
   release.count_down();
 }
 
 TEST(WorkerPoolTest, HasNoMoreThreadsThanItMay) {
-  WorkerPool pool(2);
   std::latch blocked(2);
   std::latch release(1);
   Mutex mutex;
   std::set<std::thread::id> threads;
+  WorkerPool pool(2);
   for (int i = 0; i < 20; ++i) {
     pool.Run([&, first = i < 2] {
       {
@@ -64,9 +66,9 @@ TEST(WorkerPoolTest, HasNoMoreThreadsThanItMay) {
 }
 
 TEST(WorkerPoolTest, ThreadThatIsFreeTakesTheNextTask) {
-  WorkerPool pool(1);
   std::promise<std::thread::id> first;
   std::promise<std::thread::id> second;
+  WorkerPool pool(1);
   pool.Run([&] { first.set_value(std::this_thread::get_id()); });
   const std::thread::id thread = first.get_future().get();
   pool.Run([&] { second.set_value(std::this_thread::get_id()); });
@@ -74,17 +76,17 @@ TEST(WorkerPoolTest, ThreadThatIsFreeTakesTheNextTask) {
 }
 
 TEST(WorkerPoolTest, TaskMayRunAnother) {
-  WorkerPool pool(1);
   std::promise<bool> ran;
+  WorkerPool pool(1);
   pool.Run([&] { pool.Run([&] { ran.set_value(true); }); });
   EXPECT_TRUE(ran.get_future().get());
 }
 
 TEST(WorkerPoolTest, ShutdownRunsWhatIsQueued) {
-  WorkerPool pool(1);
   std::latch blocked(1);
   std::latch release(1);
   std::atomic<int> ran{0};
+  WorkerPool pool(1);
   pool.Run([&] {
     blocked.count_down();
     release.wait();
@@ -106,8 +108,8 @@ TEST(WorkerPoolTest, AfterShutdownTheCallerRuns) {
 }
 
 TEST(WorkerPoolTest, ShutdownTwiceIsOne) {
-  WorkerPool pool(4);
   std::atomic<int> ran{0};
+  WorkerPool pool(4);
   pool.Run([&ran] { ++ran; });
   pool.Shutdown();
   pool.Shutdown();
