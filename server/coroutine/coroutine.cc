@@ -125,6 +125,8 @@ Outcome Coroutine::Close() { return promise_ ? promise_->Close(0) : Outcome::Ret
 
 CoroutineState Coroutine::state() const { return promise_ ? promise_->state() : CoroutineState::kClosed; }
 
+std::optional<Value> Coroutine::Save() const { return promise_ ? promise_->Save() : std::nullopt; }
+
 CoroutineRef Coroutine::ref() const { return CoroutineRef(promise_); }
 
 Outcome CoroutineRef::Send(Value value) const { return promise_->Send(std::move(value), 0); }
@@ -216,6 +218,12 @@ CoroutineState Promise::state() const {
       break;
   }
   return CoroutineState::kClosed;
+}
+
+std::optional<Value> Promise::Save() const {
+  if (!save_ || stage_ != Stage::kSuspended || delegation_ || handling_ || IsRunning()) return std::nullopt;
+  // Not a pointer's arithmetic, which would stay within the promise.
+  return save_(reinterpret_cast<const void*>(Address(this) + state_offset_));
 }
 
 Promise* Promise::Leaf() {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "server/coroutine/errors.h"
@@ -18,6 +19,8 @@ namespace corod {
 class Coroutine;
 class CoroutineRef;
 class Handling;
+template <typename S>
+class Kept;
 
 namespace internal {
 class Promise;
@@ -75,6 +78,9 @@ class [[nodiscard]] Coroutine {
   Outcome Close();
 
   CoroutineState state() const;
+  // What it keeps (kept.h), if it can be restarted with that as it stands: its body was given a Kept, and it is
+  // SUSPENDED at a yield of its own, neither delegating nor handling anything (Handling). Else nullopt.
+  std::optional<Value> Save() const;
   // For as long as this lives (also when it is moved).
   CoroutineRef ref() const;
 

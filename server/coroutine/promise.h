@@ -28,6 +28,13 @@ struct Delegation {
 // its leaf in `link_`, the others their delegator. All of a chain counts as running while its root is.
 class Promise {
  public:
+  Promise() = default;
+  // Of a body whose first parameter is kept: the parameter's copy in the frame.
+  template <typename S, typename... Rest>
+  explicit Promise(Kept<S>& kept, const Rest&...) noexcept
+      : save_([](const void* state) { return Value(static_cast<const S*>(state)->Save()); }),
+        state_offset_(static_cast<std::int32_t>(Address(&*kept) - Address(this))) {}
+
   Coroutine get_return_object() noexcept {
     link_ = this;
     return Coroutine(this);
@@ -63,7 +70,10 @@ class Promise {
 
   enum class Signal : std::uint8_t { kYielded, kDelegates, kReturned, kRaised };
   enum class Stage : std::uint8_t { kCreated, kSuspended, kClosed };
+  using SaveFunction = Value (*)(const void* state);
   static constexpr int kMaxDepth = 1000;
+
+  static std::intptr_t Address(const void* object) noexcept { return reinterpret_cast<std::intptr_t>(object); }
 
   std::coroutine_handle<Promise> handle() noexcept { return std::coroutine_handle<Promise>::from_promise(*this); }
 
@@ -71,6 +81,7 @@ class Promise {
   Outcome Throw(Exception exception, int depth);
   Outcome Close(int depth);
   CoroutineState state() const;
+  std::optional<Value> Save() const;
   // The chain that this level belongs to is running.
   bool IsRunning() const;
   const Promise* Root() const;
@@ -104,15 +115,19 @@ class Promise {
   Promise* link_;                       // attached: the delegator; else the leaf of the chain that begins here
   Delegation* delegation_ = nullptr;    // set while suspended in `yield from`
   const Handling* handling_ = nullptr;  // the innermost, while the body has one
-  Stage stage_ = Stage::kCreated;
-  Signal signal_ = Signal::kYielded;
-  bool raise_ = false;     // slot_ is to be raised at the suspension point
-  bool running_ = false;   // of a root: its chain runs
-  bool attached_ = false;  // an owned delegate
-  bool dropping_ = false;
-  bool under_handling_ = false;  // attached, and a level above is handling something
-  std::uint16_t depth_ = 0;      // levels of the chain above
+  SaveFunction save_ = nullptr;         // of a restartable body
+  std::int32_t state_offset_ = 0;       // with save_: from here to the kept state, which is in the same frame
+  std::uint16_t depth_ = 0;             // levels of the chain above
+  Stage stage_ : 2 = Stage::kCreated;
+  Signal signal_ : 2 = Signal::kYielded;
+  bool raise_ : 1 = false;     // slot_ is to be raised at the suspension point
+  bool running_ : 1 = false;   // of a root: its chain runs
+  bool attached_ : 1 = false;  // an owned delegate
+  bool dropping_ : 1 = false;
+  bool under_handling_ : 1 = false;  // attached, and a level above is handling something
 };
+
+static_assert(sizeof(void*) != 8 || sizeof(Promise) == 56, "each session has one");
 
 struct YieldAwaiter {
   bool await_ready() const noexcept { return false; }
