@@ -40,6 +40,9 @@ void Catalog::Add(Definition definition) {
   if (definition.version == 0) Refuse(definition, "version 0 stands for the newest");
   if (definition.stops_when.empty()) Refuse(definition, "stops_when must say how the caller ends it");
   if (!definition.create) Refuse(definition, "nothing makes it");
+  if (definition.restartable != static_cast<bool>(definition.restart)) {
+    Refuse(definition, "restartable must say whether there is `restart`");
+  }
   CheckParameters(definition);
   Versions& versions = definitions_[definition.name];
   if (versions.contains(definition.version)) {

@@ -23,6 +23,7 @@ class Catalog {
   // Adds a definition (registration.h makes one of a function). Throws std::invalid_argument, which names the
   // coroutine, and adds nothing if
   //   - that version is there already, or the version is 0, or `create` or `stops_when` is empty;
+  //   - `restartable` and whether there is `restart` differ;
   //   - its name or a parameter's is not one (letters, digits and `_`, first a letter), or two parameters share one;
   //   - a default is not what its own parameter accepts.
   void Add(Definition definition);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/coroutine/step_context.h"
 #include "server/coroutine/text_form.h"
 #include "server/coroutine/utf8.h"
 
@@ -106,6 +107,21 @@ std::variant<std::vector<Value>, ArgumentError> Definition::BindArguments(const 
     bound.push_back(std::get<Value>(std::move(accepted)));
   }
   return bound;
+}
+
+std::variant<Coroutine, Exception> Definition::Restart(std::vector<Value> arguments, const Value& kept) const {
+  const std::string what = name + " version " + std::to_string(version);
+  if (!restart) return Exception(py::RuntimeError(what + " is not restartable"));
+  const StepScope no_step;
+  try {
+    Coroutine coroutine = restart(std::move(arguments), kept);
+    const Outcome first = coroutine.Next();
+    if (first.kind == Outcome::Kind::kYielded) return coroutine;
+    if (first.kind == Outcome::Kind::kRaised) return first.exception();
+  } catch (...) {
+    return *CurrentException();
+  }
+  return Exception(py::RuntimeError(what + " returned before its first yield when it was restarted"));
 }
 
 }  // namespace corod

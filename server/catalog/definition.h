@@ -59,16 +59,25 @@ struct Definition {
   std::string returns;
   std::string stops_when;  // how the caller ends it; never empty
   SendsKind sends_kind = SendsKind::kJson;
-  bool restartable = false;
+  bool restartable = false;  // whether there is `restart`
   // No step waits for anything or runs without bound, so that it may run on a thread that must not be kept busy.
   bool never_blocks = false;
   // Makes a coroutine, which has not run yet. REQUIRES: one argument for each parameter, in order, as BindArguments
   // gives them.
   std::function<Coroutine(std::vector<Value>)> create;
+  // As `create`, of one that has been saved: `kept` is what Coroutine::Save gave. Raises what the state's Load raises.
+  // Empty: the body is not restartable.
+  std::function<Coroutine(std::vector<Value> arguments, const Value& kept)> restart;
 
   // `arguments` (a map of names to values) as one value per parameter, in order, defaults filled in; or what is wrong
   // with them. An integer is accepted where a number is asked for, a boolean is neither.
   std::variant<std::vector<Value>, ArgumentError> BindArguments(const Map& arguments) const;
+
+  // Restarts a coroutine: makes it of `kept` (Coroutine::Save) and resumes it to its first yield, whose value is thrown
+  // away. It then goes on where the saved one was. Or why that failed: what Load raised, what the body raised, or a
+  // RuntimeError if it returned, or is not restartable. REQUIRES: as `create`; the arguments are those of the saved
+  // one.
+  std::variant<Coroutine, Exception> Restart(std::vector<Value> arguments, const Value& kept) const;
 };
 
 }  // namespace corod

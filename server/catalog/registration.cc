@@ -64,11 +64,13 @@ ParameterRule MustBe(std::string what, std::function<bool(const Value&)> holds) 
 }
 
 NativeDefinition::NativeDefinition(std::string name, std::uint32_t version, std::vector<ParameterType> types,
-                                   Create create)
+                                   Create create, Restart restart)
     : types_(std::move(types)) {
   definition_.name = std::move(name);
   definition_.version = version;
   definition_.create = std::move(create);
+  definition_.restartable = static_cast<bool>(restart);
+  definition_.restart = std::move(restart);
 }
 
 NativeDefinition& NativeDefinition::Takes(std::string name, std::string documentation,

@@ -14,6 +14,7 @@
 
 #include "server/catalog/definition.h"
 #include "server/coroutine/coroutine.h"
+#include "server/coroutine/kept.h"
 #include "server/coroutine/value.h"
 
 namespace corod {
@@ -42,14 +43,17 @@ ParameterRule MustBe(std::string what, std::function<bool(const Value&)> holds);
 //                     .StopsWhen("the caller closes it")
 //                     .Document(kDocumentation));
 //
-// The types of the parameters are those of the body's signature. A changed body that answers differently is a new
+// The types of the parameters are those of the body's signature. A body whose first parameter is a Kept<S> (kept.h) is
+// restartable; that parameter is none of the catalog's. A changed body that answers differently is a new
 // version beside the old one: sessions are pinned to the version that they were created with.
 class NativeDefinition {
  public:
-  using Create = std::function<Coroutine(std::vector<Value>)>;
+  using Create = decltype(Definition::create);
+  using Restart = decltype(Definition::restart);
 
   // Use Native() below. `types`: one for each parameter of the body.
-  NativeDefinition(std::string name, std::uint32_t version, std::vector<ParameterType> types, Create create);
+  NativeDefinition(std::string name, std::uint32_t version, std::vector<ParameterType> types, Create create,
+                   Restart restart);
 
   // Describes the body's next parameter. Throws std::invalid_argument if a rule does not fit its type.
   NativeDefinition& Takes(std::string name, std::string documentation, std::initializer_list<ParameterRule> rules);
@@ -133,7 +137,7 @@ struct Body {
   static constexpr bool kIsFunction = false;
 };
 template <typename Result, typename... Parameters>
-struct Body<Result (*)(Parameters...)> {
+struct BodyOf {
   static constexpr bool kIsFunction = true;
   static constexpr bool kReturnsCoroutine = std::is_same_v<Result, Coroutine>;
   static constexpr bool kOwnsAll = (kOwns<Parameters> && ...);
@@ -141,17 +145,33 @@ struct Body<Result (*)(Parameters...)> {
 
   static std::vector<ParameterType> Types() { return {Argument<Parameters>::kType...}; }
 
-  static NativeDefinition::Create Create(Result (*body)(Parameters...)) {
-    return [body](const std::vector<Value>& arguments) {
-      return Call(body, arguments, std::index_sequence_for<Parameters...>());
-    };
+ protected:
+  // `body(first..., one for each of Parameters...)`.
+  template <typename F, typename... First>
+  static Coroutine Call(F body, const std::vector<Value>& arguments, First... first) {
+    return [&]<std::size_t... kIndex>(std::index_sequence<kIndex...>) {
+      return body(std::move(first)..., Argument<Parameters>::Of(arguments[kIndex])...);
+    }(std::index_sequence_for<Parameters...>());
   }
+};
 
- private:
-  template <std::size_t... kIndex>
-  static Coroutine Call(Result (*body)(Parameters...), [[maybe_unused]] const std::vector<Value>& arguments,
-                        std::index_sequence<kIndex...>) {
-    return body(Argument<Parameters>::Of(arguments[kIndex])...);
+template <typename Result, typename... Parameters>
+struct Body<Result (*)(Parameters...)> : BodyOf<Result, Parameters...> {
+  static NativeDefinition::Create Create(Result (*body)(Parameters...)) {
+    return [body](const std::vector<Value>& arguments) { return Body::Call(body, arguments); };
+  }
+  static NativeDefinition::Restart Restart(Result (*)(Parameters...)) { return nullptr; }
+};
+template <typename Result, typename S, typename... Parameters>
+struct Body<Result (*)(Kept<S>, Parameters...)> : BodyOf<Result, Parameters...> {
+  using Function = Result (*)(Kept<S>, Parameters...);
+  static NativeDefinition::Create Create(Function body) {
+    return [body](const std::vector<Value>& arguments) { return Body::Call(body, arguments, Kept<S>()); };
+  }
+  static NativeDefinition::Restart Restart(Function body) {
+    return [body](const std::vector<Value>& arguments, const Value& kept) {
+      return Body::Call(body, arguments, Kept<S>(S::Load(kept)));
+    };
   }
 };
 template <typename Result, typename... Parameters>
@@ -160,7 +180,7 @@ struct Body<Result (*)(Parameters...) noexcept> : Body<Result (*)(Parameters...)
 }  // namespace internal
 
 // The beginning of a definition: `body` is a plain function that returns Coroutine and whose parameters are of type
-// bool, std::int64_t, double, std::string or Value; any other does not compile.
+// bool, std::int64_t, double, std::string or Value, after a Kept<S> if it is restartable; any other does not compile.
 template <typename F>
 NativeDefinition Native(std::string name, std::uint32_t version, F body) {
   using Body = internal::Body<F>;
@@ -176,7 +196,7 @@ NativeDefinition Native(std::string name, std::uint32_t version, F body) {
     static_assert(!Body::kOwnsAll || Body::kKnowsAll,
                   "a coroutine's parameters are of type bool, std::int64_t, double, std::string or corod::Value");
     if constexpr (Body::kReturnsCoroutine && Body::kOwnsAll && Body::kKnowsAll) {
-      return NativeDefinition(std::move(name), version, Body::Types(), Body::Create(body));
+      return NativeDefinition(std::move(name), version, Body::Types(), Body::Create(body), Body::Restart(body));
     }
   }
 }

@@ -18,13 +18,22 @@ double Addend(const Value& value) {
   }
 }
 
-Coroutine Averager() {
+struct Running {
   double total = 0;
   std::int64_t count = 0;
+
+  Value Save() const { return List{total, count}; }
+  static Running Load(const Value& saved) {
+    const List& fields = SavedFields(saved, 2);
+    return {fields[0].AsNumber(), fields[1].AsInteger()};
+  }
+};
+
+Coroutine Averager(Kept<Running> kept) {
   while (true) {
-    Value sent = co_yield (count ? Value(total / static_cast<double>(count)) : Value());
-    total += Addend(sent);
-    ++count;
+    Value sent = co_yield (kept->count ? Value(kept->total / static_cast<double>(kept->count)) : Value());
+    kept->total += Addend(sent);
+    ++kept->count;
   }
 }
 

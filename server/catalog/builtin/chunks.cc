@@ -5,6 +5,7 @@
 
 #include "server/catalog/builtin/builtin.h"
 #include "server/coroutine/errors.h"
+#include "server/coroutine/kept.h"
 #include "server/coroutine/map.h"
 #include "server/coroutine/utf8.h"
 
@@ -56,6 +57,13 @@ void RaiseMalformed(Place place, const std::string& what, List parsed) {
   throw error;
 }
 
+Value Place::Save() const { return List{line, column}; }
+
+Place Place::Load(const Value& saved) {
+  const List& fields = SavedFields(saved, 2);
+  return {fields[0].AsInteger(), fields[1].AsInteger()};
+}
+
 ChunkDecoder::Piece ChunkDecoder::Decode(const Value& chunk) {
   Piece piece;
   piece.text = std::exchange(unfinished_, {});
@@ -78,6 +86,16 @@ ChunkDecoder::Piece ChunkDecoder::Decode(const Value& chunk) {
 
 std::string ChunkDecoder::AtEnd() const {
   return unfinished_.empty() ? std::string() : "the text ends inside a UTF-8 character";
+}
+
+Value ChunkDecoder::Save() const { return List{Value::Blob(unfinished_), at_start_}; }
+
+ChunkDecoder ChunkDecoder::Load(const Value& saved) {
+  const List& fields = SavedFields(saved, 2);
+  ChunkDecoder decoder;
+  decoder.unfinished_ = fields[0].AsBlob();
+  decoder.at_start_ = fields[1].AsBoolean();
+  return decoder;
 }
 
 std::int64_t CountCharacters(std::string_view text) {

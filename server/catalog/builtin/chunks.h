@@ -14,6 +14,9 @@ namespace corod::builtin {
 struct Place {
   std::int64_t line = 1;
   std::int64_t column = 1;
+
+  Value Save() const;
+  static Place Load(const Value& saved);
 };
 
 // Raises the ValueError of malformed input: its message is "line 3, column 5: `what`", its second argument a map with
@@ -33,6 +36,10 @@ class ChunkDecoder {
   Piece Decode(const Value& chunk);
   // What is wrong if the text ends here; empty: nothing.
   std::string AtEnd() const;
+
+  // For Kept (kept.h): what stands between two chunks.
+  Value Save() const;
+  static ChunkDecoder Load(const Value& saved);
 
  private:
   std::string unfinished_;  // the beginning of a character

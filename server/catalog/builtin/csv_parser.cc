@@ -18,8 +18,13 @@ namespace {
 // The states of Python's csv module in its strict dialect, one character at a time.
 class CsvReader {
  public:
-  CsvReader(std::string_view delimiter, bool header)
-      : delimiter_(DecodeUtf8(delimiter).code_point), described_delimiter_(Describe(delimiter_)), header_(header) {}
+  // REQUIRES: called first.
+  void SetDialect(std::string_view delimiter, bool header) {
+    delimiter_ = DecodeUtf8(delimiter).code_point;
+    header_ = header;
+    if (!header_ || names_) return;
+    for (const Value& name : fields_) distinct_names_.insert(name.AsText());
+  }
 
   // The records that become complete with `chunk`.
   List Read(const Value& chunk) {
@@ -45,14 +50,41 @@ class CsvReader {
     return complete_.empty() ? Value() : std::move(complete_.back());
   }
 
+  // Between two chunks.
+  Value Save() const {
+    return List{decoder_.Save(),  static_cast<int>(state_),         here_.Save(),
+                field_at_.Save(), after_carriage_return_,           field_,
+                fields_,          names_ ? Value(*names_) : Value()};
+  }
+  static CsvReader Load(const Value& saved) {
+    const List& fields = SavedFields(saved, 8);
+    CsvReader reader;
+    reader.decoder_ = ChunkDecoder::Load(fields[0]);
+    const std::int64_t state = fields[1].AsInteger();
+    if (state < 0 || state > static_cast<int>(State::kQuoteInQuoted)) throw py::ValueError("no state of the parser");
+    reader.state_ = static_cast<State>(state);
+    reader.here_ = Place::Load(fields[2]);
+    reader.field_at_ = Place::Load(fields[3]);
+    reader.after_carriage_return_ = fields[4].AsBoolean();
+    reader.field_ = fields[5].AsText();
+    reader.fields_ = Texts(fields[6]);
+    if (!fields[7].is_null()) reader.names_ = Texts(fields[7]);
+    return reader;
+  }
+
  private:
-  enum class State : std::uint8_t {
+  enum class State : std::uint8_t {  // saved as integers
     kRecordStart,
     kFieldStart,  // after a delimiter
     kField,
     kQuoted,
     kQuoteInQuoted,  // the field's end, or the first of two quotes that stand for one
   };
+
+  static List Texts(const Value& list) {
+    for (const Value& item : list.AsList()) static_cast<void>(item.AsText());
+    return list.AsList();
+  }
 
   [[noreturn]] void Refuse(Place place, const std::string& what) { RaiseMalformed(place, what, std::move(complete_)); }
 
@@ -94,7 +126,7 @@ class CsvReader {
           field_ += '"';
           state_ = State::kQuoted;
         } else if (!EndsField(c)) {
-          Refuse(here_, "expected " + described_delimiter_ + " or the end of the line after the quoted field, not " +
+          Refuse(here_, "expected " + Describe(delimiter_) + " or the end of the line after the quoted field, not " +
                             Describe(c));
         }
         return;
@@ -156,9 +188,8 @@ class CsvReader {
 
   static bool IsLineEnd(char32_t c) { return c == U'\n' || c == U'\r'; }
 
-  const char32_t delimiter_;
-  const std::string described_delimiter_;
-  const bool header_;
+  char32_t delimiter_ = U',';
+  bool header_ = false;
   ChunkDecoder decoder_;
   State state_ = State::kRecordStart;
   Place here_;      // of the character that comes next
@@ -168,7 +199,7 @@ class CsvReader {
   List fields_;
   std::optional<List> names_;
   std::unordered_set<std::string> distinct_names_;  // while the header is read
-  List complete_;
+  List complete_;                                   // empty between two chunks
 };
 
 bool IsDelimiter(const Value& value) {
@@ -178,17 +209,17 @@ bool IsDelimiter(const Value& value) {
   return first.valid && first.size == text.size();
 }
 
-Coroutine CsvParser(std::string delimiter, bool header) {
-  CsvReader reader(delimiter, header);
+Coroutine CsvParser(Kept<CsvReader> reader, std::string delimiter, bool header) {
+  reader->SetDialect(delimiter, header);
   List records;
   while (true) {
     Value chunk;
     try {
       chunk = co_yield records;
     } catch (const py::GeneratorExit&) {
-      co_return reader.Finish();
+      co_return reader->Finish();
     }
-    records = reader.Read(chunk);
+    records = reader->Read(chunk);
   }
 }
 

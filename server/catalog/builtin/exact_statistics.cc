@@ -4,7 +4,12 @@
 #include <bit>
 #include <cmath>
 #include <initializer_list>
+#include <iterator>
 #include <utility>
+
+#include "server/catalog/builtin/words.h"
+#include "server/coroutine/errors.h"
+#include "server/coroutine/kept.h"
 
 namespace corod::builtin {
 namespace {
@@ -213,6 +218,22 @@ ExactSum::Total ExactSum::total() const {
   return total;
 }
 
+Value ExactSum::Save() const { return List{exponent_, Value::Blob(ToBytes(words_))}; }
+
+ExactSum ExactSum::Load(const Value& saved) {
+  constexpr std::int64_t kMostWords = 80;  // more than all doubles and their squares ask for
+  const List& fields = SavedFields(saved, 2);
+  const std::int64_t exponent = fields[0].AsInteger();
+  ExactSum sum;
+  sum.words_ = FromBytes<Word>(fields[1].AsBlob());
+  const bool signs = sum.words_.empty() || sum.words_.back() == 0 || sum.words_.back() == kOnes;
+  if (!signs || std::ssize(sum.words_) > kMostWords || exponent < -kMostWords || exponent > kMostWords) {
+    throw py::ValueError("no state of an exact sum");
+  }
+  sum.exponent_ = static_cast<int>(exponent);
+  return sum;
+}
+
 void ExactStatistics::Add(double number) {
   const ExactSum::Term term = TermOf(number);
   sum_.Add(term);
@@ -249,6 +270,18 @@ ExactStatistics::Result ExactStatistics::Compute() const {
   result.variance = ToDouble(variance);
   result.standard_deviation = SquareRootOf(variance);
   return result;
+}
+
+Value ExactStatistics::Save() const { return List{count_, sum_.Save(), squares_.Save()}; }
+
+ExactStatistics ExactStatistics::Load(const Value& saved) {
+  const List& fields = SavedFields(saved, 3);
+  ExactStatistics statistics;
+  statistics.count_ = fields[0].AsInteger();
+  if (statistics.count_ < 0) throw py::ValueError("no state of statistics");
+  statistics.sum_ = ExactSum::Load(fields[1]);
+  statistics.squares_ = ExactSum::Load(fields[2]);
+  return statistics;
 }
 
 }  // namespace corod::builtin

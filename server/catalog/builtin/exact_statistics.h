@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "server/coroutine/value.h"
+
 namespace corod::builtin {
 
 // A sum of numbers without any rounding, so that what was added can be subtracted again and leaves no trace: a
@@ -27,6 +29,9 @@ class ExactSum {
 
   void Add(Term term);
   Total total() const;
+
+  Value Save() const;
+  static ExactSum Load(const Value& saved);
 
  private:
   // Makes room for the words of the exponents `lowest` to `highest`.
@@ -56,6 +61,10 @@ class ExactStatistics {
   };
   // REQUIRES: count() > 0.
   Result Compute() const;
+
+  // For Kept (kept.h).
+  Value Save() const;
+  static ExactStatistics Load(const Value& saved);
 
  private:
   ExactSum sum_;

@@ -37,6 +37,17 @@ class JsonLinesReader {
     return values_.empty() ? Value() : Value(std::move(values_));
   }
 
+  // Between two chunks.
+  Value Save() const { return List{decoder_.Save(), line_, lines_}; }
+  static JsonLinesReader Load(const Value& saved) {
+    const List& fields = SavedFields(saved, 3);
+    JsonLinesReader reader;
+    reader.decoder_ = ChunkDecoder::Load(fields[0]);
+    reader.line_ = fields[1].AsText();
+    reader.lines_ = fields[2].AsInteger();
+    return reader;
+  }
+
  private:
   void EndLine() {
     if (!IsBlankJson(line_)) {
@@ -53,21 +64,20 @@ class JsonLinesReader {
 
   ChunkDecoder decoder_;
   std::string line_;  // the one that has not ended
-  List values_;
   std::int64_t lines_ = 0;
+  List values_;  // empty between two chunks
 };
 
-Coroutine JsonLines() {
-  JsonLinesReader reader;
+Coroutine JsonLines(Kept<JsonLinesReader> reader) {
   List values;
   while (true) {
     Value chunk;
     try {
       chunk = co_yield values;
     } catch (const py::GeneratorExit&) {
-      co_return reader.Finish();
+      co_return reader->Finish();
     }
-    values = reader.Read(chunk);
+    values = reader->Read(chunk);
   }
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 class LineReader {
  public:
-  explicit LineReader(bool keep_ends) : keep_ends_(keep_ends) {}
+  void KeepEnds(bool keep_ends) { keep_ends_ = keep_ends; }
 
   // The lines that become complete with `chunk`.
   List Read(const Value& chunk) {
@@ -32,6 +32,17 @@ class LineReader {
     if (line_.empty()) return Value();
     EndLine();
     return std::move(complete_.back());
+  }
+
+  // Between two chunks.
+  Value Save() const { return List{decoder_.Save(), line_, lines_}; }
+  static LineReader Load(const Value& saved) {
+    const List& fields = SavedFields(saved, 3);
+    LineReader reader;
+    reader.decoder_ = ChunkDecoder::Load(fields[0]);
+    reader.line_ = fields[1].AsText();
+    reader.lines_ = fields[2].AsInteger();
+    return reader;
   }
 
  private:
@@ -72,24 +83,24 @@ class LineReader {
     ++lines_;
   }
 
-  const bool keep_ends_;
+  bool keep_ends_ = false;
   ChunkDecoder decoder_;
   std::string line_;  // the one that has not ended
-  List complete_;
   std::int64_t lines_ = 0;
+  List complete_;  // empty between two chunks
 };
 
-Coroutine LineSplitter(bool keep_ends) {
-  LineReader reader(keep_ends);
+Coroutine LineSplitter(Kept<LineReader> reader, bool keep_ends) {
+  reader->KeepEnds(keep_ends);
   List lines;
   while (true) {
     Value chunk;
     try {
       chunk = co_yield lines;
     } catch (const py::GeneratorExit&) {
-      co_return reader.Finish();
+      co_return reader->Finish();
     }
-    lines = reader.Read(chunk);
+    lines = reader->Read(chunk);
   }
 }
 

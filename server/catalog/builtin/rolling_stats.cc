@@ -1,11 +1,14 @@
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "server/catalog/builtin/builtin.h"
 #include "server/catalog/builtin/exact_statistics.h"
+#include "server/catalog/builtin/words.h"
 #include "server/catalog/registration.h"
 #include "server/coroutine/map.h"
 #include "server/coroutine/text_form.h"
@@ -21,6 +24,8 @@ class Queue {
  public:
   bool empty() const { return first_ == items_.size(); }
   std::size_t size() const { return items_.size() - first_; }
+  typename std::vector<T>::const_iterator begin() const { return items_.begin() + static_cast<std::ptrdiff_t>(first_); }
+  typename std::vector<T>::const_iterator end() const { return items_.end(); }
   const T& front() const { return items_[first_]; }
   const T& back() const { return items_.back(); }
   void push_back(T item) { items_.push_back(std::move(item)); }
@@ -73,16 +78,27 @@ class Overall {
   double min() const { return least_; }
   double max() const { return greatest_; }
 
+  Value Save() const { return List{statistics_.Save(), least_, greatest_}; }
+  static Overall Load(const Value& saved) {
+    const List& fields = SavedFields(saved, 3);
+    Overall overall;
+    overall.statistics_ = ExactStatistics::Load(fields[0]);
+    overall.least_ = fields[1].AsNumber();
+    overall.greatest_ = fields[2].AsNumber();
+    return overall;
+  }
+
  private:
   ExactStatistics statistics_;
   double least_ = 0;
   double greatest_ = 0;
 };
 
-// Statistics of the last `size` numbers.
+// Statistics of the last numbers.
 class Window {
  public:
-  explicit Window(std::int64_t size) : size_(static_cast<std::size_t>(size)) {}
+  // REQUIRES: before the first Add.
+  void SetSize(std::int64_t size) { size_ = static_cast<std::size_t>(size); }
 
   void Add(double number) {
     numbers_.push_back(number);
@@ -101,8 +117,19 @@ class Window {
   double min() const { return least_.number(); }
   double max() const { return greatest_.number(); }
 
+  // The numbers: all else follows from them.
+  Value Save() const { return Value::Blob(ToBytes(numbers_)); }
+  static Window Load(const Value& saved) {
+    Window window;
+    for (const double number : FromBytes<double>(saved.AsBlob())) {
+      if (!std::isfinite(number)) throw py::ValueError("no state of a window");
+      window.Add(number);
+    }
+    return window;
+  }
+
  private:
-  const std::size_t size_;
+  std::size_t size_ = kMaxWindow;
   Queue<double> numbers_;
   ExactStatistics statistics_;
   Least<&IsLess> least_;
@@ -137,16 +164,34 @@ Value StatisticsOf(const Numbers& numbers) {
 }
 
 template <typename Numbers>
-Coroutine Statistics(Numbers numbers) {
+Coroutine Statistics(Kept<Numbers> numbers) {
   Value statistics;
   while (true) {
     Value sent = co_yield statistics;
-    numbers.Add(FiniteNumber(sent));
-    statistics = StatisticsOf(numbers);
+    numbers->Add(FiniteNumber(sent));
+    statistics = StatisticsOf(*numbers);
   }
 }
 
-Coroutine RollingStats(std::int64_t window) { return window == 0 ? Statistics(Overall()) : Statistics(Window(window)); }
+// What a coroutine of either kind kept. Which kind it is, its argument says.
+struct SavedNumbers {
+  std::optional<Value> saved;
+
+  Value Save() const { return saved.value_or(Value()); }
+  static SavedNumbers Load(const Value& saved) { return {saved}; }
+
+  template <typename Numbers>
+  Numbers As() const {
+    return saved ? Numbers::Load(*saved) : Numbers();
+  }
+};
+
+Coroutine RollingStats(Kept<SavedNumbers> kept, std::int64_t window) {
+  if (window == 0) return Statistics(Kept(kept->As<Overall>()));
+  auto numbers = kept->As<Window>();
+  numbers.SetSize(window);
+  return Statistics(Kept(std::move(numbers)));
+}
 
 constexpr const char* kDocumentation = R"(
 Answers every number with the statistics of the last `window` numbers, or of all if `window` is 0:

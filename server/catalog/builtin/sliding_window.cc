@@ -9,13 +9,19 @@ namespace {
 
 constexpr std::int64_t kMaxSize = 1'000'000;
 
-Coroutine SlidingWindow(std::int64_t size) {
-  List window;
+struct Window {
+  List values;
+
+  Value Save() const { return values; }
+  static Window Load(const Value& saved) { return {saved.AsList()}; }
+};
+
+Coroutine SlidingWindow(Kept<Window> window, std::int64_t size) {
   while (true) {
-    Value sent = co_yield window;
+    Value sent = co_yield window->values;
     // The window was copied to be yielded, so moving it up by one costs no more than that did.
-    if (window.size() == static_cast<std::size_t>(size)) window.erase(window.begin());
-    window.push_back(std::move(sent));
+    if (window->values.size() == static_cast<std::size_t>(size)) window->values.erase(window->values.begin());
+    window->values.push_back(std::move(sent));
   }
 }
 

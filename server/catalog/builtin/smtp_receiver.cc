@@ -44,7 +44,7 @@ std::string_view Trimmed(std::string_view text) {
 // The server's side of one SMTP connection, without the connection.
 class Dialogue {
  public:
-  explicit Dialogue(std::string hostname) : hostname_(std::move(hostname)) {}
+  void SetHostname(std::string hostname) { hostname_ = std::move(hostname); }
 
   // The reply to a line, with or without its line end; null inside a message.
   Value Answer(std::string_view line) {
@@ -58,8 +58,28 @@ class Dialogue {
   bool has_quit() const { return has_quit_; }
   List TakeMessages() { return std::move(messages_); }
 
+  // Before QUIT.
+  Value Save() const {
+    return List{static_cast<int>(state_), extended_, from_, to_, data_, broken_line_, messages_, bytes_};
+  }
+  static Dialogue Load(const Value& saved) {
+    const List& fields = SavedFields(saved, 8);
+    const std::int64_t state = fields[0].AsInteger();
+    if (state < 0 || state > static_cast<int>(State::kData)) throw py::ValueError("no state of a dialogue");
+    Dialogue dialogue;
+    dialogue.state_ = static_cast<State>(state);
+    dialogue.extended_ = fields[1].AsBoolean();
+    dialogue.from_ = fields[2].AsText();
+    for (const Value& recipient : fields[3].AsList()) dialogue.AddRecipient(recipient.AsText());
+    dialogue.data_ = fields[4].AsText();
+    dialogue.broken_line_ = fields[5].AsBoolean();
+    dialogue.messages_ = fields[6].AsList();
+    dialogue.bytes_ = static_cast<std::size_t>(fields[7].AsInteger());
+    return dialogue;
+  }
+
  private:
-  enum class State : std::uint8_t { kNoHello, kReady, kMail, kRecipients, kData };
+  enum class State : std::uint8_t { kNoHello, kReady, kMail, kRecipients, kData };  // saved as integers
 
   struct Command {
     std::string_view verb;
@@ -155,10 +175,14 @@ class Dialogue {
     if (!path || path->address.empty()) return "501 5.1.3 malformed recipient address";
     if (!path->parameters.empty()) return "555 5.5.4 parameter not recognized";
     if (to_.size() == kMaxRecipients) return "452 4.5.3 too many recipients";
-    to_.emplace_back(path->address);
-    address_bytes_ += path->address.size() + kBytesPerRecipient;
+    AddRecipient(path->address);
     state_ = State::kRecipients;
     return "250 2.1.5 recipient accepted";
+  }
+
+  void AddRecipient(const std::string& address) {
+    to_.emplace_back(address);
+    address_bytes_ += address.size() + kBytesPerRecipient;
   }
 
   std::string Data(std::string_view argument) {
@@ -225,34 +249,34 @@ class Dialogue {
     broken_line_ = false;
   }
 
-  const std::string hostname_;
+  std::string hostname_;
   State state_ = State::kNoHello;
   bool extended_ = false;  // EHLO, not HELO
   bool has_quit_ = false;
   std::string from_;
   List to_;
-  std::size_t address_bytes_ = 0;
+  std::size_t address_bytes_ = 0;  // of to_
   std::string data_;
   bool broken_line_ = false;
   List messages_;
   std::size_t bytes_ = 0;  // of messages_
 };
 
-Coroutine SmtpReceiver(std::string hostname) {
-  Dialogue dialogue(hostname);
+Coroutine SmtpReceiver(Kept<Dialogue> dialogue, std::string hostname) {
+  dialogue->SetHostname(hostname);
   Value reply = "220 " + hostname + " SMTP";
-  while (!dialogue.has_quit()) {
+  while (!dialogue->has_quit()) {
     Value line;
     try {
       line = co_yield reply;
     } catch (const py::Exception&) {
       const Value last("421 " + hostname + " closing transmission channel");
-      co_return Map{{"reply", last}, {"messages", dialogue.TakeMessages()}};
+      co_return Map{{"reply", last}, {"messages", dialogue->TakeMessages()}};
     }
     if (line.kind() != Value::Kind::kText) throw py::TypeError("line must be str, not " + ClassNameOf(line));
-    reply = dialogue.Answer(line.AsText());
+    reply = dialogue->Answer(line.AsText());
   }
-  co_return Map{{"reply", reply}, {"messages", dialogue.TakeMessages()}};
+  co_return Map{{"reply", reply}, {"messages", dialogue->TakeMessages()}};
 }
 
 bool IsHostname(const Value& value) { return IsSmtpDomain(value.AsText()); }

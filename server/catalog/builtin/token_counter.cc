@@ -8,12 +8,21 @@
 namespace corod::builtin {
 namespace {
 
-Coroutine TokenCounter() {
-  Value seen = Map();
+struct Counts {
+  Value of = Map();  // tokens to integers
+
+  Value Save() const { return of; }
+  static Counts Load(const Value& saved) {
+    for (const Map::Entry& token : saved.AsMap()) static_cast<void>(token.value.AsInteger());
+    return {saved};
+  }
+};
+
+Coroutine TokenCounter(Kept<Counts> counts) {
   while (true) {
-    Value token = co_yield seen;
+    Value token = co_yield counts->of;
     if (token.kind() != Value::Kind::kText) throw py::TypeError("token must be str, not " + ClassNameOf(token));
-    Value& count = seen.MutableMap()[token.AsText()];
+    Value& count = counts->of.MutableMap()[token.AsText()];
     count = Value(count.is_null() ? 1 : count.AsInteger() + 1);
   }
 }
