@@ -62,24 +62,37 @@ def decode(encoded):
             "e": lambda exception: exception}[kind](content)
 
 
+def encode_script(arguments, commands):
+    return {"arguments": {key: encode(value) for key, value in arguments.items()},
+            "commands": [[command[0], *map(encode, command[1:])] for command in commands]}
+
+
 class Driver:
     def __init__(self, path):
         self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         encoding="utf-8")
 
-    def run(self, name, arguments, commands):
+    def run(self, name, arguments, commands, restart=False):
         """The outcomes: [kind, encoded value] for each command."""
-        script = {"coroutine": name, "arguments": {key: encode(value) for key, value in arguments.items()},
-                  "commands": [[command[0], *map(encode, command[1:])] for command in commands]}
+        return self.run_script({"coroutine": name, **encode_script(arguments, commands), "restart": restart})
+
+    def run_script(self, script):
+        answer = self.ask(script)
+        if "refused" in answer:
+            raise AssertionError(f"{script['coroutine']} refused {script['arguments']}: {answer['refused']}")
+        return [[kind, canonical(value)] for kind, value in answer["outcomes"]]
+
+    def coroutines(self):
+        """[name, version] of each."""
+        return self.ask({})["coroutines"]
+
+    def ask(self, script):
         self.process.stdin.write(json.dumps(script) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError(f"the driver died with status {self.process.wait()}")
-        answer = json.loads(line)
-        if "refused" in answer:
-            raise AssertionError(f"{name} refused {arguments}: {answer['refused']}")
-        return [[kind, canonical(value)] for kind, value in answer["outcomes"]]
+        return json.loads(line)
 
     def stop(self):
         self.process.stdin.close()

@@ -1,10 +1,12 @@
 // Drives the built-in coroutines for tests in other languages. Every line of the input is a JSON object
 //
-//     {"coroutine": NAME, "arguments": {NAME: VALUE, ...}, "commands": [COMMAND, ...]}
-//     COMMAND = ["send", VALUE] | ["throw", EXCEPTION] | ["close"]
+//     {"coroutine": NAME, "version": N, "arguments": {NAME: VALUE, ...}, "commands": [COMMAND, ...], "restart":
+//     BOOLEAN} COMMAND = ["send", VALUE] | ["throw", EXCEPTION] | ["close"]
 //
 // that is answered by one line of output, either {"refused": MESSAGE} or {"outcomes": [["yielded" | "returned" |
-// "raised", VALUE], ...]}. A VALUE is null, true, false or an object with one member:
+// "raised", VALUE], ...]}. Without "version" it is the newest; with "restart" the coroutine is restarted from what it
+// keeps before each command before which it can be. The line {} is answered by {"coroutines": [[NAME, VERSION], ...]}.
+// A VALUE is null, true, false or an object with one member:
 //
 //     {"i": "10"}  {"f": "0x1p+0"}  {"t": "text"}  {"b": "hexadecimal"}  {"l": [VALUE, ...]}  {"m": [[KEY, VALUE],
 //     ...]}
@@ -16,7 +18,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -124,15 +128,23 @@ Outcome Execute(Coroutine& coroutine, const Json& command) {
 }
 
 Json Run(const Catalog& catalog, const Json& script) {
-  const Definition* definition = catalog.Find(script.at("coroutine").get<std::string>());
+  const Definition* definition =
+      catalog.Find(script.at("coroutine").get<std::string>(), script.value("version", std::uint32_t{0}));
   if (!definition) return {{"refused", "no such coroutine"}};
   Map arguments;
   for (const auto& [name, value] : script.at("arguments").items()) arguments[name] = Decode(value);
   std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(arguments);
   if (const auto* error = std::get_if<ArgumentError>(&bound)) return {{"refused", error->message}};
-  Coroutine coroutine = definition->create(std::get<std::vector<Value>>(std::move(bound)));
+  const auto& values = std::get<std::vector<Value>>(bound);
+  const bool restart = script.value("restart", false);
+  Coroutine coroutine = definition->create(values);
   Json outcomes = Json::array();
   for (const Json& command : script.at("commands")) {
+    if (const std::optional<Value> kept = restart ? coroutine.Save() : std::nullopt) {
+      std::variant<Coroutine, Exception> restarted = definition->Restart(values, *kept);
+      if (const auto* error = std::get_if<Exception>(&restarted)) return {{"refused", "restart: " + error->message()}};
+      coroutine = std::get<Coroutine>(std::move(restarted));
+    }
     const Outcome outcome = Execute(coroutine, command);
     const char* kind = outcome.kind == Outcome::Kind::kYielded    ? "yielded"
                        : outcome.kind == Outcome::Kind::kReturned ? "returned"
@@ -140,6 +152,16 @@ Json Run(const Catalog& catalog, const Json& script) {
     outcomes.push_back(Json::array({kind, Encode(outcome.value)}));
   }
   return {{"outcomes", std::move(outcomes)}};
+}
+
+Json ListOf(const Catalog& catalog) {
+  Json listed = Json::array();
+  for (const Definition* newest : catalog.ListAfter("", std::numeric_limits<std::size_t>::max())) {
+    for (std::uint32_t version = 1; version <= newest->version; ++version) {
+      if (catalog.Find(newest->name, version)) listed.push_back(Json::array({newest->name, version}));
+    }
+  }
+  return {{"coroutines", std::move(listed)}};
 }
 
 }  // namespace
@@ -151,7 +173,9 @@ int main() {
   corod::AddBuiltinCoroutines(catalog);
   std::string line;
   while (std::getline(std::cin, line)) {
-    std::cout << corod::Run(catalog, corod::Json::parse(line)).dump() << '\n' << std::flush;
+    const corod::Json script = corod::Json::parse(line);
+    const corod::Json answer = script.empty() ? corod::ListOf(catalog) : corod::Run(catalog, script);
+    std::cout << answer.dump() << '\n' << std::flush;
   }
   const std::size_t frames = corod::LiveFrames().frames;
   if (frames != 0) std::cerr << frames << " frames are left\n";

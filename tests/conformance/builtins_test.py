@@ -1,7 +1,8 @@
 """The built-in coroutines against their Python originals, and the parsers against Python's own modules.
 
 Both sides get the same random commands; every outcome must be equal: its kind, the value to the last bit, the
-exception's class, arguments, message and context. A seed is printed for whatever differs, and --seed repeats it.
+exception's class, arguments, message and context. Restarted between all steps, a built-in answers the same. A seed is
+printed for whatever differs, and --seed repeats it.
 
     builtins_test.py --driver PATH [--seed N] [--rounds N] [--only NAME]
 """
@@ -36,6 +37,8 @@ def against_original(name):
         arguments, commands = arguments_and_commands(name, rng)
         actual = driver.run(name, arguments, commands)
         expected = run_original(name, arguments, commands)
+        check_equal(f"{name} {arguments} {str(commands)[:2000]}, restarted between all steps",
+                    driver.run(name, arguments, commands, restart=True), actual)
         for step, (ours, theirs) in enumerate(zip(actual, expected), 1):
             check_equal(f"{name} {arguments} {str(commands)[:2000]} step {step}", ours, theirs)
             kind = ours[1]["e"]["type"] if ours[0] == "raised" else ours[0]

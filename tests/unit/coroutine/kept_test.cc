@@ -108,6 +108,7 @@ Coroutine Delegates(Kept<Sum> sum) {
   co_yield sum->total;
   sum->total = (co_await YieldFrom(OneYield())).AsInteger();
   co_yield sum->total;
+  co_return Value();
 }
 
 TEST_F(KeptTest, ADelegatingCoroutineCannotBeSavedUntilItsDelegateHasEnded) {
@@ -122,6 +123,7 @@ TEST_F(KeptTest, ADelegatingCoroutineCannotBeSavedUntilItsDelegateHasEnded) {
 Coroutine DelegatesToItems(Kept<Sum> sum) {
   co_await YieldFrom(Value(List{1, 2}));
   co_yield sum->total;
+  co_return Value();
 }
 
 TEST_F(KeptTest, ACoroutineThatDelegatesToAnIteratorCannotBeSaved) {
@@ -136,6 +138,7 @@ TEST_F(KeptTest, ACoroutineThatDelegatesToAnIteratorCannotBeSaved) {
 Coroutine DelegatesToAnother(Kept<Sum> sum, CoroutineRef other) {
   co_await YieldFrom(other);
   co_yield sum->total;
+  co_return Value();
 }
 
 TEST_F(KeptTest, ADelegatorOfASharedOneCannotBeSavedButTheSharedOneCan) {
@@ -158,6 +161,7 @@ Coroutine Handles(Kept<Sum> sum) {
     co_yield "handling";
   }
   co_yield "done";
+  co_return Value();
 }
 
 TEST_F(KeptTest, ACoroutineThatHandlesSomethingCannotBeSaved) {

@@ -44,7 +44,7 @@ TEST_F(StepContextTest, WithoutAStepThereIsNeitherTimeNorChance) {
 
 TEST_F(StepContextTest, ABodySeesTheTimeOfEachStep) {
   Coroutine g = TellsTime();
-  for (const std::int64_t time : {5, 3, 1'700'000'000'123'456'789}) {
+  for (const std::int64_t time : {std::int64_t{5}, std::int64_t{3}, std::int64_t{1'700'000'000'123'456'789}}) {
     const StepScope scope(At(time));
     EXPECT_EQ(g.Next(), Outcome::Yielded(time));
   }
@@ -102,7 +102,7 @@ TEST_F(StepContextTest, AStepThatRunsAgainDrawsTheSame) {
 Coroutine DrawsThenDelegates() {
   co_yield static_cast<std::int64_t>(StepRandom());
   StepRandom();
-  co_await YieldFrom(Draws());
+  co_return co_await YieldFrom(Draws());
 }
 
 Coroutine Drives() {
