@@ -194,7 +194,8 @@ NativeDefinition Native(std::string name, std::uint32_t version, F body) {
         Body::kOwnsAll,
         "a coroutine's parameters must own what they hold: creation and the first resume are different calls");
     static_assert(!Body::kOwnsAll || Body::kKnowsAll,
-                  "a coroutine's parameters are of type bool, std::int64_t, double, std::string or corod::Value");
+                  "a coroutine's parameters are of type bool, std::int64_t, double, std::string or corod::Value; the "
+                  "first may be a corod::Kept");
     if constexpr (Body::kReturnsCoroutine && Body::kOwnsAll && Body::kKnowsAll) {
       return NativeDefinition(std::move(name), version, Body::Types(), Body::Create(body), Body::Restart(body));
     }

@@ -2,12 +2,14 @@
 
 In a block a line that begins with "$ " is a command, typed in the repository's root; what follows up to the next command is
 what it prints, stdout and stderr, where "..." stands for any text. A block that is marked `python` is a file, named by its
-first line: "# NAME". `make run` is not typed: the server that the test starts stands for it, on a port of its own.
+first line: "# NAME". One that is marked `cpp` stands so in a built-in coroutine. `make run` is not typed: the server that the
+test starts stands for it, on a port of its own.
 
 Usage: tour_test.py REPOSITORY COROD COROCTL
 """
 
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -21,7 +23,7 @@ def tour_blocks(readme):
     tour = re.search(r"^## A five-minute tour$(.*?)^## ", readme, re.M | re.S)
     if not tour:
         sys.exit("README.md has no section '## A five-minute tour'")
-    return re.findall(r"^```(console|python)\n(.*?)^```$", tour.group(1), re.M | re.S)
+    return re.findall(r"^```(console|python|cpp)\n(.*?)^```$", tour.group(1), re.M | re.S)
 
 
 def commands_of(block):
@@ -51,6 +53,7 @@ def main():
     repository, corod, coroctl = sys.argv[1:]
     with open(os.path.join(repository, "README.md"), encoding="utf-8") as file:
         blocks = tour_blocks(file.read())
+    sources = [path.read_text() for path in (pathlib.Path(repository) / "server/catalog/builtin").glob("*.cc")]
     place = tempfile.mkdtemp(prefix="corod-tour-")
     # The tour is typed where README.md stands; it may write files, so it runs in a copy of what it reads.
     for name in ("proto", "docs", "README.md", "LICENSE"):
@@ -62,6 +65,11 @@ def main():
     failures = ran = 0
     try:
         for kind, block in blocks:
+            if kind == "cpp":
+                if not any(block in source for source in sources):
+                    failures += 1
+                    print(f"no built-in coroutine has this code:\n{block}")
+                continue
             if kind == "python":
                 name = block.splitlines()[0].removeprefix("# ").strip()
                 with open(os.path.join(place, name), "w", encoding="utf-8") as file:

@@ -99,6 +99,17 @@ TEST(CatalogTest, WhoDoesNotSayHowItStopsIsRefused) {
               ThrowsMessage<std::invalid_argument>(HasSubstr("stops_when")));
 }
 
+TEST(CatalogTest, RestartableWithoutRestartIsRefused) {
+  Catalog catalog;
+  Definition definition = Named("a");
+  definition.restartable = true;
+  EXPECT_THAT([&] { catalog.Add(definition); },
+              ThrowsMessage<std::invalid_argument>("coroutine 'a': restartable must say whether there is `restart`"));
+  definition.restartable = false;
+  definition.restart = [](const std::vector<Value>&, const Value&) { return Nothing(); };
+  EXPECT_THROW(catalog.Add(definition), std::invalid_argument);
+}
+
 TEST(CatalogTest, BuiltinsAreThere) {
   Catalog catalog;
   AddBuiltinCoroutines(catalog);

@@ -59,6 +59,67 @@ TEST(RegistrationTest, CreatingRunsNothingOfTheBody) {
   EXPECT_EQ(coroutine.state(), CoroutineState::kCreated);
 }
 
+struct Sum {
+  double total = 0;
+
+  Value Save() const { return total; }
+  static Sum Load(const Value& saved) { return {saved.AsNumber()}; }
+};
+
+Coroutine Scaled(Kept<Sum> sum, double factor, std::string unit) {
+  while (true) {
+    Value sent = co_yield List{factor * sum->total, unit};
+    if (sent.is_null()) co_return "done";
+    sum->total += sent.AsNumber();
+  }
+}
+
+Definition ScaledSum() { return Native("scaled", 2, &Scaled).Takes("factor", "").Takes("unit", "").StopsWhen("null"); }
+
+TEST(RegistrationTest, BodyThatTakesAKeptIsRestartableAndTheKeptIsNoParameter) {
+  const Definition definition = ScaledSum();
+  EXPECT_TRUE(definition.restartable);
+  EXPECT_EQ(definition.parameters.size(), 2u);
+  EXPECT_EQ(definition.parameters[0].type, ParameterType::kNumber);
+  Coroutine coroutine = definition.create({2.0, "m"});
+  EXPECT_EQ(coroutine.Next(), Outcome::Yielded(List{0.0, "m"}));
+  EXPECT_EQ(coroutine.Send(3), Outcome::Yielded(List{6.0, "m"}));
+  EXPECT_EQ(coroutine.Save(), Value(3.0));
+}
+
+TEST(RegistrationTest, RestartedCoroutineWaitsWhereTheSavedOneDid) {
+  auto restarted = ScaledSum().Restart({2.0, "m"}, Value(3.0));
+  auto& coroutine = std::get<Coroutine>(restarted);
+  EXPECT_EQ(coroutine.state(), CoroutineState::kSuspended);
+  EXPECT_EQ(coroutine.Save(), Value(3.0));
+  EXPECT_EQ(coroutine.Send(1), Outcome::Yielded(List{8.0, "m"}));
+}
+
+TEST(RegistrationTest, RestartWithWhatIsNoStateGivesWhatLoadRaised) {
+  const auto restarted = ScaledSum().Restart({2.0, "m"}, "none");
+  EXPECT_EQ(std::get<Exception>(restarted).type(), "TypeError");
+}
+
+Coroutine RaisesWhenRestarted(Kept<Sum> sum) {
+  if (sum->total > 0) throw py::KeyError("lost");
+  co_yield 1;
+  co_return Value();
+}
+
+TEST(RegistrationTest, RestartOfABodyThatRaisesGivesWhatItRaised) {
+  const Definition definition = Native("raises", 1, &RaisesWhenRestarted);
+  const auto restarted = definition.Restart({}, Value(1.0));
+  EXPECT_EQ(std::get<Exception>(restarted).type(), "KeyError");
+}
+
+TEST(RegistrationTest, BodyWithoutKeptIsNotRestartable) {
+  const Definition definition = Native("finished", 1, &Finished);
+  EXPECT_FALSE(definition.restartable);
+  EXPECT_FALSE(definition.restart);
+  const auto restarted = definition.Restart({}, Value());
+  EXPECT_EQ(std::get<Exception>(restarted).message(), "finished version 1 is not restartable");
+}
+
 TEST(RegistrationTest, MustBeIsAskedWithItsWords) {
   const Definition definition = EchoWith(AtMost(1));
   const auto bound = definition.BindArguments({{"integer", 5}, {"number", -1}, {"text", "abcd"}, {"any", Map()}});

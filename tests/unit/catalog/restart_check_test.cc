@@ -279,7 +279,6 @@ TEST_F(RestartTest, StatesThatAreNoneAreRefused) {
           definition->Restart(std::get<std::vector<Value>>(bound), random.OneIn(2) ? Value(fields) : random.Anything());
       if (auto* coroutine = std::get_if<Coroutine>(&made)) static_cast<void>(coroutine->Next());
     }
-    if (definition->name == "sliding_window") continue;
     const auto bound = definition->BindArguments(SequenceFor(definition->name, random).arguments);
     const auto made = definition->Restart(std::get<std::vector<Value>>(bound), "no state");
     ASSERT_TRUE(std::holds_alternative<Exception>(made)) << definition->name;
