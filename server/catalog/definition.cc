@@ -111,7 +111,7 @@ std::variant<std::vector<Value>, ArgumentError> Definition::BindArguments(const 
 
 std::variant<Coroutine, Exception> Definition::Restart(std::vector<Value> arguments, const Value& kept) const {
   const std::string what = name + " version " + std::to_string(version);
-  if (!restart) return Exception(py::RuntimeError(what + " is not restartable"));
+  if (!restart) return Exception("RuntimeError", {what + " is not restartable"});
   const StepScope no_step;
   try {
     Coroutine coroutine = restart(std::move(arguments), kept);
@@ -121,7 +121,7 @@ std::variant<Coroutine, Exception> Definition::Restart(std::vector<Value> argume
   } catch (...) {
     return *CurrentException();
   }
-  return Exception(py::RuntimeError(what + " returned before its first yield when it was restarted"));
+  return Exception("RuntimeError", {what + " returned before its first yield when it was restarted"});
 }
 
 }  // namespace corod

@@ -188,7 +188,6 @@ void Promise::unhandled_exception() noexcept {
 }
 
 void Promise::RaiseInput() {
-  raise_ = false;
   const Exception thrown = std::move(slot_).AsException();
   slot_ = Value();
   Rethrow(thrown);
@@ -223,7 +222,7 @@ CoroutineState Promise::state() const {
 std::optional<Value> Promise::Save() const {
   if (!save_ || stage_ != Stage::kSuspended || delegation_ || handling_ || IsRunning()) return std::nullopt;
   // Not a pointer's arithmetic, which would stay within the promise.
-  return save_(reinterpret_cast<const void*>(Address(this) + state_offset_));
+  return save_(reinterpret_cast<const void*>(Address(this) + state_offset_));  // NOLINT(performance-no-int-to-ptr)
 }
 
 Promise* Promise::Leaf() {
@@ -406,9 +405,9 @@ Outcome Promise::Resume(Value input, bool raise, int depth) {
       input = std::move(outcome.value);
       raise = outcome.kind == Outcome::Kind::kRaised;
     }
-    leaf->stage_ = Stage::kSuspended;
+    if (leaf->stage_ != Stage::kSuspended) leaf->stage_ = Stage::kSuspended;
     leaf->slot_ = std::move(input);
-    leaf->raise_ = raise;
+    leaf->signal_ = raise ? Signal::kThrown : Signal::kSent;
     if (leaf->under_handling_ && leaf != top) {
       WhileHandling(leaf->link_->HandledBelow(top), [&] { leaf->handle().resume(); });
     } else {

@@ -80,6 +80,7 @@ class [[nodiscard]] Coroutine {
   CoroutineState state() const;
   // What it keeps (kept.h), if it can be restarted with that as it stands: its body was given a Kept, and it is
   // SUSPENDED at a yield of its own, neither delegating nor handling anything (Handling). Else nullopt.
+  // Shares what it holds with the body, exceptions as objects (Snapshot). Not bounded by the limits of a reply.
   std::optional<Value> Save() const;
   // For as long as this lives (also when it is moved).
   CoroutineRef ref() const;

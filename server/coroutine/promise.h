@@ -68,10 +68,11 @@ class Promise {
   friend struct YieldAwaiter;
   friend struct DelegateAwaiter;
 
-  enum class Signal : std::uint8_t { kYielded, kDelegates, kReturned, kRaised };
+  // What slot_ is. In: how the body is resumed; out: why it stopped.
+  enum class Signal : std::uint8_t { kSent, kThrown, kYielded, kDelegates, kReturned, kRaised };
   enum class Stage : std::uint8_t { kCreated, kSuspended, kClosed };
   using SaveFunction = Value (*)(const void* state);
-  static constexpr int kMaxDepth = 1000;
+  static constexpr int kMaxDepth = 1000;  // fits into depth_
 
   static std::intptr_t Address(const void* object) noexcept { return reinterpret_cast<std::intptr_t>(object); }
 
@@ -117,14 +118,14 @@ class Promise {
   const Handling* handling_ = nullptr;  // the innermost, while the body has one
   SaveFunction save_ = nullptr;         // of a restartable body
   std::int32_t state_offset_ = 0;       // with save_: from here to the kept state, which is in the same frame
-  std::uint16_t depth_ = 0;             // levels of the chain above
+  Signal signal_ = Signal::kSent;
+  bool running_ = false;  // of a root: its chain runs
+  // Bits, for a promise is part of every session; the above, which change in each step, are faster as bytes.
   Stage stage_ : 2 = Stage::kCreated;
-  Signal signal_ : 2 = Signal::kYielded;
-  bool raise_ : 1 = false;     // slot_ is to be raised at the suspension point
-  bool running_ : 1 = false;   // of a root: its chain runs
   bool attached_ : 1 = false;  // an owned delegate
   bool dropping_ : 1 = false;
   bool under_handling_ : 1 = false;  // attached, and a level above is handling something
+  std::uint16_t depth_ : 10 = 0;     // levels of the chain above
 };
 
 static_assert(sizeof(void*) != 8 || sizeof(Promise) == 56, "each session has one");
@@ -133,7 +134,7 @@ struct YieldAwaiter {
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<>) const noexcept {}
   Value await_resume() const {
-    if (promise.raise_) promise.RaiseInput();
+    if (promise.signal_ == Promise::Signal::kThrown) promise.RaiseInput();
     return std::move(promise.slot_);
   }
   Promise& promise;
@@ -147,7 +148,7 @@ struct DelegateAwaiter {
     promise->signal_ = Promise::Signal::kDelegates;
   }
   Value await_resume() {
-    if (promise->raise_) promise->RaiseInput();
+    if (promise->signal_ == Promise::Signal::kThrown) promise->RaiseInput();
     return std::move(promise->slot_);
   }
   Delegation delegation;
