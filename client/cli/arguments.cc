@@ -70,6 +70,16 @@ struct Raw {
   bool first = false;
   bool keep_ends = false;
   bool chunks = false;
+  bool durable = false;
+  bool ephemeral = false;
+  bool has_problem = false;
+  bool json = false;
+  bool times = false;
+  std::optional<std::uint64_t> at_step;
+  std::optional<std::uint64_t> from;
+  std::optional<std::uint64_t> to;
+  std::string new_id;
+  std::string file = "-";
 };
 
 absl::StatusOr<std::pair<std::string, std::string>> SplitPair(const std::string& pair, std::string_view what) {
@@ -114,7 +124,7 @@ absl::StatusOr<GlobalArguments> GlobalFrom(const Raw& raw) {
   global.server = raw.server;
   if (global.server.empty()) return Wrong("--server needs an address");
   if (global.server.find_first_of(":/") == std::string::npos) absl::StrAppend(&global.server, ":", kDefaultPort);
-  global.format = raw.output == "json" ? Format::kJson : Format::kText;
+  global.format = raw.json || raw.output == "json" ? Format::kJson : Format::kText;
   const absl::StatusOr<absl::Duration> timeout = DurationFrom("--timeout", raw.timeout);
   if (!timeout.ok()) return timeout.status();
   global.timeout = *timeout == absl::ZeroDuration() ? absl::InfiniteDuration() : *timeout;
@@ -139,8 +149,8 @@ absl::StatusOr<CreateArguments> CreateFrom(const Raw& raw) {
   create.labels = *std::move(labels);
   if (raw.if_exists == "return") create.if_exists = v1::IF_EXISTS_RETURN;
   if (raw.if_exists == "replace-finished") create.if_exists = v1::IF_EXISTS_REPLACE_FINISHED;
-  if (raw.durability == "ephemeral") create.durability = v1::DURABILITY_EPHEMERAL;
-  if (raw.durability == "durable") create.durability = v1::DURABILITY_DURABLE;
+  if (raw.ephemeral || raw.durability == "ephemeral") create.durability = v1::DURABILITY_EPHEMERAL;
+  if (raw.durable || raw.durability == "durable") create.durability = v1::DURABILITY_DURABLE;
   create.version = raw.version;
   create.request_id = raw.request_id;
   return create;
@@ -178,10 +188,31 @@ absl::StatusOr<Command> ThrowFrom(const Raw& raw) {
 absl::StatusOr<Command> ListFrom(const Raw& raw) {
   absl::StatusOr<std::map<std::string, std::string>> labels = LabelsFrom(raw);
   if (!labels.ok()) return labels.status();
-  ListArguments list{.coroutine = raw.name, .labels = *std::move(labels), .limit = raw.limit};
+  ListArguments list{.coroutine = raw.name,
+                     .labels = *std::move(labels),
+                     .limit = raw.limit,
+                     .has_problem = raw.has_problem};
   // Parse names the states that there are.
   if (!raw.state.empty()) v1::State_Parse(absl::StrCat("STATE_", absl::AsciiStrToUpper(raw.state)), &list.state);
   return list;
+}
+
+WatchArguments WatchFrom(const Raw& raw, WatchArguments::Kind kind) {
+  return {.kind = kind,
+          .session_id = raw.id,
+          .from = raw.from,
+          .to = raw.to,
+          .times = raw.times ? Times::kShown : Times::kHidden};
+}
+
+absl::StatusOr<Command> ForkFrom(const Raw& raw) {
+  absl::StatusOr<std::map<std::string, std::string>> labels = LabelsFrom(raw);
+  if (!labels.ok()) return labels.status();
+  return ForkArguments{.session_id = raw.id,
+                       .new_session_id = raw.new_id,
+                       .at_step = raw.at_step,
+                       .labels = *std::move(labels),
+                       .request_id = raw.request_id};
 }
 
 absl::StatusOr<Command> PipeFrom(const Raw& raw) {
@@ -220,6 +251,9 @@ class Grammar {
     AddCreate();
     AddSteps();
     AddSessions();
+    AddHistory();
+    AddFork();
+    AddTransfer();
     AddCatalog();
     AddPipe();
   }
@@ -291,6 +325,13 @@ class Grammar {
         ->type_name("N");
     AddRequestId(command);
   }
+  void AddAt(CLI::App* command, const char* description) {
+    command->add_option("--at", raw_.at_step, description)->type_name("N");
+  }
+  void AddEventForm(CLI::App* command) {
+    command->add_flag("--time", raw_.times, "Also show when each was accepted");
+    command->add_flag("--json", raw_.json, "The same as --output json: one object a line");
+  }
   void AddQuiet(CLI::App* command) {
     command->add_flag("--quiet", raw_.quiet, "Do not have the value sent back: print nothing for a yield");
   }
@@ -299,11 +340,17 @@ class Grammar {
     command->add_option("COROUTINE", raw_.name, "Its name in the catalog")->required()->type_name("");
     command->add_option("ARGUMENT", raw_.pairs, "Its arguments, as name=value")->type_name("");
     AddLabels(command, "A label of the session (repeatable)");
-    command
-        ->add_option("--durability", raw_.durability,
-                     "What survives a restart: ephemeral or durable (the server's default)")
-        ->check(CLI::IsMember({"ephemeral", "durable"}))
-        ->type_name("KIND");
+    CLI::Option* kind =
+        command
+            ->add_option("--durability", raw_.durability,
+                         "What survives a restart: ephemeral or durable (the server's default)")
+            ->check(CLI::IsMember({"ephemeral", "durable"}))
+            ->type_name("KIND");
+    CLI::Option* durable = command->add_flag("--durable", raw_.durable, "The same as --durability durable");
+    command->add_flag("--ephemeral", raw_.ephemeral, "The same as --durability ephemeral")
+        ->excludes(kind)
+        ->excludes(durable);
+    durable->excludes(kind);
     AddVersion(command);
   }
 
@@ -373,8 +420,11 @@ class Grammar {
     AddRequestId(remove);
 
     CLI::App* get = Add("get", "Show a session", help::kGet,
-                        [](const Raw& raw) -> absl::StatusOr<Command> { return GetArguments{.session_id = raw.id}; });
+                        [](const Raw& raw) -> absl::StatusOr<Command> {
+                          return GetArguments{.session_id = raw.id, .at_step = raw.at_step};
+                        });
     AddId(get);
+    AddAt(get, "As it stood after step N; 0: as created");
 
     CLI::App* list = Add("list", "List sessions", help::kList, &ListFrom);
     list->add_option("--coroutine", raw_.name, "Only those of this coroutine")->type_name("NAME");
@@ -382,7 +432,55 @@ class Grammar {
         ->check(CLI::IsMember({"created", "suspended", "running", "closed"}))
         ->type_name("STATE");
     AddLabels(list, "Only those with this label (repeatable)");
+    list->add_flag("--problem", raw_.has_problem, "Only those that have a problem");
     list->add_option("--limit", raw_.limit, "At most so many (all)")->type_name("N");
+  }
+
+  void AddHistory() {
+    CLI::App* watch =
+        Add("watch", "Show a session's steps as they come", help::kWatch, [](const Raw& raw) -> absl::StatusOr<Command> {
+          return WatchFrom(raw, WatchArguments::Kind::kWatch);
+        });
+    AddId(watch);
+    watch->add_option("--from", raw_.from, "Begin with step N; 0: with the first that is kept (the next to come)")
+        ->type_name("N");
+    AddEventForm(watch);
+
+    CLI::App* history =
+        Add("history", "Show a session's steps so far", help::kHistory, [](const Raw& raw) -> absl::StatusOr<Command> {
+          if (raw.from && raw.to && *raw.to < *raw.from) return cli::Wrong("--to lies before --from");
+          return WatchFrom(raw, WatchArguments::Kind::kHistory);
+        });
+    AddId(history);
+    history->add_option("--from", raw_.from, "Begin with step N (the first that is kept)")->type_name("N");
+    history->add_option("--to", raw_.to, "End with step N (the last)")->type_name("N");
+    AddEventForm(history);
+  }
+
+  void AddFork() {
+    CLI::App* fork = Add("fork", "Make a session that stands where another one stood", help::kFork, &ForkFrom);
+    AddId(fork);
+    fork->add_option("NEW_ID", raw_.new_id, "The new session's id (the server makes one)")->type_name("");
+    AddAt(fork, "As it stood after step N; 0: as created (as it stands)");
+    AddLabels(fork, "A label of the new session (repeatable)");
+    AddRequestId(fork);
+  }
+
+  void AddTransfer() {
+    CLI::App* save = Add("export", "Write a session's log to a file", help::kExport,
+                         [](const Raw& raw) -> absl::StatusOr<Command> {
+                           if (raw.file.empty()) return cli::Wrong("-o needs the name of a file");
+                           return ExportArguments{.session_id = raw.id, .file = raw.file};
+                         });
+    AddId(save);
+    save->add_option("-o,--file", raw_.file, "Where to; -: stdout")->type_name("FILE")->capture_default_str();
+
+    CLI::App* load =
+        Add("import", "Make a session of such a file", help::kImport, [](const Raw& raw) -> absl::StatusOr<Command> {
+          return ImportArguments{.file = raw.file, .session_id = raw.new_id};
+        });
+    load->add_option("FILE", raw_.file, "The file; -: stdin (the default)")->type_name("");
+    load->add_option("--id", raw_.new_id, "The new session's id (the exported one's)")->type_name("NEW_ID");
   }
 
   void AddCatalog() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "client/cli/event_form.h"
 #include "corod/v1/session.pb.h"
 #include "server/coroutine/exception.h"
 #include "server/coroutine/map.h"
@@ -71,6 +72,7 @@ struct DeleteArguments {
 
 struct GetArguments {
   std::string session_id;
+  std::optional<std::uint64_t> at_step;
 };
 
 struct ListArguments {
@@ -78,6 +80,35 @@ struct ListArguments {
   v1::State state = v1::STATE_UNSPECIFIED;
   std::map<std::string, std::string> labels;
   std::uint64_t limit = 0;  // 0: none
+  bool has_problem = false;
+};
+
+struct WatchArguments {  // history too
+  enum class Kind : std::uint8_t { kWatch, kHistory };
+
+  Kind kind = Kind::kWatch;
+  std::string session_id;
+  std::optional<std::uint64_t> from;
+  std::optional<std::uint64_t> to;
+  Times times = Times::kHidden;
+};
+
+struct ForkArguments {
+  std::string session_id;
+  std::string new_session_id;
+  std::optional<std::uint64_t> at_step;
+  std::map<std::string, std::string> labels;
+  std::string request_id;
+};
+
+struct ExportArguments {
+  std::string session_id;
+  std::string file;  // "-": stdout
+};
+
+struct ImportArguments {
+  std::string file;  // "-": stdin
+  std::string session_id;
 };
 
 struct CatalogArguments {
@@ -98,7 +129,8 @@ struct PipeArguments {
 };
 
 using Command = std::variant<CreateArguments, SendArguments, ThrowArguments, CloseArguments, DeleteArguments,
-                             GetArguments, ListArguments, CatalogArguments, PipeArguments>;
+                             GetArguments, ListArguments, CatalogArguments, PipeArguments, WatchArguments, ForkArguments,
+                             ExportArguments, ImportArguments>;
 
 struct Invocation {
   GlobalArguments global;

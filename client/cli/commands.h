@@ -19,6 +19,14 @@ int RunCommand(const ListArguments& arguments, Context& context);
 int RunCommand(const CatalogArguments& arguments, Context& context);
 int RunCommand(const PipeArguments& arguments, Context& context);
 
+int RunCommand(const WatchArguments& arguments, Context& context);
+int RunCommand(const ForkArguments& arguments, Context& context);
+int RunCommand(const ExportArguments& arguments, Context& context);
+int RunCommand(const ImportArguments& arguments, Context& context);
+
+// Shows a session that was made of another one, as create does: its id, its state and what came of its last step.
+int ReportNewSession(const v1::Session& session, Context& context);
+
 // What Create is asked.
 absl::StatusOr<v1::CreateRequest> RequestOf(const CreateArguments& arguments);
 

@@ -95,19 +95,76 @@ Examples:
 
 const char kGet[] = R"(Looks without touching: it does not count as use.
 
+With --at, what came after that step is left out; the step must still be kept.
+
 Examples:
   coroctl get room-12
+  coroctl get room-12 --at 3
   coroctl get room-12 --output json)";
 
 const char kList[] =
-    R"(One line for each session, in the order of ids: id, coroutine, state, steps, when it was last used, labels. With --output json,
-one object for each, with everything that get shows.
+    R"(One line for each session, in the order of ids: id, coroutine, state, steps, when it was last used, whether it is ephemeral,
+durable or (durable and not in memory) asleep, labels, its problem. With --output json, one object for each, with everything
+that get shows.
 
 Examples:
   coroctl list
   coroctl list --coroutine averager --state suspended
   coroctl list --label floor=3 --limit 20
+  coroctl list --problem
   coroctl list --output json)";
+
+const char kWatch[] =
+    R"(Prints a line for each step: its number, the command, and what came of it, a yielded value or what was returned or raised:
+  1  create -> null
+  2  next -> 0
+  3  send 20.5 -> 20.5
+  4  throw KeyError: "'k'" -> 20.5
+  5  close (idle) -> returned 20.5
+A close says in brackets who closed it, unless that was a client. With --json, one object a line, also with the time and the
+request id: {"step": 3, "time": "...", "send": 20.5, "yielded": 20.5}.
+
+It ends after the step that finishes the session, and on Ctrl-C. When the server is away, it waits for it for about a minute
+and goes on without a gap. Watching does not count as use.
+
+Examples:
+  coroctl watch room-12
+  coroctl watch room-12 --from 0          # what is kept first
+  coroctl watch room-12 --from 7 --time
+  coroctl watch room-12 --json | jq .yielded)";
+
+const char kHistory[] =
+    R"(Prints the steps that are kept as `coroctl watch --help` says, up to the last one there is now. On stderr it says how many
+are no longer kept. An ephemeral session may keep none.
+
+Examples:
+  coroctl history room-12
+  coroctl history room-12 --from 3 --to 5
+  coroctl history room-12 --json)";
+
+const char kFork[] =
+    R"(The new session has the same past up to that step and a future of its own. Prints one line, as create does: the new
+session's id, its state, and what came of its last step.
+
+Examples:
+  coroctl fork room-12
+  coroctl fork room-12 what-if --at 3 --label of=room-12)";
+
+const char kExport[] =
+    R"(The file holds everything that `coroctl import` needs. It appears under its name when it is whole: an export that breaks leaves
+nothing. Only durable sessions can be exported.
+
+Examples:
+  coroctl export room-12 -o room-12.corod
+  coroctl export room-12 | coroctl --server other:7117 import)";
+
+const char kImport[] =
+    R"(Prints one line, as create does: the new session's id, its state, and what came of its last step.
+
+Examples:
+  coroctl import room-12.corod
+  coroctl import room-12.corod --id room-13
+  coroctl export room-12 | coroctl --server other:7117 import -)";
 
 const char kCatalog[] =
     R"(Without a NAME: one line for each coroutine, its name, newest version and summary. With one: all there is to know.

@@ -13,6 +13,11 @@ extern const char kClose[];
 extern const char kDelete[];
 extern const char kGet[];
 extern const char kList[];
+extern const char kWatch[];
+extern const char kHistory[];
+extern const char kFork[];
+extern const char kExport[];
+extern const char kImport[];
 extern const char kCatalog[];
 extern const char kPipe[];
 

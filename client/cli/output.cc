@@ -26,7 +26,11 @@ int WriteAll(int fd, std::string_view bytes) {
 
 void Output::Print(std::string_view line) {
   printed_ += line;
-  printed_ += '\n';
+  Write("\n");
+}
+
+void Output::Write(std::string_view bytes) {
+  printed_ += bytes;
   if (printed_.size() >= kGathered) Flush();
 }
 

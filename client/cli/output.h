@@ -16,6 +16,8 @@ class Output {
 
   // Writes `line` and a line end to stdout, by the next Flush at the latest.
   void Print(std::string_view line);
+  // Writes `bytes` to stdout as they are, as Print.
+  void Write(std::string_view bytes);
   // Writes what was printed. False: stdout is broken.
   bool Flush();
   // Writes `line` and a line end to stderr.

@@ -1,10 +1,11 @@
-// create, delete, get and list.
+// create, delete, fork, get and list.
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/duration_text.h"
+#include "client/cli/event_form.h"
 #include "client/cli/report.h"
 #include "client/cli/session_form.h"
 #include "client/cpp/codec.h"
@@ -69,6 +70,35 @@ int RunCommand(const CreateArguments& arguments, Context& context) {
   return json ? ReportCreatedAsJson(*response, context) : ReportCreatedAsText(*response, context);
 }
 
+int ReportNewSession(const v1::Session& session, Context& context) {
+  if (context.global.format == Format::kJson) {
+    const absl::StatusOr<std::string> json = SessionToJson(session);
+    if (!json.ok()) return ReportFailure(json.status(), context);
+    context.output.Print(*json);
+    return kFine;
+  }
+  std::string line = absl::StrCat(session.session_id(), " ", StateName(session.state()));
+  if (session.has_last_outcome()) {
+    const absl::StatusOr<Outcome> outcome = client::Decode(session.last_outcome());
+    if (!outcome.ok()) return ReportFailure(outcome.status(), context);
+    absl::StrAppend(&line, " ", OutcomeToWords(*outcome));
+  }
+  context.output.Print(line);
+  return kFine;
+}
+
+int RunCommand(const ForkArguments& arguments, Context& context) {
+  v1::ForkRequest request;
+  request.set_session_id(arguments.session_id);
+  if (arguments.at_step) request.set_at_step(*arguments.at_step);
+  request.set_new_session_id(arguments.new_session_id);
+  request.mutable_labels()->insert(arguments.labels.begin(), arguments.labels.end());
+  request.set_request_id(arguments.request_id);
+  const absl::StatusOr<v1::ForkResponse> response = context.connection->Fork(std::move(request));
+  if (!response.ok()) return ReportFailure(response.status(), context);
+  return ReportNewSession(response->session(), context);
+}
+
 int RunCommand(const DeleteArguments& arguments, Context& context) {
   v1::DeleteRequest request;
   request.set_session_id(arguments.session_id);
@@ -84,6 +114,7 @@ int RunCommand(const DeleteArguments& arguments, Context& context) {
 int RunCommand(const GetArguments& arguments, Context& context) {
   v1::GetRequest request;
   request.set_session_id(arguments.session_id);
+  if (arguments.at_step) request.set_at_step(*arguments.at_step);
   const absl::StatusOr<v1::GetResponse> response = context.connection->Get(request);
   if (!response.ok()) return ReportFailure(response.status(), context);
   const v1::Session& session = response->session();
@@ -100,6 +131,7 @@ int RunCommand(const ListArguments& arguments, Context& context) {
   v1::ListRequest request;
   request.set_coroutine(arguments.coroutine);
   request.set_state(arguments.state);
+  request.set_has_problem(arguments.has_problem);
   request.mutable_labels()->insert(arguments.labels.begin(), arguments.labels.end());
   request.set_view(json ? v1::SESSION_VIEW_FULL : v1::SESSION_VIEW_BASIC);
   std::uint64_t shown = 0;

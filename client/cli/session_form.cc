@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "client/cli/duration_text.h"
+#include "client/cli/event_form.h"
 #include "client/cli/json_value.h"
 #include "client/cli/report.h"
 #include "client/cpp/codec.h"
@@ -24,18 +25,6 @@ std::string LabelsToText(const Labels& labels) {
 
 std::string DurabilityName(v1::Durability durability) {
   return absl::AsciiStrToLower(absl::StripPrefix(v1::Durability_Name(durability), "DURABILITY_"));
-}
-
-// As {"size": 3}, in the order of names.
-absl::StatusOr<std::string> ArgumentsToJson(const v1::Session& session) {
-  const std::map<std::string, v1::Value> sorted(session.arguments().begin(), session.arguments().end());
-  std::string json;
-  for (const auto& [name, proto] : sorted) {
-    absl::StatusOr<Value> value = client::Decode(proto);
-    if (!value.ok()) return value.status();
-    absl::StrAppend(&json, json.empty() ? "" : ", ", QuoteJson(name), ": ", ToJson(*value));
-  }
-  return absl::StrCat("{", json, "}");
 }
 
 std::string LabelsToJson(const v1::Session& session) {
@@ -55,32 +44,51 @@ std::string ProblemToText(const v1::Failure& problem) {
 
 // As a step would be shown, on one line.
 std::string LastOutcomeToText(const Outcome& outcome, std::uint64_t step) {
-  std::string what;
-  switch (outcome.kind) {
-    case Outcome::Kind::kYielded:
-      what = absl::StrCat("yielded ", ToJson(outcome.value));
-      break;
-    case Outcome::Kind::kReturned:
-      what = absl::StrCat("returned ", ToJson(outcome.value));
-      break;
-    case Outcome::Kind::kRaised:
-      what = absl::StrCat("raised ", outcome.exception().type(), ": ", QuoteJson(outcome.exception().message()));
-      break;
-  }
-  return absl::StrCat(what, " (step ", step, ")");
+  const bool yielded = outcome.kind == Outcome::Kind::kYielded;
+  return absl::StrCat(yielded ? "yielded " : "", OutcomeToWords(outcome), " (step ", step, ")");
+}
+
+// What a session lives in: `ephemeral`, `durable`, or `asleep` if it is durable and not in memory just now.
+std::string HomeOf(const v1::Session& session) {
+  const bool asleep =
+      session.durability() == v1::DURABILITY_DURABLE && !session.live() && session.state() != v1::STATE_CLOSED;
+  return asleep ? "asleep" : DurabilityName(session.durability());
+}
+
+std::string DurabilityToText(const v1::Session& session) {
+  const std::string name = DurabilityName(session.durability());
+  if (session.durability() != v1::DURABILITY_DURABLE || session.state() == v1::STATE_CLOSED) return name;
+  return absl::StrCat(name, session.live() ? ", live" : ", asleep");
+}
+
+// Of the steps kept, if any are.
+bool HasEarliestStep(const v1::Session& session) {
+  return session.earliest_step() > 0 && session.earliest_step() <= session.steps();
 }
 
 }  // namespace
+
+absl::StatusOr<std::string> ArgumentsToJson(const google::protobuf::Map<std::string, v1::Value>& arguments) {
+  const std::map<std::string, v1::Value> sorted(arguments.begin(), arguments.end());
+  std::string json;
+  for (const auto& [name, proto] : sorted) {
+    absl::StatusOr<Value> value = client::Decode(proto);
+    if (!value.ok()) return value.status();
+    absl::StrAppend(&json, json.empty() ? "" : ", ", QuoteJson(name), ": ", ToJson(*value));
+  }
+  return absl::StrCat("{", json, "}");
+}
 
 std::string StateName(v1::State state) {
   return absl::AsciiStrToLower(absl::StripPrefix(v1::State_Name(state), "STATE_"));
 }
 
 std::string SessionToLine(const v1::Session& session) {
-  std::string line = absl::StrFormat("%-36s  %-16s  %-9s  %8d  %s", session.session_id(), session.coroutine(),
-                                     StateName(session.state()), session.steps(), TimeToText(session.last_used_time()));
+  std::string line = absl::StrFormat("%-36s  %-16s  %-9s  %8d  %s  %s", session.session_id(), session.coroutine(),
+                                     StateName(session.state()), session.steps(), TimeToText(session.last_used_time()),
+                                     HomeOf(session));
   if (!session.labels().empty()) absl::StrAppend(&line, "  ", LabelsToText(session.labels()));
-  if (session.has_problem()) absl::StrAppend(&line, "  ", session.problem().reason());
+  if (session.has_problem()) absl::StrAppend(&line, "  problem: ", session.problem().reason());
   return line;
 }
 
@@ -89,13 +97,14 @@ absl::StatusOr<std::string> SessionToText(const v1::Session& session) {
   const auto add = [&text](const std::string& name, const std::string& value) {
     absl::StrAppend(&text, text.empty() ? "" : "\n", absl::StrFormat("%-14s", name), value);
   };
-  const absl::StatusOr<std::string> arguments = ArgumentsToJson(session);
+  const absl::StatusOr<std::string> arguments = ArgumentsToJson(session.arguments());
   if (!arguments.ok()) return arguments.status();
   add("session", session.session_id());
   add("coroutine", absl::StrCat(session.coroutine(), " version ", session.version()));
   add("arguments", *arguments);
   add("state", StateName(session.state()));
   add("steps", absl::StrCat(session.steps()));
+  if (HasEarliestStep(session)) add("earliest step", absl::StrCat(session.earliest_step()));
   if (session.has_last_outcome()) {
     const absl::StatusOr<Outcome> outcome = client::Decode(session.last_outcome());
     if (!outcome.ok()) return outcome.status();
@@ -103,7 +112,7 @@ absl::StatusOr<std::string> SessionToText(const v1::Session& session) {
   }
   if (session.has_problem()) add("problem", ProblemToText(session.problem()));
   if (!session.labels().empty()) add("labels", LabelsToText(session.labels()));
-  add("durability", DurabilityName(session.durability()));
+  add("durability", DurabilityToText(session));
   add("idle timeout", IdleTimeoutToText(session.idle_timeout()));
   if (session.has_expire_time()) add("expires", TimeToText(session.expire_time()));
   add("created", TimeToText(session.create_time()));
@@ -113,7 +122,7 @@ absl::StatusOr<std::string> SessionToText(const v1::Session& session) {
 }
 
 absl::StatusOr<std::string> SessionToJson(const v1::Session& session, const std::string& more) {
-  const absl::StatusOr<std::string> arguments = ArgumentsToJson(session);
+  const absl::StatusOr<std::string> arguments = ArgumentsToJson(session.arguments());
   if (!arguments.ok()) return arguments.status();
   std::string json = absl::StrCat(R"({"session_id": )", QuoteJson(session.session_id()), R"(, "coroutine": )",
                                   QuoteJson(session.coroutine()), R"(, "version": )", session.version(),

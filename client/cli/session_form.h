@@ -9,10 +9,13 @@
 // Sessions as text and as JSON.
 namespace corod::cli {
 
+// {"size": 3}, in the order of names.
+absl::StatusOr<std::string> ArgumentsToJson(const google::protobuf::Map<std::string, v1::Value>& arguments);
+
 // "suspended"
 std::string StateName(v1::State state);
 
-// One line: id, coroutine, state, steps, when it was last used, labels as k=v.
+// One line: id, coroutine, state, steps, when it was last used, what it lives in, labels as k=v, its problem.
 std::string SessionToLine(const v1::Session& session);
 // A line for each field that is set.
 absl::StatusOr<std::string> SessionToText(const v1::Session& session);

@@ -7,6 +7,8 @@
 namespace corod::client {
 namespace {
 
+constexpr std::size_t kImportChunk = std::size_t{64} << 10;
+
 template <typename Proto>
 void SetSecondsAndNanos(absl::Duration duration, Proto* proto) {
   absl::Duration rest;
@@ -55,6 +57,40 @@ absl::StatusOr<Created> Client::Create(const CreateOptions& options) {
     created.outcome = *std::move(outcome);
   }
   return created;
+}
+
+absl::StatusOr<RemoteCoroutine> Client::Fork(const ForkOptions& options) {
+  v1::ForkRequest request;
+  request.set_session_id(options.session_id);
+  if (options.at_step) request.set_at_step(*options.at_step);
+  request.set_new_session_id(options.new_session_id);
+  request.mutable_labels()->insert(options.labels.begin(), options.labels.end());
+  request.set_request_id(options.request_id);
+  const absl::StatusOr<v1::ForkResponse> response = connection_->Fork(std::move(request));
+  if (!response.ok()) return response.status();
+  return Attach(response->session().session_id());
+}
+
+absl::StatusOr<v1::Session> Client::GetAt(const std::string& session_id, std::uint64_t step) {
+  v1::GetRequest request;
+  request.set_session_id(session_id);
+  request.set_at_step(step);
+  absl::StatusOr<v1::GetResponse> response = connection_->Get(request);
+  if (!response.ok()) return response.status();
+  return std::move(*response->mutable_session());
+}
+
+absl::StatusOr<RemoteCoroutine> Client::Import(std::istream& file, const std::string& session_id) {
+  const absl::StatusOr<v1::ImportResponse> response =
+      connection_->Import(session_id, [&file]() -> absl::StatusOr<std::string> {
+        std::string chunk(kImportChunk, '\0');
+        file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+        if (file.bad() || (file.fail() && !file.eof())) return absl::UnknownError("the file cannot be read");
+        chunk.resize(static_cast<std::size_t>(file.gcount()));
+        return chunk;
+      });
+  if (!response.ok()) return response.status();
+  return Attach(response->session().session_id());
 }
 
 RemoteCoroutine Client::Attach(std::string session_id) const { return {connection_, std::move(session_id)}; }

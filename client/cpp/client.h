@@ -2,6 +2,7 @@
 #define COROD_CLIENT_CPP_CLIENT_H_
 
 #include <cstdint>
+#include <istream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -45,6 +46,19 @@ struct Created {
   bool existed = false;
 };
 
+// As v1::ForkRequest.
+struct ForkOptions {
+  std::string session_id = {};
+  // Unset: as it stands. 0: as created.
+  std::optional<std::uint64_t> at_step = {};
+  // Empty: the server makes one.
+  std::string new_session_id = {};
+  // Of the new session.
+  std::map<std::string, std::string> labels = {};
+  // Empty: a random one, if the connection's request ids are automatic.
+  std::string request_id = {};
+};
+
 // Where coroutines are created and found.
 //
 //     absl::StatusOr<Client> client = Client::Connect("127.0.0.1:7117");
@@ -60,6 +74,17 @@ class Client {
 
   // Idempotency: safe to repeat; happens once while the connection's request ids are automatic.
   absl::StatusOr<Created> Create(const CreateOptions& options);
+
+  // A coroutine of its own that stands where another one stood at a step. HISTORY_TRIMMED if the step is not kept.
+  // Idempotency: safe to repeat; happens once while the connection's request ids are automatic.
+  absl::StatusOr<RemoteCoroutine> Fork(const ForkOptions& options);
+
+  // The session as it stood after `step`; 0: as created. Idempotency: reads.
+  absl::StatusOr<v1::Session> GetAt(const std::string& session_id, std::uint64_t step);
+
+  // A session from the file that Export (export_stream.h) wrote; `session_id`: its id, empty: the exported one's.
+  // UNKNOWN if `file` cannot be read. Idempotency: as Connection::Import.
+  absl::StatusOr<RemoteCoroutine> Import(std::istream& file, const std::string& session_id = "");
 
   // The coroutine of a session that is there already; its calls say SESSION_NOT_FOUND if it is not. Makes no call.
   RemoteCoroutine Attach(std::string session_id) const;

@@ -47,6 +47,22 @@ class GrpcDriveCall : public DriveCall {
   const std::unique_ptr<grpc::ClientReaderWriter<v1::DriveRequest, v1::DriveResponse>> stream_;
 };
 
+template <typename Response>
+class GrpcReadCall : public ReadCall<Response> {
+ public:
+  template <typename Method, typename Request>
+  GrpcReadCall(v1::CoroutineService::Stub& stub, Method method, const Request& request)
+      : stream_((stub.*method)(&context_, request)) {}
+
+  bool Read(Response* response) override { return stream_->Read(response); }
+  absl::Status Finish() override { return StatusOf(stream_->Finish()); }
+  void Cancel() override { context_.TryCancel(); }
+
+ private:
+  grpc::ClientContext context_;
+  const std::unique_ptr<grpc::ClientReader<Response>> stream_;
+};
+
 }  // namespace
 
 std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
@@ -133,6 +149,45 @@ absl::StatusOr<v1::DeleteResponse> Connection::Delete(v1::DeleteRequest request)
   return Call(stubs_->coroutines, &v1::CoroutineService::Stub::Delete, request, repeatable, v1::DeleteResponse());
 }
 
+absl::StatusOr<v1::ForkResponse> Connection::Fork(v1::ForkRequest request) {
+  const Repeatable repeatable = CompleteRequestId(request.mutable_request_id());
+  return Call(stubs_->coroutines, &v1::CoroutineService::Stub::Fork, request, repeatable, v1::ForkResponse());
+}
+
+absl::StatusOr<v1::ImportResponse> Connection::Import(const std::string& session_id, const ImportSource& source) {
+  absl::StatusOr<std::string> chunk = source();
+  if (!chunk.ok()) return chunk.status();
+  if (chunk->empty()) return absl::InvalidArgumentError("there is nothing to import: the file is empty");
+  v1::ImportRequest first;
+  first.set_session_id(session_id);
+  first.set_chunk(*std::move(chunk));
+  Retry retry = NewRetry(absl::InfiniteFuture());
+  while (true) {
+    grpc::ClientContext context;
+    v1::ImportResponse response;
+    const auto stream = stubs_->coroutines.Import(&context, &response);
+    const bool sent = stream->Write(first);
+    absl::Status unreadable;
+    for (bool works = sent; works;) {
+      chunk = source();
+      if (!chunk.ok() || chunk->empty()) break;
+      v1::ImportRequest next;
+      next.set_chunk(*std::move(chunk));
+      works = stream->Write(next);
+    }
+    if (!chunk.ok()) {
+      context.TryCancel();
+      unreadable = chunk.status();
+    } else {
+      stream->WritesDone();
+    }
+    const absl::Status status = StatusOf(stream->Finish());
+    if (!unreadable.ok()) return unreadable;
+    if (status.ok()) return response;
+    if (sent || !retry.WaitForNext(status)) return status;
+  }
+}
+
 absl::StatusOr<v1::GetResponse> Connection::Get(const v1::GetRequest& request) {
   return Call(stubs_->coroutines, &v1::CoroutineService::Stub::Get, request, Repeatable::kYes, v1::GetResponse());
 }
@@ -156,5 +211,15 @@ absl::StatusOr<v1::GetCoroutineResponse> Connection::GetCoroutine(const v1::GetC
 }
 
 std::unique_ptr<DriveCall> Connection::OpenDrive() { return std::make_unique<GrpcDriveCall>(stubs_->coroutines); }
+
+std::unique_ptr<ReadCall<v1::WatchResponse>> Connection::OpenWatch(const v1::WatchRequest& request) {
+  return std::make_unique<GrpcReadCall<v1::WatchResponse>>(stubs_->coroutines, &v1::CoroutineService::Stub::Watch,
+                                                           request);
+}
+
+std::unique_ptr<ReadCall<v1::ExportResponse>> Connection::OpenExport(const v1::ExportRequest& request) {
+  return std::make_unique<GrpcReadCall<v1::ExportResponse>>(stubs_->coroutines, &v1::CoroutineService::Stub::Export,
+                                                            request);
+}
 
 }  // namespace corod::client

@@ -2,12 +2,14 @@
 #define COROD_CLIENT_CPP_CONNECTION_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/cpp/drive_call.h"
+#include "client/cpp/read_call.h"
 #include "client/cpp/retry.h"
 #include "corod/v1/catalog_service.pb.h"
 #include "corod/v1/coroutine_service.pb.h"
@@ -22,7 +24,8 @@ namespace corod::client {
 enum class RequestIds : std::uint8_t { kAutomatic, kAsGiven };
 
 struct ConnectionOptions {
-  // Of each call, all its attempts and the waits between them included. Does not bind Drive.
+  // Of each call, all its attempts and the waits between them included. Does not bind those that stream: Drive, Watch,
+  // Export, Import.
   absl::Duration timeout = absl::Seconds(30);
   RequestIds request_ids = RequestIds::kAutomatic;
   RetryPolicy retry = {};
@@ -31,6 +34,9 @@ struct ConnectionOptions {
 // A channel to the server at `address` (host:port, or what gRPC takes as a target), without encryption. It connects
 // when it is first used, and again whenever it has to.
 std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address);
+
+// The next part of a file, never an empty one before its end; an empty one: its end. A failure ends the call.
+using ImportSource = std::function<absl::StatusOr<std::string>()>;
 
 // The service's calls as they are on the wire, with request ids, deadlines and retries.
 //
@@ -58,6 +64,12 @@ class Connection {
   absl::StatusOr<v1::CloseResponse> Close(v1::CloseRequest request);
   // Idempotency: safe to repeat with a request_id.
   absl::StatusOr<v1::DeleteResponse> Delete(v1::DeleteRequest request);
+  // Idempotency: safe to repeat with a request_id.
+  absl::StatusOr<v1::ForkResponse> Fork(v1::ForkRequest request);
+  // Makes a session of the file that `source` reads; `session_id`: the new one's, empty: the exported one's. Returns a
+  // failure of `source` as it is, INVALID_ARGUMENT if it is empty. Idempotency: not safe to repeat; tried again only
+  // while nothing was sent.
+  absl::StatusOr<v1::ImportResponse> Import(const std::string& session_id, const ImportSource& source);
   // Idempotency: reads.
   absl::StatusOr<v1::GetResponse> Get(const v1::GetRequest& request);
   // Idempotency: reads.
@@ -71,9 +83,13 @@ class Connection {
 
   // One attempt of Drive, without a deadline; DriveStream is for use. The call must end before the Connection does.
   std::unique_ptr<DriveCall> OpenDrive();
+  // One attempt of Watch or Export, as OpenDrive; WatchStream and ExportStream are for use.
+  std::unique_ptr<ReadCall<v1::WatchResponse>> OpenWatch(const v1::WatchRequest& request);
+  std::unique_ptr<ReadCall<v1::ExportResponse>> OpenExport(const v1::ExportRequest& request);
 
   // The attempts of a call that this object does not make itself.
   Retry NewRetry(absl::Time deadline) const { return {options_.retry, deadline, dependencies_}; }
+  Retry NewRetry(const RetryPolicy& policy, absl::Time deadline) const { return {policy, deadline, dependencies_}; }
   const ConnectionOptions& options() const { return options_; }
   // A random id for a request.
   std::string NewRequestId() const;
