@@ -1,7 +1,8 @@
 #include "client/cli/arguments.h"
 
 #include <CLI/CLI.hpp>
-#include <array>
+#include <algorithm>
+#include <numeric>
 #include <string_view>
 #include <utility>
 
@@ -35,6 +36,23 @@ std::string Shielded(std::string argument) {
 std::string Unshielded(std::string argument) {
   if (argument.starts_with(kShield)) argument.erase(argument.begin());
   return argument;
+}
+
+// At most so many letters are wrong in a word that was meant to be another.
+constexpr std::size_t kSlips = 2;
+
+// How many letters have to be put in, taken out or exchanged to make `to` of `from`.
+std::size_t SlipsBetween(std::string_view from, std::string_view to) {
+  std::vector<std::size_t> row(to.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (std::size_t i = 1; i <= from.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= to.size(); ++j) {
+      const std::size_t exchanged = diagonal + (from[i - 1] == to[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, exchanged}));
+    }
+  }
+  return row.back();
 }
 
 absl::Status Wrong(absl::string_view message) { return absl::InvalidArgumentError(message); }
@@ -188,10 +206,8 @@ absl::StatusOr<Command> ThrowFrom(const Raw& raw) {
 absl::StatusOr<Command> ListFrom(const Raw& raw) {
   absl::StatusOr<std::map<std::string, std::string>> labels = LabelsFrom(raw);
   if (!labels.ok()) return labels.status();
-  ListArguments list{.coroutine = raw.name,
-                     .labels = *std::move(labels),
-                     .limit = raw.limit,
-                     .has_problem = raw.has_problem};
+  ListArguments list{
+      .coroutine = raw.name, .labels = *std::move(labels), .limit = raw.limit, .has_problem = raw.has_problem};
   // Parse names the states that there are.
   if (!raw.state.empty()) v1::State_Parse(absl::StrCat("STATE_", absl::AsciiStrToUpper(raw.state)), &list.state);
   return list;
@@ -273,8 +289,7 @@ class Grammar {
       return Answer{.text = version.what(), .exit_code = kFine};
     } catch (const CLI::ParseError& error) {
       if (Chosen() != &app_ || dynamic_cast<const CLI::RequiredError*>(&error) == nullptr) return Wrong(error.what());
-      const std::vector<std::string> rest = app_.remaining();
-      return Wrong(rest.empty() ? "a command is required" : absl::StrCat("there is no command ", rest.front()));
+      return Wrong(WhatIsMissing(app_.remaining()));
     }
     absl::StatusOr<GlobalArguments> global = GlobalFrom(raw_);
     if (!global.ok()) return Wrong(global.status().message());
@@ -290,6 +305,25 @@ class Grammar {
   CLI::App* Chosen() {
     const std::vector<CLI::App*> chosen = app_.get_subcommands();
     return chosen.empty() ? &app_ : chosen.front();
+  }
+
+  // Where no command was named: what stands in its place, and what may have been meant.
+  std::string WhatIsMissing(const std::vector<std::string>& rest) {
+    if (rest.empty()) return "a command is required";
+    const std::string& word = rest.front();
+    if (word.size() > 1 && word.starts_with('-')) return absl::StrCat("there is no option ", word);
+    std::string nearest;
+    std::size_t least = kSlips + 1;
+    for (const auto& [command, builder] : commands_) {
+      const std::string& name = command->get_name();
+      const std::size_t slips = !word.empty() && name.starts_with(word) ? 0 : SlipsBetween(word, name);
+      // Equally near: the first in the alphabet, whatever their places in memory.
+      if (slips < least || (slips == least && slips <= kSlips && name < nearest)) {
+        least = slips;
+        nearest = name;
+      }
+    }
+    return absl::StrCat("there is no command ", word, nearest.empty() ? "" : " (did you mean " + nearest + "?)");
   }
 
   Answer Wrong(absl::string_view what) {
@@ -340,12 +374,11 @@ class Grammar {
     command->add_option("COROUTINE", raw_.name, "Its name in the catalog")->required()->type_name("");
     command->add_option("ARGUMENT", raw_.pairs, "Its arguments, as name=value")->type_name("");
     AddLabels(command, "A label of the session (repeatable)");
-    CLI::Option* kind =
-        command
-            ->add_option("--durability", raw_.durability,
-                         "What survives a restart: ephemeral or durable (the server's default)")
-            ->check(CLI::IsMember({"ephemeral", "durable"}))
-            ->type_name("KIND");
+    CLI::Option* kind = command
+                            ->add_option("--durability", raw_.durability,
+                                         "What survives a restart: ephemeral or durable (the server's default)")
+                            ->check(CLI::IsMember({"ephemeral", "durable"}))
+                            ->type_name("KIND");
     CLI::Option* durable = command->add_flag("--durable", raw_.durable, "The same as --durability durable");
     command->add_flag("--ephemeral", raw_.ephemeral, "The same as --durability ephemeral")
         ->excludes(kind)
@@ -419,10 +452,9 @@ class Grammar {
     remove->add_option("--uid", raw_.uid, "Only this life of the id")->type_name("UID");
     AddRequestId(remove);
 
-    CLI::App* get = Add("get", "Show a session", help::kGet,
-                        [](const Raw& raw) -> absl::StatusOr<Command> {
-                          return GetArguments{.session_id = raw.id, .at_step = raw.at_step};
-                        });
+    CLI::App* get = Add("get", "Show a session", help::kGet, [](const Raw& raw) -> absl::StatusOr<Command> {
+      return GetArguments{.session_id = raw.id, .at_step = raw.at_step};
+    });
     AddId(get);
     AddAt(get, "As it stood after step N; 0: as created");
 
@@ -438,9 +470,8 @@ class Grammar {
 
   void AddHistory() {
     CLI::App* watch =
-        Add("watch", "Show a session's steps as they come", help::kWatch, [](const Raw& raw) -> absl::StatusOr<Command> {
-          return WatchFrom(raw, WatchArguments::Kind::kWatch);
-        });
+        Add("watch", "Show a session's steps as they come", help::kWatch,
+            [](const Raw& raw) -> absl::StatusOr<Command> { return WatchFrom(raw, WatchArguments::Kind::kWatch); });
     AddId(watch);
     watch->add_option("--from", raw_.from, "Begin with step N; 0: with the first that is kept (the next to come)")
         ->type_name("N");
@@ -467,11 +498,11 @@ class Grammar {
   }
 
   void AddTransfer() {
-    CLI::App* save = Add("export", "Write a session's log to a file", help::kExport,
-                         [](const Raw& raw) -> absl::StatusOr<Command> {
-                           if (raw.file.empty()) return cli::Wrong("-o needs the name of a file");
-                           return ExportArguments{.session_id = raw.id, .file = raw.file};
-                         });
+    CLI::App* save =
+        Add("export", "Write a session's log to a file", help::kExport, [](const Raw& raw) -> absl::StatusOr<Command> {
+          if (raw.file.empty()) return cli::Wrong("-o needs the name of a file");
+          return ExportArguments{.session_id = raw.id, .file = raw.file};
+        });
     AddId(save);
     save->add_option("-o,--file", raw_.file, "Where to; -: stdout")->type_name("FILE")->capture_default_str();
 

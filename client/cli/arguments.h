@@ -129,8 +129,8 @@ struct PipeArguments {
 };
 
 using Command = std::variant<CreateArguments, SendArguments, ThrowArguments, CloseArguments, DeleteArguments,
-                             GetArguments, ListArguments, CatalogArguments, PipeArguments, WatchArguments, ForkArguments,
-                             ExportArguments, ImportArguments>;
+                             GetArguments, ListArguments, CatalogArguments, PipeArguments, WatchArguments,
+                             ForkArguments, ExportArguments, ImportArguments>;
 
 struct Invocation {
   GlobalArguments global;

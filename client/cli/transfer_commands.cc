@@ -75,6 +75,7 @@ template <typename Write>
 std::optional<int> Receive(client::ExportStream& stream, Write write, Context& context) {
   while (true) {
     const absl::StatusOr<std::optional<std::string>> chunk = stream.Next();
+    if (stream.cancelled()) return kFine;
     if (!chunk.ok()) return ReportFailure(chunk.status(), context);
     if (!*chunk) return std::nullopt;
     if (const std::optional<int> failed = write(**chunk)) return failed;

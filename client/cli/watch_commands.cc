@@ -41,6 +41,7 @@ class Watch {
     return event;
   }
   void Cancel() { stream_.Cancel(); }
+  bool cancelled() const { return stream_.cancelled(); }
 
  private:
   client::WatchOptions OptionsFor(std::optional<std::uint64_t> from) {
@@ -82,6 +83,7 @@ bool IsLast(const v1::Event& event, const std::string& session_id, Context& cont
 int PrintSteps(Watch& watch, std::optional<std::uint64_t> to, const WatchArguments& arguments, Context& context) {
   while (true) {
     const absl::StatusOr<std::optional<v1::Event>> event = watch.Next();
+    if (absl::IsCancelled(event.status()) && watch.cancelled()) return kFine;
     if (!event.ok()) return ReportFailure(event.status(), context);
     if (!*event) {
       if (!to) return kFine;
@@ -114,8 +116,8 @@ std::uint64_t FirstKept(const WatchArguments& arguments, const v1::Session& sess
   if (trimmed > 0) {
     const std::string steps = trimmed == 1 ? "1 step" : absl::StrCat(trimmed, " steps");
     const bool any = first <= to;
-    context.output.Tell(any ? absl::StrCat("coroctl: ", steps, " before step ", first, " ",
-                                           trimmed == 1 ? "is" : "are", " no longer kept")
+    context.output.Tell(any ? absl::StrCat("coroctl: ", steps, " before step ", first, " ", trimmed == 1 ? "is" : "are",
+                                           " no longer kept")
                             : absl::StrCat("coroctl: ", steps, " of session ", session.session_id(), " ",
                                            trimmed == 1 ? "is" : "are", " not kept"));
   }
@@ -141,7 +143,8 @@ int RunCommand(const WatchArguments& arguments, Context& context) {
                                      session->steps(), session->steps() == 1 ? " step" : " steps"));
     return kFine;
   }
-  // So that nothing is lost should the connection break before the first step. An ephemeral session's log is its memory.
+  // So that nothing is lost should the connection break before the first step. An ephemeral session's log is its
+  // memory.
   if (!from && session->durability() == v1::DURABILITY_DURABLE) from = session->steps() + 1;
   return RunWatch(arguments, from, finished ? std::optional(session->steps()) : std::nullopt, context);
 }

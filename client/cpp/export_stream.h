@@ -29,6 +29,7 @@ class ExportStream {
 
   // Ends the stream soon: a Next that waits, and all that follow, return CANCELLED.
   void Cancel() { calls_.Cancel(); }
+  bool cancelled() const { return calls_.cancelled(); }
 
  private:
   const std::shared_ptr<Connection> connection_;

@@ -36,8 +36,8 @@ struct WatchOptions {
 //       Use(**event);
 //     }
 //
-// By the stream, UNAVAILABLE and WATCHER_TOO_SLOW are followed by another call from the step after the last one, as often
-// as the retry policy says; each event begins the count anew. A break before the first event of a stream without
+// By the stream, UNAVAILABLE and WATCHER_TOO_SLOW are followed by another call from the step after the last one, as
+// often as the retry policy says; each event begins the count anew. A break before the first event of a stream without
 // `from_step` may lose steps: one more than Get's `steps` is a from_step that does not.
 //
 // Thread safety: one thread calls Next and resume_step, any may Cancel. Makes its first call in Next.
@@ -57,6 +57,7 @@ class WatchStream {
 
   // Ends the stream soon: a Next that waits, and all that follow, return CANCELLED.
   void Cancel() { calls_.Cancel(); }
+  bool cancelled() const { return calls_.cancelled(); }
 
  private:
   // After the call ended with `status`: whether another one is due.

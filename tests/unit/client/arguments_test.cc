@@ -170,10 +170,65 @@ TEST(ArgumentsTest, ListTakesItsFilters) {
   EXPECT_EQ(list.limit, 5u);
 }
 
+TEST(ArgumentsTest, ListAsksForProblems) {
+  EXPECT_TRUE(ParsedAs<ListArguments>({"list", "--problem"}).has_problem);
+  EXPECT_FALSE(ParsedAs<ListArguments>({"list"}).has_problem);
+}
+
+TEST(ArgumentsTest, DurabilityHasShortForms) {
+  EXPECT_EQ(ParsedAs<CreateArguments>({"create", "averager", "--durable"}).durability, v1::DURABILITY_DURABLE);
+  EXPECT_EQ(ParsedAs<CreateArguments>({"create", "averager", "--ephemeral"}).durability, v1::DURABILITY_EPHEMERAL);
+  EXPECT_EQ(ParsedAs<CreateArguments>({"create", "averager"}).durability, v1::DURABILITY_UNSPECIFIED);
+}
+
+TEST(ArgumentsTest, WatchAndHistoryTakeTheirSteps) {
+  const auto watch = ParsedAs<WatchArguments>({"watch", "s1", "--from", "0", "--time"});
+  EXPECT_EQ(watch.kind, WatchArguments::Kind::kWatch);
+  EXPECT_EQ(watch.session_id, "s1");
+  EXPECT_EQ(watch.from, 0u);
+  EXPECT_EQ(watch.times, Times::kShown);
+  EXPECT_EQ(ParsedAs<WatchArguments>({"watch", "s1"}).from, std::nullopt);
+  const auto history = ParsedAs<WatchArguments>({"history", "s1", "--from", "2", "--to", "5"});
+  EXPECT_EQ(history.kind, WatchArguments::Kind::kHistory);
+  EXPECT_EQ(history.from, 2u);
+  EXPECT_EQ(history.to, 5u);
+  EXPECT_EQ(Parsed({"watch", "s1", "--json"}).global.format, Format::kJson);
+}
+
+TEST(ArgumentsTest, ForkTakesItsOptions) {
+  const auto fork = ParsedAs<ForkArguments>({"fork", "s1", "s2", "--at", "0", "--label", "a=1", "--request-id", "r"});
+  EXPECT_EQ(fork.session_id, "s1");
+  EXPECT_EQ(fork.new_session_id, "s2");
+  EXPECT_EQ(fork.at_step, 0u);
+  EXPECT_THAT(fork.labels, ElementsAre(Pair("a", "1")));
+  EXPECT_EQ(fork.request_id, "r");
+  EXPECT_EQ(ParsedAs<ForkArguments>({"fork", "s1"}).at_step, std::nullopt);
+}
+
+TEST(ArgumentsTest, ExportAndImportMeanTheStandardStreamsWithoutAFile) {
+  EXPECT_EQ(ParsedAs<ExportArguments>({"export", "s1"}).file, "-");
+  EXPECT_EQ(ParsedAs<ExportArguments>({"export", "s1", "-o", "f"}).file, "f");
+  EXPECT_EQ(ParsedAs<ImportArguments>({"import"}).file, "-");
+  EXPECT_EQ(ParsedAs<ImportArguments>({"import", "-"}).file, "-");
+  const auto import = ParsedAs<ImportArguments>({"import", "f", "--id", "s2"});
+  EXPECT_EQ(import.file, "f");
+  EXPECT_EQ(import.session_id, "s2");
+}
+
 TEST(ArgumentsTest, WrongUsageIsOneLineThatNamesTheHelp) {
   const std::vector<std::pair<Words, std::string>> cases = {
       {{}, "coroctl: a command is required; see coroctl --help"},
       {{"fly"}, "coroctl: there is no command fly; see coroctl --help"},
+      {{"creat", "averager"}, "coroctl: there is no command creat (did you mean create?); see coroctl --help"},
+      {{"hist", "s1"}, "coroctl: there is no command hist (did you mean history?); see coroctl --help"},
+      {{"--output", "json", "ls"}, "there is no command ls (did you mean list?)"},
+      {{"--bogus"}, "there is no option --bogus"},
+      {{"watch"}, "ID is required; see coroctl watch --help"},
+      {{"watch", "s1", "--from", "x"}, "--from = x"},
+      {{"history", "s1", "--from", "4", "--to", "3"}, "--to lies before --from"},
+      {{"export", "s1", "-o", ""}, "-o needs the name of a file"},
+      {{"create", "averager", "--durable", "--ephemeral"}, "excludes"},
+      {{"create", "averager", "--durable", "--durability", "durable"}, "excludes"},
       {{"send"}, "coroctl: ID is required; see coroctl send --help"},
       {{"send", "s1"}, "VALUE is required"},
       {{"send", "s1", "1", "2"}, "not expected: 2"},
@@ -204,7 +259,8 @@ TEST(ArgumentsTest, WrongUsageIsOneLineThatNamesTheHelp) {
 }
 
 TEST(ArgumentsTest, HelpHasExamplesForEachCommand) {
-  for (const char* command : {"create", "send", "next", "throw", "close", "delete", "get", "list", "catalog", "pipe"}) {
+  for (const char* command : {"create", "send", "next", "throw", "close", "delete", "get", "list", "catalog", "pipe",
+                              "watch", "history", "fork", "export", "import"}) {
     const std::variant<Invocation, Answer> parsed = ParseArguments({command, "--help"});
     ASSERT_TRUE(std::holds_alternative<Answer>(parsed)) << command;
     EXPECT_EQ(std::get<Answer>(parsed).exit_code, 0);

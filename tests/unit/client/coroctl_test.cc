@@ -16,6 +16,7 @@ using client::Yielded;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -214,6 +215,93 @@ TEST_F(CoroctlTest, ListStopsAtItsLimit) {
   EXPECT_EQ(service_.requests().list[0].page_size(), 1);
 }
 
+TEST_F(CoroctlTest, GetAsksForAStep) {
+  service_.script().session = ASession("room-12");
+  Run({"get", "room-12"});
+  Run({"get", "room-12", "--at", "0"});
+  EXPECT_FALSE(service_.requests().get.at(0).has_at_step());
+  EXPECT_TRUE(service_.requests().get.at(1).has_at_step());
+  EXPECT_EQ(service_.requests().get.at(1).at_step(), 0u);
+}
+
+TEST_F(CoroctlTest, DurableSessionsTellWhereTheyAre) {
+  v1::Session session = ASession("room-12");
+  session.set_durability(v1::DURABILITY_DURABLE);
+  session.set_earliest_step(2);
+  service_.script().session = session;
+  service_.script().pages.resize(1);
+  *service_.script().pages[0].add_sessions() = session;
+  EXPECT_THAT(Run({"get", "room-12"}).out,
+              AllOf(HasSubstr("\ndurability    durable, asleep\n"), HasSubstr("\nsteps         3\nearliest step 2\n")));
+  EXPECT_THAT(Run({"list"}).out, HasSubstr("1970-01-02T00:00:00Z  asleep  floor=3\n"));
+  service_.script().session.set_live(true);
+  service_.script().pages[0].mutable_sessions(0)->set_live(true);
+  EXPECT_THAT(Run({"get", "room-12"}).out, HasSubstr("\ndurability    durable, live\n"));
+  EXPECT_THAT(Run({"list"}).out, HasSubstr("  durable  floor=3\n"));
+}
+
+TEST_F(CoroctlTest, EphemeralSessionsAreNeitherAsleepNorKept) {
+  service_.script().session = ASession("room-12");
+  service_.script().session.set_earliest_step(4);  // none is kept
+  const Ran ran = Run({"get", "room-12"});
+  EXPECT_THAT(ran.out, HasSubstr("\ndurability    ephemeral\n"));
+  EXPECT_THAT(ran.out, Not(HasSubstr("earliest")));
+}
+
+TEST_F(CoroctlTest, ProblemsAreShown) {
+  v1::Session session = ASession("room-12");
+  session.mutable_problem()->set_code(15);
+  session.mutable_problem()->set_reason("REPLAY_DIVERGED");
+  session.mutable_problem()->set_message("step 2 yielded 3, not 4");
+  service_.script().session = session;
+  service_.script().pages.resize(1);
+  *service_.script().pages[0].add_sessions() = session;
+  EXPECT_THAT(Run({"get", "room-12"}).out,
+              HasSubstr("\nproblem       DATA_LOSS REPLAY_DIVERGED: step 2 yielded 3, not 4\n"));
+  EXPECT_THAT(Run({"list", "--problem"}).out, HasSubstr("  floor=3  problem: REPLAY_DIVERGED\n"));
+  EXPECT_TRUE(service_.requests().list.at(0).has_problem());
+}
+
+TEST_F(CoroctlTest, ForkPrintsWhatCreatePrints) {
+  service_.script().session = ASession("fork-1");
+  const Ran ran = Run({"fork", "room-12"});
+  EXPECT_EQ(ran.out, "fork-1 suspended \"x\"\n");
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_EQ(Run({"fork", "room-12", "w", "--at", "2", "--label", "a=b"}).out, "w suspended \"x\"\n");
+  const std::vector<v1::ForkRequest> forks = service_.requests().fork;
+  EXPECT_FALSE(forks.at(0).has_at_step());
+  EXPECT_THAT(forks.at(0).request_id(), SizeIs(36));
+  EXPECT_EQ(forks.at(1).session_id(), "room-12");
+  EXPECT_EQ(forks.at(1).at_step(), 2u);
+  EXPECT_EQ(forks.at(1).labels().at("a"), "b");
+  EXPECT_THAT(RunJson({"fork", "room-12"}).out, StartsWith("{\"session_id\": \"fork-1\", "));
+}
+
+TEST_F(CoroctlTest, ForkOfWhatRaisedIsFine) {
+  service_.script().session = ASession("fork-1");
+  service_.script().session.set_state(v1::STATE_CLOSED);
+  *service_.script().session.mutable_last_outcome() = Raised(3, "ValueError", "no");
+  const Ran ran = Run({"fork", "room-12"});
+  EXPECT_EQ(ran.out, "fork-1 closed raised ValueError: \"no\"\n");
+  EXPECT_EQ(ran.status, 0);
+}
+
+TEST_F(CoroctlTest, ForkAtATrimmedStepSaysSo) {
+  FailWith({.code = 11, .reason = "HISTORY_TRIMMED", .message = "steps before 5 are not kept"});
+  const Ran ran = Run({"fork", "room-12", "--at", "2"});
+  EXPECT_EQ(ran.status, 3);
+  EXPECT_EQ(ran.err, "coroctl: OUT_OF_RANGE HISTORY_TRIMMED: steps before 5 are not kept\n");
+}
+
+TEST_F(CoroctlTest, ForkIsTriedAgainWithTheSameRequestId) {
+  service_.script().session = ASession("fork-1");
+  FailWith({.code = 14, .reason = "DRAINING"}, 2);
+  EXPECT_EQ(Run({"fork", "s1"}).status, 0);
+  const std::vector<v1::ForkRequest> forks = service_.requests().fork;
+  ASSERT_THAT(forks, SizeIs(3));
+  EXPECT_EQ(forks[0].request_id(), forks[2].request_id());
+}
+
 TEST_F(CoroctlTest, CatalogListsAndShows) {
   v1::Coroutine coroutine;
   coroutine.set_name("sliding_window");
@@ -245,7 +333,8 @@ TEST_F(CoroctlTest, EveryCommandTellsThatTheServiceFailed) {
   const client::Refusal failure{.code = 7, .reason = "SOME_REASON", .message = "no"};
   const std::vector<std::vector<std::string>> commands = {
       {"create", "a"}, {"send", "s", "1"}, {"next", "s"}, {"throw", "s", "E"}, {"close", "s"},
-      {"delete", "s"}, {"get", "s"},       {"list"},      {"catalog", "a"},    {"pipe", "a"}};
+      {"delete", "s"}, {"get", "s"},       {"list"},      {"catalog", "a"},    {"pipe", "a"},
+      {"watch", "s"},  {"history", "s"},   {"fork", "s"}, {"export", "s"}};
   for (const std::vector<std::string>& command : commands) {
     FailWith(failure);
     const Ran ran = Run(command);

@@ -61,6 +61,14 @@ v1::Outcome Raised(std::uint64_t step, const std::string& type, const std::strin
   return outcome;
 }
 
+v1::Event SendEvent(const v1::Value& sent, const v1::Outcome& outcome) {
+  v1::Event event;
+  event.set_step(outcome.step());
+  *event.mutable_send() = sent;
+  *event.mutable_outcome() = outcome;
+  return event;
+}
+
 v1::Value TextValue(const std::string& text) {
   v1::Value value;
   value.set_text(text);
@@ -110,6 +118,17 @@ class FakeService::State {
     return call < script_.break_drive_after.size() ? script_.break_drive_after[call] : -1;
   }
 
+  // Begins a call that streams to the client: counts it, and says how it goes.
+  Streaming BeginStreaming() {
+    MutexLock lock(mutex_);
+    return streams_ < script_.streams.size() ? script_.streams[streams_++] : Streaming();
+  }
+  grpc::Status EndStreaming(const Streaming& streaming) {
+    MutexLock lock(mutex_);
+    while (streaming.stays && !ending_) changed_.Wait(mutex_);
+    return streaming.end.code == 0 ? grpc::Status::OK : StatusFor(streaming.end);
+  }
+
   v1::Reply Answer(const v1::Command& command) {
     {
       MutexLock lock(mutex_);
@@ -132,6 +151,9 @@ class FakeService::State {
  private:
   Script& script_;
   mutable Mutex mutex_;
+  CondVar changed_;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  std::size_t streams_ ABSL_GUARDED_BY(mutex_) = 0;
   Requests requests_ ABSL_GUARDED_BY(mutex_);
   std::uint64_t steps_ ABSL_GUARDED_BY(mutex_) = 0;
   std::unique_ptr<Coroutines> coroutines_;
@@ -177,7 +199,55 @@ class FakeService::Coroutines : public v1::CoroutineService::Service {
   }
   grpc::Status Get(grpc::ServerContext*, const v1::GetRequest* request, v1::GetResponse* response) override {
     if (grpc::Status status = state_.Take(*request, &Requests::get); !status.ok()) return status;
+    *response->mutable_session() = state_.script().on_get ? state_.script().on_get(*request) : state_.script().session;
+    return grpc::Status::OK;
+  }
+  grpc::Status Fork(grpc::ServerContext*, const v1::ForkRequest* request, v1::ForkResponse* response) override {
+    if (grpc::Status status = state_.Take(*request, &Requests::fork); !status.ok()) return status;
     *response->mutable_session() = state_.script().session;
+    if (!request->new_session_id().empty()) response->mutable_session()->set_session_id(request->new_session_id());
+    return grpc::Status::OK;
+  }
+  grpc::Status Watch(grpc::ServerContext*, const v1::WatchRequest* request,
+                     grpc::ServerWriter<v1::WatchResponse>* writer) override {
+    if (grpc::Status status = state_.Take(*request, &Requests::watch); !status.ok()) return status;
+    const Streaming streaming = state_.BeginStreaming();
+    const std::uint64_t from = request->has_from_step() ? request->from_step() : state_.script().session.steps() + 1;
+    int left = streaming.messages;
+    for (const v1::Event& event : state_.script().events) {
+      if (event.step() < from) continue;
+      if (left-- == 0) break;
+      if (state_.script().on_event) state_.script().on_event(event);
+      v1::WatchResponse response;
+      *response.mutable_event() = event;
+      writer->Write(response);
+    }
+    return state_.EndStreaming(streaming);
+  }
+  grpc::Status Export(grpc::ServerContext*, const v1::ExportRequest* request,
+                      grpc::ServerWriter<v1::ExportResponse>* writer) override {
+    if (grpc::Status status = state_.Take(*request, &Requests::exported); !status.ok()) return status;
+    const Streaming streaming = state_.BeginStreaming();
+    int left = streaming.messages;
+    for (const std::string& chunk : state_.script().chunks) {
+      if (left-- == 0) break;
+      v1::ExportResponse response;
+      response.set_chunk(chunk);
+      writer->Write(response);
+    }
+    if (state_.script().on_exported) state_.script().on_exported();
+    return state_.EndStreaming(streaming);
+  }
+  grpc::Status Import(grpc::ServerContext* context, grpc::ServerReader<v1::ImportRequest>* reader,
+                      v1::ImportResponse* response) override {
+    v1::ImportRequest whole;
+    v1::ImportRequest part;
+    if (!reader->Read(&whole)) return {grpc::StatusCode::INVALID_ARGUMENT, "nothing came"};
+    while (reader->Read(&part)) whole.mutable_chunk()->append(part.chunk());
+    if (context->IsCancelled()) return grpc::Status::CANCELLED;
+    if (grpc::Status status = state_.Take(whole, &Requests::imported); !status.ok()) return status;
+    *response->mutable_session() = state_.script().session;
+    if (!whole.session_id().empty()) response->mutable_session()->set_session_id(whole.session_id());
     return grpc::Status::OK;
   }
   // The page's number is its token.
@@ -240,6 +310,11 @@ FakeService::State::State(Script& script)
 }
 
 FakeService::State::~State() {
+  {
+    MutexLock lock(mutex_);
+    ending_ = true;
+    changed_.NotifyAll();
+  }
   server_->Shutdown(std::chrono::system_clock::now());
   server_->Wait();
 }

@@ -26,6 +26,8 @@ struct Refusal {
 v1::Outcome Yielded(std::uint64_t step, const v1::Value& value);
 v1::Outcome Returned(std::uint64_t step, const v1::Value& value);
 v1::Outcome Raised(std::uint64_t step, const std::string& type, const std::string& message);
+// A Send of `sent` that became the step of `outcome`.
+v1::Event SendEvent(const v1::Value& sent, const v1::Outcome& outcome);
 v1::Value TextValue(const std::string& text);
 v1::Value IntegerValue(std::int64_t integer);
 
@@ -43,8 +45,20 @@ class FakeService {
     std::vector<v1::GetRequest> get;
     std::vector<v1::ListRequest> list;
     std::vector<v1::GetCoroutineRequest> get_coroutine;
+    std::vector<v1::ForkRequest> fork;
+    std::vector<v1::WatchRequest> watch;
+    std::vector<v1::ExportRequest> exported;
+    // One for each Import: its chunks in one, with the session id of the first message.
+    std::vector<v1::ImportRequest> imported;
     std::vector<v1::Command> commands;
     int drive_calls = 0;
+  };
+
+  // How one call that streams to the client goes.
+  struct Streaming {
+    int messages = -1;   // how many it sends, -1: all there are
+    Refusal end = {};    // how it ends then; code 0: fine
+    bool stays = false;  // then it waits for the end of the service
   };
 
   // What the service does. To be set before the first call, or between two.
@@ -60,6 +74,18 @@ class FakeService {
     std::function<v1::Reply(const v1::Command&)> on_command;
     // A Drive call breaks with UNAVAILABLE after so many commands have been answered on it; one entry for each call.
     std::vector<int> break_drive_after;
+    // What Watch streams, from the step asked for on; without one, what is beyond session.steps.
+    std::vector<v1::Event> events;
+    // Runs before each event is sent, on a thread of gRPC's.
+    std::function<void(const v1::Event&)> on_event;
+    // What Export streams.
+    std::vector<std::string> chunks;
+    // Runs after the last chunk was sent, on a thread of gRPC's.
+    std::function<void()> on_exported;
+    // One entry for each call of Watch or Export; those beyond go to their end.
+    std::vector<Streaming> streams;
+    // What Get answers; `session` if unset.
+    std::function<v1::Session(const v1::GetRequest&)> on_get;
     v1::Outcome close_outcome;
     v1::Session session;
     std::vector<v1::ListResponse> pages;
