@@ -56,7 +56,7 @@ std::string HomeOf(const v1::Session& session) {
 }
 
 std::string DurabilityToText(const v1::Session& session) {
-  const std::string name = DurabilityName(session.durability());
+  std::string name = DurabilityName(session.durability());
   if (session.durability() != v1::DURABILITY_DURABLE || session.state() == v1::STATE_CLOSED) return name;
   return absl::StrCat(name, session.live() ? ", live" : ", asleep");
 }

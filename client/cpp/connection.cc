@@ -169,19 +169,19 @@ absl::StatusOr<v1::ImportResponse> Connection::Import(const std::string& session
     const bool sent = stream->Write(first);
     absl::Status unreadable;
     for (bool works = sent; works;) {
-      chunk = source();
-      if (!chunk.ok() || chunk->empty()) break;
+      absl::StatusOr<std::string> rest = source();
+      unreadable = rest.status();
+      if (!rest.ok() || rest->empty()) break;
       v1::ImportRequest next;
-      next.set_chunk(*std::move(chunk));
+      next.set_chunk(*std::move(rest));
       works = stream->Write(next);
     }
-    if (!chunk.ok()) {
-      context.TryCancel();
-      unreadable = chunk.status();
-    } else {
+    if (unreadable.ok()) {
       stream->WritesDone();
+    } else {
+      context.TryCancel();
     }
-    const absl::Status status = StatusOf(stream->Finish());
+    absl::Status status = StatusOf(stream->Finish());
     if (!unreadable.ok()) return unreadable;
     if (status.ok()) return response;
     if (sent || !retry.WaitForNext(status)) return status;
