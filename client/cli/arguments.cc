@@ -261,7 +261,7 @@ class Grammar {
         ->check(CLI::IsMember({"text", "json"}))
         ->type_name("FORMAT")
         ->capture_default_str();
-    app_.add_option("--timeout", raw_.timeout, "How long to wait for an answer; 0: for ever. Not for watch, export, import")
+    app_.add_option("--timeout", raw_.timeout, "How long to wait for an answer; 0: for ever (streams have no limit)")
         ->type_name("DURATION")
         ->capture_default_str();
     AddCreate();
