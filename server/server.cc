@@ -77,8 +77,8 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog) {
 
   const SystemClock clock;
   SystemRandom random;
-  const MemoryJournal journal;
   WorkerPool workers(kMaxWorkers);
+  const MemoryJournal journal(workers);
   Sessions sessions(flags.sessions, catalog, clock, workers, random, journal);
   rpc::CoroutineService coroutines(sessions);
   rpc::CatalogService catalog_service(catalog);

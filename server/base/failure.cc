@@ -40,9 +40,15 @@ std::string_view NameOf(Reason reason) {
 
 absl::Status Failed(Reason reason, std::string_view message, const std::map<std::string, std::string>& metadata,
                     absl::Duration retry_delay) {
+  absl::Status status = Doubtful(reason, message, metadata, retry_delay);
+  status.SetPayload("corod/metadata/executed", absl::Cord("no"));
+  return status;
+}
+
+absl::Status Doubtful(Reason reason, std::string_view message, const std::map<std::string, std::string>& metadata,
+                      absl::Duration retry_delay) {
   absl::Status status(CodeOf(reason), View(message));
   status.SetPayload(kReasonKey, absl::Cord(View(NameOf(reason))));
-  status.SetPayload("corod/metadata/executed", absl::Cord("no"));
   for (const auto& [key, value] : metadata) {
     status.SetPayload(std::string(kMetadataPrefix) + key, absl::Cord(View(value)));
   }

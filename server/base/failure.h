@@ -32,7 +32,8 @@ namespace corod {
   X(PREDECESSOR_FAILED, kAborted)                \
   X(TOO_MANY_SESSIONS, kResourceExhausted)       \
   X(QUEUE_FULL, kResourceExhausted)              \
-  X(DRAINING, kUnavailable)
+  X(DRAINING, kUnavailable)                      \
+  X(JOURNAL_UNAVAILABLE, kUnavailable)
 
 enum class Reason : std::uint8_t {
 #define COROD_REASON(name, code) name,
@@ -54,6 +55,10 @@ struct FailureDetails {
 // added, since nothing that is refused has run.
 absl::Status Failed(Reason reason, std::string_view message, const std::map<std::string, std::string>& metadata = {},
                     absl::Duration retry_delay = absl::ZeroDuration());
+
+// The same for what may have been done all the same: without `executed`.
+absl::Status Doubtful(Reason reason, std::string_view message, const std::map<std::string, std::string>& metadata = {},
+                      absl::Duration retry_delay = absl::ZeroDuration());
 
 // A DEADLINE_EXCEEDED or CANCELLED status, for a command that was not executed.
 absl::Status NotStarted(absl::StatusCode code, std::string_view message);

@@ -1,14 +1,142 @@
 #ifndef COROD_SERVER_JOURNAL_JOURNAL_H_
 #define COROD_SERVER_JOURNAL_JOURNAL_H_
 
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/journal/record.h"
+
 namespace corod {
 
-// Where the logs of durable sessions are kept. Safe from many threads.
+// Where the logs of durable sessions are kept.
+//
+// A session has a *head* (what it was created with and how it stood when that was last saved), a *log* of batches, and
+// *checkpoints*. The log is the truth; heads of sessions that are alive lag behind it.
+//
+// The order of the log is the fencing. Each batch names the batch that it extends; one whose `previous` is not the last
+// valid batch before it is void, for every reader and for ever. So of two writers of one session one succeeds, whatever
+// happens between them and the log.
+//
+// Writes (Create, Append, Save, Trim, Remove, Reschedule) never wait for a disk: they are gathered into few synced
+// writes and call `done` once, on a thread of the journal's, never before the call returns (it must not block). They
+// take effect in the order of the calls. What `done` is told:
+//   OK            it is stable, as --sync promises, and valid
+//   kAborted      a conflict: nothing was written; somebody else wrote. Read the log, then decide
+//   kUnavailable  a doubt: it may have been written, or be written later. Read the log, and write on with another
+//                 BatchId::writer, so that what lands late is void
+//   kDataLoss     nothing was written: what the session has is damaged
+// Reads may wait for a disk. They see every write that was reported as done. kUnavailable: the journal cannot be read
+// now. kDataLoss: what is there is damaged; it concerns that session alone.
+//
+// Thread-safe. REQUIRES of destruction: no call is under way, and every `done` was called (see Shutdown).
 class Journal {
  public:
+  using Done = std::function<void(absl::Status)>;
+
   virtual ~Journal() = default;
+
   // Whether what it keeps survives a restart. A session that is asked to be durable is refused where it does not.
   virtual bool IsDurable() const = 0;
+  // Whether other servers may write to the same logs: a session that is brought to life is then claimed first.
+  virtual bool IsShared() const { return false; }
+
+  // A new session: its head, the checkpoint where its log begins (if that is not the first step), its first batches,
+  // and when it is to be looked at (see ListDue; unset: never), all or nothing. A conflict if the id is taken by a
+  // session whose uid is not `replaces`; what that one had is removed. REQUIRES: no session ever had this uid; `log` is
+  // valid, behind `checkpoint->after` or from the beginning.
+  struct NewSession {
+    Head head;
+    std::optional<Checkpoint> checkpoint;
+    std::vector<Batch> log;
+    std::string replaces;  // empty: nothing
+    std::optional<absl::Time> due;
+  };
+  virtual void Create(NewSession session, Done done) = 0;
+
+  // Adds a batch. `due`: also look at the session then. A conflict if `batch.previous` is not the last valid batch, or
+  // the session is not there.
+  virtual void Append(const SessionKey& key, const Batch& batch, std::optional<absl::Time> due, Done done) = 0;
+
+  // Replaces the head; adds a checkpoint and a time to look at the session, where they are given. Stable at once only
+  // if `synced`. Does not compare: only the one who may append calls it. Does nothing for a session that is not there.
+  struct Saved {
+    Head head;
+    std::optional<Checkpoint> checkpoint;
+    std::optional<absl::Time> due;
+    bool synced = false;
+  };
+  virtual void Save(Saved saved, Done done) = 0;
+
+  // Removes the checkpoint of each of these steps, and the batches before `checkpoint_after`, which is `after` of a
+  // checkpoint that stays ({}: none; it stays itself, so that a log never loses its last batch). Lazily; not synced.
+  // Nobody is told.
+  virtual void Trim(const SessionKey& key, BatchId checkpoint_after, std::vector<Step> checkpoints) = 0;
+
+  // Removes all that the session has, if the id still stands for that uid. `tombstone`: kept until its time, for
+  // FindTombstone.
+  virtual void Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) = 0;
+
+  // A head, and how far the log goes.
+  struct Stored {
+    Head head;
+    BatchId tail;           // the last valid batch (or `after` of the checkpoint where the log begins); {}: none
+    Step logged_steps = 0;  // the last step in the log (or the checkpoint where it begins); 0: none
+    // The head speaks of all that the log holds.
+    bool IsSettled() const { return logged_steps <= head.steps; }
+  };
+  // nullopt: there is no such session.
+  virtual absl::StatusOr<std::optional<Stored>> Find(std::string_view id) const = 0;
+
+  // The sessions whose ids come after `id`, in order, `limit` at most. One that is damaged has a status instead.
+  struct Listed {
+    std::string id;
+    absl::StatusOr<Stored> stored;
+  };
+  virtual absl::StatusOr<std::vector<Listed>> List(std::string_view after, std::size_t limit) const = 0;
+
+  // The newest checkpoint at or before `step` that is not damaged; nullopt: none (kDataLoss if there are only damaged
+  // ones).
+  virtual absl::StatusOr<std::optional<Checkpoint>> FindCheckpoint(const SessionKey& key, Step step) const = 0;
+  // The steps that have checkpoints, in order.
+  virtual absl::StatusOr<std::vector<Step>> ListCheckpoints(const SessionKey& key) const = 0;
+
+  // The valid batches behind `after`, in order: as many as come to about `max_bytes`, at least one if there is one. One
+  // that is damaged ends the answer; if it is the first, kDataLoss. Nothing, if the session is not there. kOutOfRange:
+  // what follows `after` was trimmed away. REQUIRES: `after` is valid ({}: where the log begins now).
+  virtual absl::StatusOr<std::vector<Batch>> Read(const SessionKey& key, BatchId after,
+                                                  std::size_t max_bytes) const = 0;
+
+  virtual absl::StatusOr<std::optional<Tombstone>> FindTombstone(std::string_view id,
+                                                                 std::string_view request_id) const = 0;
+
+  // The index by time. Each entry stands until Reschedule takes it away, so that nothing is forgotten in a crash; a
+  // session may have several. Tombstones are not in it: the journal removes them itself.
+  struct Due {
+    absl::Time time;
+    std::string id;
+  };
+  // Entries whose time has come, the earliest first, behind `after` (of the call before, while there is more), `limit`
+  // at most.
+  virtual absl::StatusOr<std::vector<Due>> ListDue(absl::Time now, const std::optional<Due>& after,
+                                                   std::size_t limit) const = 0;
+  // Takes an entry away and puts the session to another time (unset: to none). Lazily; not synced. Nobody is told.
+  virtual void Reschedule(const Due& entry, std::optional<absl::Time> next) = 0;
+  // The earliest time in the index; infinite: none.
+  virtual absl::Time EarliestDue() const = 0;
+
+  // How many sessions there are.
+  virtual std::size_t size() const = 0;
+
+  // Finishes what was asked (all `done` are called), makes it stable, and takes nothing more: later writes are
+  // kUnavailable.
+  virtual void Shutdown() = 0;
 };
 
 }  // namespace corod

@@ -10,6 +10,7 @@
 #include "absl/strings/escaping.h"
 #include "server/base/failure.h"
 #include "server/coroutine/utf8.h"
+#include "server/wire/parse.h"
 
 namespace corod::rpc {
 namespace {
@@ -18,10 +19,6 @@ using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
-
-// Messages within messages that the parser follows on the native stack. Far above what the limits on values allow
-// (three messages for each map), so that nearly every deep value is parsed and refused by its own depth.
-constexpr int kMaxNesting = 1'200;
 
 // One field of a serialized message.
 struct Field {
@@ -90,7 +87,7 @@ bool NestsTooDeep(std::string_view bytes, const Descriptor* type) {
   std::vector<Level> levels;
   levels.push_back({FieldReader(bytes), type});
   while (!levels.empty()) {
-    if (levels.size() > static_cast<std::size_t>(kMaxNesting)) return true;
+    if (levels.size() > static_cast<std::size_t>(wire::kMaxNesting)) return true;
     Level& level = levels.back();
     const std::optional<Field> field = level.fields.Next();
     if (!field) {
@@ -108,9 +105,7 @@ bool NestsTooDeep(std::string_view bytes, const Descriptor* type) {
 }  // namespace
 
 absl::Status ParseRequest(std::string_view bytes, google::protobuf::Message* request) {
-  CodedInputStream stream(reinterpret_cast<const std::uint8_t*>(bytes.data()), static_cast<int>(bytes.size()));
-  stream.SetRecursionLimit(kMaxNesting);
-  if (request->ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage()) return absl::OkStatus();
+  if (wire::Parse(bytes, request)) return absl::OkStatus();
   if (NestsTooDeep(bytes, request->GetDescriptor())) {
     return Failed(Reason::VALUE_TOO_DEEP, "the value nests far deeper than values may; flatten it");
   }

@@ -10,22 +10,9 @@
 #include "absl/time/time.h"
 #include "server/coroutine/outcome.h"
 #include "server/coroutine/value.h"
+#include "server/journal/record.h"
 
 namespace corod {
-
-// The number of a step of a session: 1 for its first command.
-using Step = std::uint64_t;
-
-enum class Operation : std::uint8_t {
-  kSend,   // `value` is sent
-  kThrow,  // `value` is the exception
-  kClose,
-  kCreate,  // prime, or repeat the answer to the Create with this request id
-  kDelete,  // close, then forget the session
-};
-
-// Who or what closes a session.
-enum class CloseCause : std::uint8_t { kClient, kIdle, kExpired, kDrain, kDelete };
 
 // The answer to a command that was a step.
 struct Reply {

@@ -28,7 +28,6 @@ namespace corod {
 
 class Session;
 using SessionPtr = IntrusivePtr<Session>;
-using Labels = std::map<std::string, std::string>;
 
 // What all sessions of a server share.
 struct SessionEnvironment {

@@ -26,10 +26,10 @@
 namespace corod {
 
 // Commands that were submitted and are waited for together. One thread submits and waits.
-class Batch {
+class CallGroup {
  public:
-  explicit Batch(Sessions& sessions) : sessions_(sessions) {}
-  ~Batch() { Wait(); }
+  explicit CallGroup(Sessions& sessions) : sessions_(sessions) {}
+  ~CallGroup() { Wait(); }
 
   // Stays until the batch ends.
   Call& New(Operation operation, Value value = {}) {
@@ -58,14 +58,15 @@ class Batch {
  private:
   class CountedCall : public Call {
    public:
-    CountedCall(Batch& batch, Operation operation, Value value) : Call(operation, std::move(value)), batch_(batch) {}
+    CountedCall(CallGroup& batch, Operation operation, Value value)
+        : Call(operation, std::move(value)), batch_(batch) {}
     void Finish(absl::StatusOr<Reply> reply) override {
       Call::Finish(std::move(reply));
       batch_.End();
     }
 
    private:
-    Batch& batch_;
+    CallGroup& batch_;
   };
 
   void Begin() {
@@ -112,7 +113,7 @@ class ConcurrencyTest : public testing::Test {
     return spec;
   }
   void Prime(const std::string& coroutine, const std::string& id) {
-    Batch batch(*sessions_);
+    CallGroup batch(*sessions_);
     const absl::StatusOr<Created>& created = batch.Create(PrimedSpec(coroutine, id));
     batch.Wait();
     ASSERT_TRUE(created.ok()) << created.status();
@@ -126,10 +127,10 @@ class ConcurrencyTest : public testing::Test {
 
   SystemClock clock_;
   SequenceRandom random_;
-  MemoryJournal journal_;
   Probe probe_;
   Catalog catalog_;
   WorkerPool workers_{64};
+  MemoryJournal journal_{workers_};
   std::unique_ptr<Sessions> sessions_;
 };
 

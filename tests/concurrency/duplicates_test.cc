@@ -17,19 +17,19 @@ class DuplicatesTest : public ConcurrencyTest {
  protected:
   // What kThreads threads were answered that did the same thing at once, `rounds` times over.
   template <typename Answer>
-  std::vector<std::vector<Answer>> AtOnce(int rounds, const std::function<Answer(Batch&, int)>& act) {
+  std::vector<std::vector<Answer>> AtOnce(int rounds, const std::function<Answer(CallGroup&, int)>& act) {
     std::vector<std::vector<Answer>> answers(rounds, std::vector<Answer>(kThreads, absl::UnknownError("")));
     std::barrier together(kThreads);
     OnThreads([&](int thread) {
       for (int round = 0; round < rounds; ++round) {
         together.arrive_and_wait();
-        Batch batch(*sessions_);
+        CallGroup batch(*sessions_);
         answers[round][thread] = act(batch, round);
       }
     });
     return answers;
   }
-  static absl::StatusOr<Reply> Do(Batch& batch, Call& call) {
+  static absl::StatusOr<Reply> Do(CallGroup& batch, Call& call) {
     batch.Submit(call);
     batch.Wait();
     return call.answer();
@@ -47,8 +47,9 @@ class DuplicatesTest : public ConcurrencyTest {
 
 TEST_F(DuplicatesTest, OfASendAreOneStepWithEqualReplies) {
   Prime("counter", "s");
-  const auto rounds = AtOnce<absl::StatusOr<Reply>>(
-      300, [](Batch& batch, int round) { return Do(batch, batch.New(Operation::kSend).Id(std::to_string(round))); });
+  const auto rounds = AtOnce<absl::StatusOr<Reply>>(300, [](CallGroup& batch, int round) {
+    return Do(batch, batch.New(Operation::kSend).Id(std::to_string(round)));
+  });
   for (std::size_t round = 0; round < rounds.size(); ++round) {
     ASSERT_EQ(CountFresh(rounds[round]), 1);
     for (const auto& reply : rounds[round]) ASSERT_EQ(reply->outcome, Outcome::Yielded(Value(round + 2)));
@@ -56,7 +57,7 @@ TEST_F(DuplicatesTest, OfASendAreOneStepWithEqualReplies) {
 }
 
 TEST_F(DuplicatesTest, OfACreateMakeOneSession) {
-  const auto rounds = AtOnce<absl::StatusOr<Created>>(100, [](Batch& batch, int round) {
+  const auto rounds = AtOnce<absl::StatusOr<Created>>(100, [](CallGroup& batch, int round) {
     CreateSpec spec = PrimedSpec("counter", "");
     spec.request_id = std::to_string(round);
     const absl::StatusOr<Created>& created = batch.Create(spec);
@@ -74,7 +75,7 @@ TEST_F(DuplicatesTest, OfACreateMakeOneSession) {
 }
 
 TEST_F(DuplicatesTest, OfACreateWithoutRequestIdMakeOneAndTheOthersFail) {
-  const auto rounds = AtOnce<absl::StatusOr<Created>>(100, [](Batch& batch, int round) {
+  const auto rounds = AtOnce<absl::StatusOr<Created>>(100, [](CallGroup& batch, int round) {
     const absl::StatusOr<Created>& created = batch.Create(PrimedSpec("counter", "s" + std::to_string(round)));
     batch.Wait();
     return created;
@@ -91,7 +92,7 @@ TEST_F(DuplicatesTest, OfACreateWithoutRequestIdMakeOneAndTheOthersFail) {
 
 TEST_F(DuplicatesTest, OfADeleteCloseOnceWithEqualReplies) {
   for (int i = 0; i < 100; ++i) Prime("last_words", "s" + std::to_string(i));
-  const auto rounds = AtOnce<absl::StatusOr<Reply>>(100, [](Batch& batch, int round) {
+  const auto rounds = AtOnce<absl::StatusOr<Reply>>(100, [](CallGroup& batch, int round) {
     return Do(batch, batch.New(Operation::kDelete).To("s" + std::to_string(round)).Id("r"));
   });
   for (const auto& round : rounds) {
@@ -103,7 +104,7 @@ TEST_F(DuplicatesTest, OfADeleteCloseOnceWithEqualReplies) {
 
 TEST_F(DuplicatesTest, OfAReplaceFinishedMakeOneNewLife) {
   for (int i = 0; i < 50; ++i) Prime("raises_at_once", "s" + std::to_string(i));
-  const auto rounds = AtOnce<absl::StatusOr<Created>>(50, [](Batch& batch, int round) {
+  const auto rounds = AtOnce<absl::StatusOr<Created>>(50, [](CallGroup& batch, int round) {
     CreateSpec spec = PrimedSpec("counter", "s" + std::to_string(round));
     spec.if_exists = IfExists::kReplaceFinished;
     spec.request_id = "r";

@@ -57,7 +57,7 @@ TEST_F(SessionsConcurrencyTest, SixtyFourClientsOnOneSessionLoseAndRepeatNothing
   log.Add(1);
   OnThreads([&](int thread) {
     for (int round = 0; round < kRounds; ++round) {
-      Batch batch(*sessions_);
+      CallGroup batch(*sessions_);
       std::vector<std::pair<Call*, Call*>> sent;
       for (int client = 0; client < kClientsPerThread; ++client) {
         const std::string id = std::to_string(thread * kClientsPerThread + client) + "/" + std::to_string(round);
@@ -99,7 +99,7 @@ TEST_F(SessionsConcurrencyTest, SixtyFourClientsOnTenThousandSessionsLoseAndRepe
     if (stays(session)) logs[session].Add(reply->step);
   };
   OnThreads([&](int thread) {
-    Batch batch(*sessions_);
+    CallGroup batch(*sessions_);
     std::vector<const absl::StatusOr<Created>*> created;
     for (int session = thread; session < kSessions / 2; session += kThreads) {
       created.push_back(&batch.Create(PrimedSpec("tallying", id_of(session))));
@@ -121,7 +121,7 @@ TEST_F(SessionsConcurrencyTest, SixtyFourClientsOnTenThousandSessionsLoseAndRepe
   OnThreads([&](int thread) {
     std::mt19937_64 random(thread);
     for (int round = 0; round < kRounds; ++round) {
-      Batch batch(*sessions_);
+      CallGroup batch(*sessions_);
       std::vector<std::pair<int, Call*>> calls;
       std::vector<std::pair<int, const absl::StatusOr<Created>*>> creates;
       for (int client = 0; client < kClientsPerThread; ++client) {
@@ -185,7 +185,7 @@ TEST_F(SessionsConcurrencyTest, SixtyFourClientsOnTenThousandSessionsLoseAndRepe
 }
 
 TEST_F(SessionsConcurrencyTest, ThirtyTwoBlockedSessionsHoldUpNobody) {
-  Batch blocked(*sessions_);
+  CallGroup blocked(*sessions_);
   std::vector<const absl::StatusOr<Created>*> slow;
   for (int i = 0; i < 32; ++i) slow.push_back(&blocked.Create(PrimedSpec("blocks_at_once", "b" + std::to_string(i))));
   probe_.gate.WaitForArrivals(32);
@@ -194,7 +194,7 @@ TEST_F(SessionsConcurrencyTest, ThirtyTwoBlockedSessionsHoldUpNobody) {
     const std::string id = "s" + std::to_string(thread);
     Prime("counter", id);
     for (int i = 0; i < 500; ++i) {
-      Batch batch(*sessions_);
+      CallGroup batch(*sessions_);
       Call& call = batch.New(Operation::kSend).To(id);
       batch.Submit(call);
       batch.Wait();
@@ -226,7 +226,7 @@ TEST_F(SessionsConcurrencyTest, DrainUnderLoadClosesEverySessionAndAnswersEveryC
   OnThreads([&](int thread) {
     std::mt19937_64 random(thread);
     for (bool draining = false; !draining;) {
-      Batch batch(*sessions_);
+      CallGroup batch(*sessions_);
       std::vector<Call*> calls;
       for (int client = 0; client < kClientsPerThread; ++client) {
         calls.push_back(&batch.New(Operation::kSend, client).To("s" + std::to_string(random() % kSessions)));

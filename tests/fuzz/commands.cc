@@ -236,7 +236,7 @@ class Harness {
   const absl::Time start_ = clock_.Now();
   PickingExecutor executor_;
   SequenceRandom random_;
-  MemoryJournal journal_;
+  MemoryJournal journal_{executor_};
   std::unique_ptr<Sessions> sessions_;
   SessionModel model_;
   int next_token_ = 0;

@@ -52,6 +52,7 @@ REASONS = {
     "TOO_MANY_SESSIONS": Contract("RESOURCE_EXHAUSTED", retry=True),
     "QUEUE_FULL": Contract("RESOURCE_EXHAUSTED", (UNARY,), retry=True),  # Drive stops reading instead
     "DRAINING": Contract("UNAVAILABLE", retry=True),
+    "JOURNAL_UNAVAILABLE": Contract("UNAVAILABLE", (), retry=True),  # no server here keeps a journal
 }
 
 _provoked = set()

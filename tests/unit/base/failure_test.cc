@@ -29,6 +29,13 @@ TEST(FailureTest, MetadataMayBeEmptyAndHoldAnyText) {
               ElementsAre(Pair("a/b", "\xc3\xa4\n"), Pair("empty", ""), Pair("executed", "no")));
 }
 
+TEST(FailureTest, ADoubtDoesNotSayThatNothingRan) {
+  const absl::Status status = Doubtful(Reason::JOURNAL_UNAVAILABLE, "full", {{"a", "b"}}, absl::Seconds(1));
+  EXPECT_TRUE(IsFailure(status, Reason::JOURNAL_UNAVAILABLE));
+  EXPECT_THAT(DetailsOf(status).metadata, ElementsAre(Pair("a", "b")));
+  EXPECT_EQ(DetailsOf(status).retry_delay, absl::Seconds(1));
+}
+
 TEST(FailureTest, WithoutRetryDelayWaitingDoesNotHelp) {
   EXPECT_EQ(DetailsOf(Failed(Reason::NOT_PRIMED, "")).retry_delay, absl::ZeroDuration());
 }

@@ -101,10 +101,10 @@ class RpcTest : public testing::Test {
 
   SystemClock clock_;
   SequenceRandom random_;
-  MemoryJournal journal_;
   Probe probe_;
   Catalog catalog_;
   WorkerPool workers_{64};
+  MemoryJournal journal_{workers_};
   std::unique_ptr<Sessions> sessions_;
   std::unique_ptr<CoroutineService> service_;
   std::unique_ptr<grpc::Server> server_;

@@ -59,6 +59,7 @@ TEST(StatusTest, EveryReasonHasItsCodeAndErrorInfo) {
   check(Reason::TOO_MANY_SESSIONS, grpc::RESOURCE_EXHAUSTED, "TOO_MANY_SESSIONS");
   check(Reason::QUEUE_FULL, grpc::RESOURCE_EXHAUSTED, "QUEUE_FULL");
   check(Reason::DRAINING, grpc::UNAVAILABLE, "DRAINING");
+  check(Reason::JOURNAL_UNAVAILABLE, grpc::UNAVAILABLE, "JOURNAL_UNAVAILABLE");
 }
 
 TEST(StatusTest, WhereWaitingHelpsThereIsARetryInfo) {

@@ -136,7 +136,7 @@ class SessionsTest : public testing::Test {
   FakeClock clock_;
   ManualExecutor executor_;
   SequenceRandom random_;
-  MemoryJournal journal_;
+  MemoryJournal journal_{executor_};
   Probe probe_;
   Catalog catalog_;
   std::unique_ptr<Sessions> sessions_;

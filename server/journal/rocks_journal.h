@@ -1,0 +1,170 @@
+#ifndef COROD_SERVER_JOURNAL_ROCKS_JOURNAL_H_
+#define COROD_SERVER_JOURNAL_ROCKS_JOURNAL_H_
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "server/base/mutex.h"
+#include "server/journal/journal.h"
+
+namespace rocksdb {
+class FileSystem;
+class Snapshot;
+}  // namespace rocksdb
+
+namespace corod {
+
+// The journal on this machine's disk, in a directory of its own (docs/journal.md has the bytes).
+//
+// Two threads take turns: one writes and syncs all that was asked meanwhile as one group, the other calls the `done`s
+// of the group before. When a write fails, its whole group is in doubt and so is all that follows, until the directory
+// can be written again; then the database is opened anew, which decides what of the doubtful is in the log.
+class RocksJournal : public Journal {
+ public:
+  // What OK promises of a write that is stable.
+  enum class Sync : std::uint8_t {
+    kAlways,    // it survives the loss of power
+    kInterval,  // the same, after at most `sync_interval`; it survives the end of the process at once
+    kNever,     // it survives the end of the process
+  };
+  struct Options {
+    std::string directory = {};  // made if it is not there
+    Sync sync = Sync::kAlways;
+    absl::Duration sync_interval = absl::Milliseconds(100);
+    // What is read again soon.
+    std::size_t block_cache_bytes = std::size_t{64} << 20;
+    // What was written and is not in a table yet: this much in memory, at most.
+    std::size_t write_buffer_bytes = std::size_t{64} << 20;
+    // The same in the write-ahead log, which Open reads: about 0.3 s.
+    std::size_t max_wal_bytes = std::size_t{16} << 20;
+    std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;  // null: the machine's
+  };
+
+  // kUnavailable if another process has the directory; kFailedPrecondition if it is not a journal's or a newer corod's,
+  // and nothing in it is changed.
+  static absl::StatusOr<std::unique_ptr<RocksJournal>> Open(Options options);
+  ~RocksJournal() override;
+
+  bool IsDurable() const override { return true; }
+
+  void Create(NewSession session, Done done) override;
+  void Append(const SessionKey& key, const Batch& batch, std::optional<absl::Time> due, Done done) override;
+  void Save(Saved saved, Done done) override;
+  void Trim(const SessionKey& key, BatchId checkpoint_after, std::vector<Step> checkpoints) override;
+  void Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) override;
+  absl::StatusOr<std::optional<Stored>> Find(std::string_view id) const override;
+  absl::StatusOr<std::vector<Listed>> List(std::string_view after, std::size_t limit) const override;
+  absl::StatusOr<std::optional<Checkpoint>> FindCheckpoint(const SessionKey& key, Step step) const override;
+  absl::StatusOr<std::vector<Step>> ListCheckpoints(const SessionKey& key) const override;
+  absl::StatusOr<std::vector<Batch>> Read(const SessionKey& key, BatchId after, std::size_t max_bytes) const override;
+  absl::StatusOr<std::optional<Tombstone>> FindTombstone(std::string_view id,
+                                                         std::string_view request_id) const override;
+  absl::StatusOr<std::vector<Due>> ListDue(absl::Time now, const std::optional<Due>& after,
+                                           std::size_t limit) const override;
+  void Reschedule(const Due& entry, std::optional<absl::Time> next) override;
+  // As it was when the journal can be read no more; the infinite past if it never could.
+  absl::Time EarliestDue() const override;
+  std::size_t size() const override { return sessions_.load(std::memory_order_relaxed); }
+  void Shutdown() override;
+
+ private:
+  using SteadyTime = std::chrono::steady_clock::time_point;
+  struct Database;
+  class Lease;
+  class Group;
+
+  // Compares, and adds to the group what is to be written.
+  using Apply = std::function<absl::Status(Group&)>;
+  struct Write {
+    Apply apply = nullptr;
+    Done done = nullptr;  // may be empty
+    std::size_t bytes = 0;
+    bool synced = false;
+    absl::Status status = {};
+  };
+  // What the thread that writes knows of one life of a session.
+  struct Life {
+    bool is_there = false;
+    std::string id;
+    BatchId tail;
+    std::uint64_t trimmed = 0;  // no batch has a number below this
+  };
+  // The earliest key of an index that may be there, so that reading does not begin with what was deleted.
+  struct Front {
+    std::string key;
+    std::optional<absl::Time> earliest;  // unset: not known
+  };
+
+  explicit RocksJournal(Options options);
+  absl::Status PrepareDirectory();
+  absl::StatusOr<std::unique_ptr<Database>> OpenDatabase() const;
+  void UseDatabase(std::unique_ptr<Database> database);
+
+  void Enqueue(Write write) const;
+  void Work();
+  // Writes what the queue holds, then calls back.
+  void TakeTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False: the journal is unavailable.
+  bool Commit(std::vector<Write>& writes);
+  void NoteIndexChanges(const Group& group);
+  // False: it still cannot be written.
+  bool Recover();
+  bool SyncLog();
+  void ExpireTombstones(absl::Time now) const;
+  static absl::StatusOr<Stored> Describe(const Database& database, std::string_view head,
+                                         const rocksdb::Snapshot* snapshot);
+  Apply CleaningUp(std::string uid) const;
+  void RemoveLife(Group& group, const SessionKey& key);
+
+  const Options options_;
+  const std::string database_directory_;
+
+  // Of the thread that set writing_.
+  Database* writable_ = nullptr;
+  absl::flat_hash_map<std::string, Life> lives_;  // by uid
+  std::atomic<std::uint64_t> sessions_{0};
+
+  mutable Mutex mutex_;
+  mutable CondVar changed_;
+  CondVar finished_;
+  mutable std::deque<Write> queue_ ABSL_GUARDED_BY(mutex_);
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool available_ ABSL_GUARDED_BY(mutex_) = true;
+  bool unsynced_ ABSL_GUARDED_BY(mutex_) = false;  // Sync::kInterval
+  SteadyTime next_sync_ ABSL_GUARDED_BY(mutex_);
+  SteadyTime next_attempt_ ABSL_GUARDED_BY(mutex_);
+  bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  std::uint64_t groups_taken_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::uint64_t groups_answered_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  mutable Mutex database_mutex_;
+  mutable CondVar no_readers_;
+  std::unique_ptr<Database> database_ ABSL_GUARDED_BY(database_mutex_);  // null: being opened anew
+  mutable int readers_ ABSL_GUARDED_BY(database_mutex_) = 0;
+
+  mutable Mutex index_mutex_;
+  mutable Front dues_ ABSL_GUARDED_BY(index_mutex_);
+  mutable Front expiries_ ABSL_GUARDED_BY(index_mutex_);
+  std::uint64_t index_changes_ ABSL_GUARDED_BY(index_mutex_) = 0;
+  mutable bool expiring_ ABSL_GUARDED_BY(index_mutex_) = false;
+
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace corod
+
+#endif  // COROD_SERVER_JOURNAL_ROCKS_JOURNAL_H_

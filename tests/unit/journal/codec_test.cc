@@ -1,0 +1,199 @@
+#include "server/journal/codec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <limits>
+
+#include "server/coroutine/map.h"
+#include "tests/unit/journal/journal_test_base.h"
+
+namespace corod {
+namespace {
+
+using testing::HasSubstr;
+
+Exception RichException() {
+  Exception cause("KeyError", {Value("k")});
+  cause.SetTraceback("in body, line 3");
+  Exception context("shop.OutOfStock", {Value(3)}, {"shop.Error", "Exception"});
+  context.AddNote("try tomorrow");
+  Exception exception("ValueError", {Value("bad"), Value(List{Value(1), Value()})});
+  exception.SetMessage("very bad");
+  exception.AddNote("one");
+  exception.AddNote("two");
+  exception.SetContext(context);
+  exception.SetCause(cause);
+  return exception;
+}
+
+std::vector<Value> AllKinds() {
+  Map map;
+  map["z"] = Value();
+  map["a"] = Value(List{Value(true), Value(1.5)});
+  Exception same("TypeError");
+  Exception both("ValueError");
+  both.SetContext(same);
+  both.SetCause(same);
+  return {Value(),
+          Value(false),
+          Value(std::numeric_limits<std::int64_t>::min()),
+          Value(-0.0),
+          Value(std::numeric_limits<double>::quiet_NaN()),
+          Value(std::numeric_limits<double>::infinity()),
+          Value(1.0),
+          Value(1),
+          Value("grün"),
+          Value(""),
+          Value::Blob(std::string("\0\xff", 2)),
+          Value(List{}),
+          Value(std::move(map)),
+          Value(Message{"type.example/shop.Order", std::string("\x08\x01", 2)}),
+          Value(RichException()),
+          Value(both)};
+}
+
+Batch FullBatch() {
+  Batch batch{{7, 0xfedcba9876543210}, {5, 1}, 12, 0x8000000000000001, {}};
+  for (const Value& value : AllKinds()) {
+    Record record;
+    record.value = value;
+    record.request_id = "request";
+    record.fingerprint = ~std::uint64_t{0};
+    record.time = absl::FromUnixNanos(1'234'567'890'123'456'789);
+    batch.records.push_back(record);
+  }
+  Record thrown;
+  thrown.operation = Operation::kThrow;
+  thrown.value = Value(RichException());
+  batch.records.push_back(thrown);
+  for (const Operation operation : {Operation::kClose, Operation::kDelete}) {
+    for (const CloseCause cause :
+         {CloseCause::kClient, CloseCause::kIdle, CloseCause::kExpired, CloseCause::kDrain, CloseCause::kDelete}) {
+      Record record;
+      record.operation = operation;
+      record.cause = cause;
+      record.force = cause == CloseCause::kDrain;
+      batch.records.push_back(record);
+    }
+  }
+  Record prime;
+  prime.operation = Operation::kCreate;
+  prime.time = absl::FromUnixNanos(-1);
+  batch.records.push_back(prime);
+  return batch;
+}
+
+Head FullHead() {
+  Head head = HeadOf("s", "u");
+  head.arguments = AllKinds();
+  head.create_request_id = "c";
+  head.create_fingerprint = 3;
+  head.create_primed = true;
+  head.seed = 0x9999999999999999;
+  head.labels = {{"a", "b"}, {"", ""}};
+  head.idle_timeout = absl::Nanoseconds(1);
+  head.expire_time = At(99);
+  head.steps = 40;
+  head.state = CoroutineState::kClosed;
+  head.last_outcome = StepOutcome{40, Outcome::Raised(RichException())};
+  head.finish_time = At(98);
+  head.digest = 17;
+  head.earliest_step = 3;
+  head.problem = SessionProblem{"REPLAY_DIVERGED", "at step 39", 39};
+  head.crashes = 2;
+  return head;
+}
+
+Checkpoint FullCheckpoint() {
+  Checkpoint checkpoint = CheckpointOf(9, {4, 5});
+  checkpoint.digest = 6;
+  checkpoint.ids = {{"a", 1, 2}, {"b", 3, 4}};
+  return checkpoint;
+}
+
+TEST(CodecTest, BatchesComeBackAsTheyWere) {
+  const absl::StatusOr<Batch> batch = DecodeBatch(Encode(FullBatch()));
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  EXPECT_EQ(*batch, FullBatch());
+  const Value& number = batch->records[3].value;
+  EXPECT_EQ(std::bit_cast<std::uint64_t>(number.AsNumber()), std::bit_cast<std::uint64_t>(-0.0));
+  const Exception rich = batch->records[14].value.AsException();
+  EXPECT_EQ(rich.cause()->traceback(), "in body, line 3");
+  EXPECT_TRUE(rich.suppress_context());
+  const Exception both = batch->records[15].value.AsException();
+  EXPECT_TRUE(both.context()->Is(*both.cause()));
+}
+
+TEST(CodecTest, ClaimsComeBackAsTheyWere) {
+  const Batch claim{{2, 8}, {}, 1, 0, {}};
+  EXPECT_EQ(*DecodeBatch(Encode(claim)), claim);
+}
+
+TEST(CodecTest, HeadsComeBackAsTheyWere) {
+  const absl::StatusOr<Head> full = DecodeHead(Encode(FullHead()));
+  ASSERT_TRUE(full.ok()) << full.status();
+  EXPECT_EQ(*full, FullHead());
+  EXPECT_EQ(*DecodeHead(Encode(HeadOf("s", "u"))), HeadOf("s", "u"));
+}
+
+TEST(CodecTest, CheckpointsAndTombstonesComeBackAsTheyWere) {
+  EXPECT_EQ(*DecodeCheckpoint(Encode(FullCheckpoint())), FullCheckpoint());
+  const Tombstone tombstone{"r", 5, {3, Outcome::Returned(Value())}, At(5)};
+  EXPECT_EQ(*DecodeTombstone(Encode(tombstone), "r"), tombstone);
+}
+
+TEST(CodecTest, ExportItemsComeBackAsTheyWere) {
+  for (const ExportItem& item : {ExportItem(FullHead()), ExportItem(FullCheckpoint()), ExportItem(FullBatch())}) {
+    const absl::StatusOr<ExportItem> decoded = DecodeExportItem(Encode(item));
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_TRUE(*decoded == item);
+  }
+}
+
+TEST(CodecTest, DeepValuesComeBack) {
+  Batch batch = BatchOf({1, 1}, {}, 1);
+  for (int depth = 0; depth < 150; ++depth) {
+    Map map;
+    map["deeper"] = batch.records[0].value;
+    batch.records[0].value = Value(std::move(map));
+  }
+  EXPECT_EQ(*DecodeBatch(Encode(batch)), batch);
+}
+
+TEST(CodecTest, EveryFlippedBitIsFound) {
+  const std::string bytes = Encode(BatchOf({1, 2}, {}, 1));
+  for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+    std::string damaged = bytes;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    EXPECT_EQ(DecodeBatch(damaged).status().code(), absl::StatusCode::kDataLoss) << bit;
+  }
+}
+
+TEST(CodecTest, WhatIsCutOffIsFound) {
+  const std::string bytes = Encode(FullHead());
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_EQ(DecodeHead(bytes.substr(0, size)).status().code(), absl::StatusCode::kDataLoss) << size;
+  }
+}
+
+TEST(CodecTest, NewerVersionIsNamed) {
+  std::string bytes = Encode(FullCheckpoint());
+  bytes[0] = 2;
+  const absl::Status status = DecodeCheckpoint(bytes).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("written by a newer corod"));
+}
+
+// The frame as docs/journal.md has it: version, CRC-32 as zlib's with the lowest byte first, message.
+TEST(CodecTest, FrameIsAsDocumented) {
+  const std::string bytes = Encode(Batch{{1, 2}, {}, 3, 0, {}});
+  const std::string message("\x0a\x0b\x08\x01\x11\x02\0\0\0\0\0\0\0\x18\x03", 15);
+  ASSERT_EQ(bytes.size(), 5 + message.size());
+  EXPECT_EQ(bytes[0], 1);
+  EXPECT_EQ(bytes.substr(5), message);
+}
+
+}  // namespace
+}  // namespace corod
