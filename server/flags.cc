@@ -3,7 +3,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -35,23 +37,41 @@ std::string CheckListen(const std::string& address) {
 
 std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
   Flags flags;
-  std::string journal = "memory";
-  std::string data_dir;
   CLI::App app("corod keeps one live coroutine per session id and lets any gRPC client drive it.", "corod");
   app.set_version_flag("--version", "corod " COROD_VERSION);
+  const auto add_choice = [&app]<typename T>(const char* name, T& choice, std::map<std::string, T> choices,
+                                             const char* what) {
+    std::vector<std::string> names;
+    std::string chosen;
+    for (const auto& [text, value] : choices) {
+      names.push_back(text);
+      if (value == choice) chosen = text;
+    }
+    app.add_option_function<std::string>(
+           name, [&choice, choices](const std::string& text) { choice = choices.at(text); }, what)
+        ->check(CLI::IsMember(names))
+        ->default_str(chosen);
+  };
   app.add_option("--listen", flags.listen, "Address to listen on, HOST:PORT")
       ->capture_default_str()
       ->check(CheckListen);
-  app.add_option("--journal", journal, "Where durable sessions are kept: memory (nowhere: every session is ephemeral)")
+  add_choice("--journal", flags.journal,
+             {{"rocksdb", Flags::JournalKind::kRocksDb}, {"memory", Flags::JournalKind::kMemory}},
+             "Where durable sessions are kept: rocksdb (in --data-dir) or memory (nowhere: every session is ephemeral)");
+  app.add_option("--data-dir", flags.data_dir, "Directory of the journal; --journal memory writes nothing there")
       ->capture_default_str()
-      ->check(CLI::IsMember({"memory"}));
-  app.add_option("--data-dir", data_dir, "Directory of the journal; --journal memory writes nothing there")
       ->check([](const std::string& path) {
         std::error_code error;
         return std::filesystem::exists(path, error) && !std::filesystem::is_directory(path, error)
                    ? "'" + path + "' is not a directory"
                    : std::string();
       });
+  add_choice("--sync", flags.sync,
+             {{"always", RocksJournal::Sync::kAlways},
+              {"interval", RocksJournal::Sync::kInterval},
+              {"never", RocksJournal::Sync::kNever}},
+             "When an answer is given: always (its command is on the disk), interval (it will be within 100 ms), never "
+             "(the system writes it when it likes); only a loss of power tells them apart");
   app.add_option("--max-sessions", flags.sessions.max_sessions,
                  "How many sessions there may be, finished ones that are still kept included")
       ->capture_default_str()
@@ -63,10 +83,37 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
           absl::Duration ignored;
           return ReadDuration(text, ignored);
         })
-        ->default_str(absl::FormatDuration(duration));
+        ->default_str(duration == absl::InfiniteDuration() ? "0" : absl::FormatDuration(duration));
   };
   add_duration("--idle-timeout", flags.sessions.idle_timeout,
-               "Sessions that name no idle timeout are closed after this long without a command; 0: never");
+               "Ephemeral sessions that name no idle timeout are closed after this long without a command; 0: never");
+  add_duration("--durable-idle-timeout", flags.sessions.durable_idle_timeout,
+               "The same for durable sessions; 0: never");
+  add_duration("--passivate-after", flags.sessions.durability.passivate_after,
+               "Durable sessions leave memory after this long without a command; 0: never");
+  app.add_option("--max-live-sessions", flags.sessions.durability.max_live_sessions,
+                 "How many durable sessions are in memory; what was used longest ago makes room")
+      ->capture_default_str()
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000'000}));
+  app.add_option("--checkpoint-every", flags.sessions.durability.checkpoint_every,
+                 "Steps from one checkpoint of a restartable coroutine to the next")
+      ->capture_default_str()
+      ->check(CLI::Range(Step{1}, Step{1'000'000'000}));
+  app.add_option_function<std::string>(
+         "--history",
+         [&flags](const std::string& text) {
+           flags.sessions.durability.history = text == "all" ? DurabilityOptions::kAllHistory : std::stoull(text);
+         },
+         "Steps of a restartable coroutine that can be watched, forked from and looked at; all: every one")
+      ->check([](const std::string& text) {
+        const bool number = !text.empty() && text.size() <= 18 && text.find_first_not_of("0123456789") == std::string::npos;
+        return number || text == "all" ? std::string() : "'" + text + "' is neither a number of steps nor all";
+      })
+      ->default_str(std::to_string(flags.sessions.durability.history));
+  app.add_option("--history-limit", flags.sessions.durability.history_limit,
+                 "Steps that a durable session may have whose coroutine is not restartable")
+      ->capture_default_str()
+      ->check(CLI::Range(Step{1}, Step{1'000'000'000'000}));
   add_duration("--retention", flags.sessions.retention, "Finished sessions are kept for this long");
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")
       ->capture_default_str()
@@ -81,7 +128,10 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
     std::replace(line.begin(), line.end(), '\n', ' ');
     return FlagsExit{2, "corod: " + line + " (corod --help shows the flags)\n"};
   }
-  if (flags.sessions.idle_timeout == absl::ZeroDuration()) flags.sessions.idle_timeout = absl::InfiniteDuration();
+  for (absl::Duration* never : {&flags.sessions.idle_timeout, &flags.sessions.durable_idle_timeout,
+                                &flags.sessions.durability.passivate_after}) {
+    if (*never == absl::ZeroDuration()) *never = absl::InfiniteDuration();
+  }
   return flags;
 }
 

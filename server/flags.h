@@ -1,9 +1,11 @@
 #ifndef COROD_SERVER_FLAGS_H_
 #define COROD_SERVER_FLAGS_H_
 
+#include <cstdint>
 #include <string>
 #include <variant>
 
+#include "server/journal/rocks_journal.h"
 #include "server/session/sessions.h"
 
 namespace corod {
@@ -12,6 +14,9 @@ namespace corod {
 struct Flags {
   std::string listen = "127.0.0.1:7117";
   std::string log_level = "info";
+  enum class JournalKind : std::uint8_t { kRocksDb, kMemory } journal = JournalKind::kRocksDb;
+  std::string data_dir = "corod-data";
+  RocksJournal::Sync sync = RocksJournal::Sync::kAlways;
   Sessions::Options sessions;
 };
 

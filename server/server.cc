@@ -20,8 +20,10 @@
 #include "server/base/worker_pool.h"
 #include "server/flags.h"
 #include "server/journal/memory_journal.h"
+#include "server/journal/rocks_journal.h"
 #include "server/rpc/catalog_service.h"
 #include "server/rpc/coroutine_service.h"
+#include "server/session/crash_marks.h"
 #include "server/session/sessions.h"
 
 namespace corod {
@@ -61,6 +63,17 @@ void SetUpLog(const std::string& level) {
   spdlog::set_level(spdlog::level::from_str(level));
 }
 
+// The journal that the flags ask for, or why there is none. In memory nothing is durable.
+absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executor& executor) {
+  if (flags.journal == Flags::JournalKind::kMemory) return std::make_unique<MemoryJournal>(executor);
+  RocksJournal::Options options;
+  options.directory = flags.data_dir;
+  options.sync = flags.sync;
+  absl::StatusOr<std::unique_ptr<RocksJournal>> opened = RocksJournal::Open(std::move(options));
+  if (!opened.ok()) return opened.status();
+  return *std::move(opened);
+}
+
 }  // namespace
 
 int RunServer(int argc, const char* const* argv, const Catalog& catalog) {
@@ -78,8 +91,21 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog) {
   const SystemClock clock;
   SystemRandom random;
   WorkerPool workers(kMaxWorkers);
-  const MemoryJournal journal(workers);
-  Sessions sessions(flags.sessions, catalog, clock, workers, random, journal);
+  const absl::StatusOr<std::unique_ptr<Journal>> journal = OpenJournal(flags, workers);
+  if (!journal.ok()) {
+    std::fprintf(stderr, "corod: %s\n", std::string(journal.status().message()).c_str());
+    return 1;
+  }
+  std::unique_ptr<CrashMarks> crash_marks;
+  if ((*journal)->IsDurable()) {
+    absl::StatusOr<std::unique_ptr<CrashMarks>> opened = CrashMarks::Open(flags.data_dir + "/REPLAYING");
+    if (!opened.ok()) {
+      std::fprintf(stderr, "corod: %s\n", std::string(opened.status().message()).c_str());
+      return 1;
+    }
+    crash_marks = *std::move(opened);
+  }
+  Sessions sessions(flags.sessions, catalog, clock, workers, random, **journal, crash_marks.get());
   rpc::CoroutineService coroutines(sessions);
   rpc::CatalogService catalog_service(catalog);
 
@@ -100,14 +126,18 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog) {
   const std::string address = flags.listen.substr(0, flags.listen.rfind(':') + 1) + std::to_string(port);
   std::printf("corod %s is ready on %s\n", COROD_VERSION, address.c_str());
   std::fflush(stdout);
-  spdlog::info("listening on {}, every session is ephemeral (--journal memory)", address);
+  if ((*journal)->IsDurable()) {
+    spdlog::info("listening on {}, sessions are kept in {}", address, flags.data_dir);
+  } else {
+    spdlog::info("listening on {}, every session is ephemeral (--journal memory)", address);
+  }
 
   int signal = 0;
   for (absl::Time due = clock.Now(); signal == 0; due = sessions.Sweep()) {
     signal = signals.Wait(std::clamp(due - clock.Now(), absl::ZeroDuration(), kSweepInterval));
   }
 
-  spdlog::info("{}: refusing new work, closing {} sessions", strsignal(signal), sessions.size());
+  spdlog::info("{}: refusing new work, closing or putting to sleep {} sessions", strsignal(signal), sessions.live());
   server->GetHealthCheckService()->SetServingStatus(false);
   // Shared, since a body that never comes back may outlive this function's patience.
   const auto drained = std::make_shared<std::atomic<bool>>(false);
@@ -123,8 +153,9 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog) {
     std::_Exit(1);
   }
   server->Wait();
+  (*journal)->Shutdown();
   workers.Shutdown();
-  spdlog::info("all sessions are closed");
+  spdlog::info("all sessions are closed or asleep");
   return 0;
 }
 

@@ -27,13 +27,18 @@ namespace corod {
   X(DURABILITY_UNAVAILABLE, kFailedPrecondition) \
   X(VERSION_UNAVAILABLE, kFailedPrecondition)    \
   X(REPLY_FORGOTTEN, kFailedPrecondition)        \
+  X(HISTORY_LIMIT, kFailedPrecondition)          \
+  X(HISTORY_TRIMMED, kOutOfRange)                \
   X(STEP_MISMATCH, kAborted)                     \
   X(REQUEST_ID_REUSED, kAborted)                 \
   X(PREDECESSOR_FAILED, kAborted)                \
   X(TOO_MANY_SESSIONS, kResourceExhausted)       \
   X(QUEUE_FULL, kResourceExhausted)              \
+  X(WATCHER_TOO_SLOW, kResourceExhausted)        \
   X(DRAINING, kUnavailable)                      \
-  X(JOURNAL_UNAVAILABLE, kUnavailable)
+  X(JOURNAL_UNAVAILABLE, kUnavailable)           \
+  X(REPLAY_DIVERGED, kDataLoss)                  \
+  X(SESSION_BROKEN, kDataLoss)
 
 enum class Reason : std::uint8_t {
 #define COROD_REASON(name, code) name,

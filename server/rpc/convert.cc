@@ -6,6 +6,8 @@
 
 #include "server/base/failure.h"
 #include "server/coroutine/map.h"
+#include "server/rpc/status.h"
+#include "server/session/problem.h"
 #include "server/wire/value_codec.h"
 
 namespace corod::rpc {
@@ -29,6 +31,30 @@ v1::State ToProto(CoroutineState state) {
   return v1::STATE_UNSPECIFIED;
 }
 
+v1::CloseCause ToProto(CloseCause cause) {
+  switch (cause) {
+    case CloseCause::kClient:
+      return v1::CLOSE_CAUSE_CLIENT;
+    case CloseCause::kIdle:
+      return v1::CLOSE_CAUSE_IDLE;
+    case CloseCause::kExpired:
+      return v1::CLOSE_CAUSE_EXPIRED;
+    case CloseCause::kDrain:
+      return v1::CLOSE_CAUSE_DRAIN;
+    case CloseCause::kDelete:
+      return v1::CLOSE_CAUSE_DELETE;
+  }
+  return v1::CLOSE_CAUSE_UNSPECIFIED;
+}
+
+// By name; none if this server does not know the names.
+void AddArguments(const Head& head, const Definition* definition, google::protobuf::Map<std::string, v1::Value>* proto) {
+  if (!definition || definition->parameters.size() != head.arguments.size()) return;
+  for (std::size_t i = 0; i < head.arguments.size(); ++i) {
+    wire::ToProto(head.arguments[i], &(*proto)[definition->parameters[i].name]);
+  }
+}
+
 void SetTime(absl::Time time, google::protobuf::Timestamp* proto) {
   const absl::Duration since = time - absl::UnixEpoch();
   absl::Duration rest;
@@ -38,6 +64,29 @@ void SetTime(absl::Time time, google::protobuf::Timestamp* proto) {
 
 absl::Status InvalidTime(const char* parameter) {
   return Failed(Reason::INVALID_ARGUMENTS, std::string(parameter) + " is out of range", {{"parameter", parameter}});
+}
+
+void ToProto(Step step, const Outcome& outcome, Loudness loudness, v1::Outcome* proto) {
+  proto->set_step(step);
+  const Value& value = outcome.value;
+  const bool loud = loudness == Loudness::kLoud;
+  switch (outcome.kind) {
+    case Outcome::Kind::kYielded: {
+      v1::Value* yielded = proto->mutable_yielded();
+      if (loud) wire::ToProto(value, yielded);
+      break;
+    }
+    case Outcome::Kind::kReturned: {
+      v1::Value* returned = proto->mutable_returned();
+      if (loud) wire::ToProto(value, returned);
+      break;
+    }
+    case Outcome::Kind::kRaised: {
+      v1::Exception* raised = proto->mutable_raised();
+      if (loud) wire::ToProto(value.AsException(), raised);
+      break;
+    }
+  }
 }
 
 absl::StatusOr<absl::Duration> ToDuration(const google::protobuf::Duration& proto, const char* parameter) {
@@ -81,55 +130,66 @@ v1::ValueKind ToProto(SendsKind kind) {
 }  // namespace
 
 void ToProto(const SessionInfo& info, Detail detail, v1::Session* proto) {
-  const Definition& definition = *info.origin.definition;
-  proto->set_session_id(info.origin.id);
-  proto->set_coroutine(definition.name);
-  proto->set_version(definition.version);
+  proto->set_session_id(info.key.id);
+  proto->set_coroutine(info.coroutine);
+  proto->set_version(info.version);
   proto->set_state(ToProto(info.state));
   proto->set_steps(info.steps);
-  proto->mutable_labels()->insert(info.origin.labels.begin(), info.origin.labels.end());
-  proto->set_durability(v1::DURABILITY_EPHEMERAL);
+  proto->mutable_labels()->insert(info.labels.begin(), info.labels.end());
+  proto->set_durability(info.durable ? v1::DURABILITY_DURABLE : v1::DURABILITY_EPHEMERAL);
   google::protobuf::Duration* idle = proto->mutable_idle_timeout();
-  if (info.origin.idle_timeout != absl::InfiniteDuration()) {
+  if (info.idle_timeout != absl::InfiniteDuration()) {
     absl::Duration rest;
-    idle->set_seconds(absl::IDivDuration(info.origin.idle_timeout, absl::Seconds(1), &rest));
+    idle->set_seconds(absl::IDivDuration(info.idle_timeout, absl::Seconds(1), &rest));
     idle->set_nanos(static_cast<std::int32_t>(absl::ToInt64Nanoseconds(rest)));
   }
   SetTime(info.create_time, proto->mutable_create_time());
   SetTime(info.last_used_time, proto->mutable_last_used_time());
-  proto->set_earliest_step(info.steps + 1);  // without a log no step is kept
-  proto->set_uid(info.origin.uid);
-  proto->set_live(info.state != CoroutineState::kClosed);
-  if (info.origin.expire_time != absl::InfiniteFuture()) SetTime(info.origin.expire_time, proto->mutable_expire_time());
-  if (detail == Detail::kBasic) return;
-  for (std::size_t i = 0; i < definition.parameters.size(); ++i) {
-    wire::ToProto(info.origin.arguments[i], &(*proto->mutable_arguments())[definition.parameters[i].name]);
+  proto->set_earliest_step(info.earliest_step);
+  proto->set_uid(info.key.uid);
+  proto->set_live(info.live);
+  if (info.problem) {
+    ToFailure(ProblemStatus(info.key.id, *info.problem), proto->mutable_problem());
   }
-  if (info.last_outcome) ToProto(*info.last_outcome, Loudness::kLoud, proto->mutable_last_outcome());
+  if (info.expire_time != absl::InfiniteFuture()) SetTime(info.expire_time, proto->mutable_expire_time());
+  if (detail == Detail::kBasic) return;
+  AddArguments(info, info.definition, proto->mutable_arguments());
+  if (info.last_outcome) {
+    ToProto(info.last_outcome->step, info.last_outcome->outcome, Loudness::kLoud, proto->mutable_last_outcome());
+  }
 }
 
 void ToProto(const Reply& reply, Loudness loudness, v1::Outcome* proto) {
   proto->set_step(reply.step);
-  if (!reply.outcome) return;
-  const Value& value = reply.outcome->value;
-  const bool loud = loudness == Loudness::kLoud;
-  switch (reply.outcome->kind) {
-    case Outcome::Kind::kYielded: {
-      v1::Value* yielded = proto->mutable_yielded();
-      if (loud) wire::ToProto(value, yielded);
+  if (reply.outcome) ToProto(reply.step, *reply.outcome, loudness, proto);
+}
+
+void ToProto(const StepEvent& event, const Head& head, const Definition* definition, v1::Event* proto) {
+  const Record& record = event.record;
+  proto->set_step(event.step);
+  switch (record.operation) {
+    case Operation::kSend:
+      wire::ToProto(record.value, proto->mutable_send());
       break;
-    }
-    case Outcome::Kind::kReturned: {
-      v1::Value* returned = proto->mutable_returned();
-      if (loud) wire::ToProto(value, returned);
+    case Operation::kThrow:
+      wire::ToProto(record.value.AsException(), proto->mutable_throw_());
       break;
-    }
-    case Outcome::Kind::kRaised: {
-      v1::Exception* raised = proto->mutable_raised();
-      if (loud) wire::ToProto(value.AsException(), raised);
+    case Operation::kClose:
+    case Operation::kDelete:
+      proto->mutable_close()->set_force(record.force);
+      proto->set_cause(record.operation == Operation::kDelete ? v1::CLOSE_CAUSE_DELETE : ToProto(record.cause));
       break;
-    }
+    case Operation::kCreate:
+      proto->mutable_create()->set_coroutine(head.coroutine);
+      proto->mutable_create()->set_version(head.version);
+      proto->mutable_create()->set_session_id(head.key.id);
+      proto->mutable_create()->set_prime(true);
+      AddArguments(head, definition, proto->mutable_create()->mutable_arguments());
+      break;
   }
+  ToProto(event.step, event.outcome, Loudness::kLoud, proto->mutable_outcome());
+  SetTime(record.time, proto->mutable_time());
+  proto->set_request_id(record.request_id);
 }
 
 void ToProto(const Created& created, v1::CreateResponse* proto) {
@@ -218,6 +278,17 @@ absl::StatusOr<CreateSpec> FromProto(const v1::CreateRequest& proto, const Value
     if (!expire_time.ok()) return expire_time.status();
     spec.expire_time = *expire_time;
   }
+  return spec;
+}
+
+absl::StatusOr<ForkSpec> FromProto(const v1::ForkRequest& proto) {
+  if (absl::Status checked = CheckRequestId(proto.request_id()); !checked.ok()) return checked;
+  ForkSpec spec;
+  spec.session_id = proto.session_id();
+  if (proto.has_at_step()) spec.at_step = proto.at_step();
+  spec.new_session_id = proto.new_session_id();
+  spec.labels = Labels(proto.labels().begin(), proto.labels().end());
+  spec.request_id = proto.request_id();
   return spec;
 }
 

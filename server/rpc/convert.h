@@ -19,10 +19,13 @@ enum class Loudness { kLoud, kQuiet };
 
 void ToProto(const SessionInfo& info, Detail detail, v1::Session* proto);
 void ToProto(const Reply& reply, Loudness loudness, v1::Outcome* proto);
+// `definition`: the session's; null if this server lacks it.
+void ToProto(const StepEvent& event, const Head& head, const Definition* definition, v1::Event* proto);
 void ToProto(const Created& created, v1::CreateResponse* proto);
 void ToProto(const Definition& definition, v1::Coroutine* proto);
 
 absl::StatusOr<CreateSpec> FromProto(const v1::CreateRequest& proto, const ValueLimits& limits);
+absl::StatusOr<ForkSpec> FromProto(const v1::ForkRequest& proto);
 absl::StatusOr<ListQuery> FromProto(const v1::ListRequest& proto);
 absl::StatusOr<Session::Changes> FromProto(const v1::UpdateRequest& proto);
 

@@ -6,7 +6,9 @@
 #include "server/base/failure.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/drive_stream.h"
+#include "server/rpc/transfer_streams.h"
 #include "server/rpc/unary_call.h"
+#include "server/rpc/watch_stream.h"
 #include "server/wire/value_codec.h"
 
 namespace corod::rpc {
@@ -66,6 +68,15 @@ class CommandCall final : public UnaryCall<Request, Response>, public Command {
     return call;
   }
 };
+
+// Ends the call with a session.
+template <typename Request, typename Response>
+Sessions::GetDone AnswersWithSession(UnaryCall<Request, Response>* call) {
+  return [call](const absl::StatusOr<SessionInfo>& info) {
+    if (info.ok()) ToProto(*info, Detail::kFull, call->response()->mutable_session());
+    call->Answer(info.status());
+  };
+}
 
 }  // namespace
 
@@ -136,49 +147,84 @@ grpc::ServerUnaryReactor* CoroutineService::Delete(grpc::CallbackServerContext* 
 
 grpc::ServerUnaryReactor* CoroutineService::Get(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                                 grpc::ByteBuffer* response) {
-  return AnswerAtOnce<v1::GetRequest, v1::GetResponse>(
-      context, request, response, [this](const v1::GetRequest& proto, v1::GetResponse* answer) {
-        const std::optional<Step> at_step = proto.has_at_step() ? std::optional<Step>(proto.at_step()) : std::nullopt;
-        const absl::StatusOr<SessionInfo> info = sessions_.Get(proto.session_id(), at_step);
-        if (info.ok()) ToProto(*info, Detail::kFull, answer->mutable_session());
-        return info.status();
-      });
+  auto* call = new UnaryCall<v1::GetRequest, v1::GetResponse>(context, request, response);
+  if (!call->parsed().ok()) {
+    call->Answer(call->parsed());
+    return call;
+  }
+  const v1::GetRequest& proto = call->request();
+  const std::optional<Step> at_step = proto.has_at_step() ? std::optional<Step>(proto.at_step()) : std::nullopt;
+  sessions_.Get(proto.session_id(), at_step, AnswersWithSession(call));
+  return call;
 }
 
 grpc::ServerUnaryReactor* CoroutineService::List(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                                  grpc::ByteBuffer* response) {
-  return AnswerAtOnce<v1::ListRequest, v1::ListResponse>(
-      context, request, response, [this](const v1::ListRequest& proto, v1::ListResponse* answer) -> absl::Status {
-        const absl::StatusOr<ListQuery> query = FromProto(proto);
-        if (!query.ok()) return query.status();
-        const absl::StatusOr<std::size_t> page_size = PageSize(proto.page_size());
-        if (!page_size.ok()) return page_size.status();
-        const Detail detail = proto.view() == v1::SESSION_VIEW_BASIC ? Detail::kBasic : Detail::kFull;
-        std::size_t bytes = 0;
-        const absl::StatusOr<std::string> next = sessions_.List(*query, [&](const SessionInfo& info) {
-          if (static_cast<std::size_t>(answer->sessions_size()) == *page_size) return false;
-          v1::Session session;
-          ToProto(info, detail, &session);
-          bytes += session.ByteSizeLong();
-          if (bytes > kMaxPageBytes && answer->sessions_size() > 0) return false;
-          answer->add_sessions()->Swap(&session);
-          return true;
-        });
-        if (next.ok()) answer->set_next_page_token(*next);
-        return next.status();
-      });
+  auto* call = new UnaryCall<v1::ListRequest, v1::ListResponse>(context, request, response);
+  absl::Status status = call->parsed();
+  const absl::StatusOr<ListQuery> query = status.ok() ? FromProto(call->request()) : status;
+  const absl::StatusOr<std::size_t> page_size = query.ok() ? PageSize(call->request().page_size()) : query.status();
+  if (!page_size.ok()) {
+    call->Answer(page_size.status());
+    return call;
+  }
+  const Detail detail = call->request().view() == v1::SESSION_VIEW_BASIC ? Detail::kBasic : Detail::kFull;
+  const auto add = [call, detail, page_size = *page_size, bytes = std::size_t{0}](const SessionInfo& info) mutable {
+    v1::ListResponse& answer = *call->response();
+    if (static_cast<std::size_t>(answer.sessions_size()) == page_size) return false;
+    v1::Session session;
+    ToProto(info, detail, &session);
+    bytes += session.ByteSizeLong();
+    if (bytes > kMaxPageBytes && answer.sessions_size() > 0) return false;
+    answer.add_sessions()->Swap(&session);
+    return true;
+  };
+  sessions_.List(*query, add, [call](const absl::StatusOr<std::string>& next) {
+    if (next.ok()) call->response()->set_next_page_token(*next);
+    call->Answer(next.status());
+  });
+  return call;
 }
 
 grpc::ServerUnaryReactor* CoroutineService::Update(grpc::CallbackServerContext* context,
                                                    const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  return AnswerAtOnce<v1::UpdateRequest, v1::UpdateResponse>(
-      context, request, response, [this](const v1::UpdateRequest& proto, v1::UpdateResponse* answer) -> absl::Status {
-        const absl::StatusOr<Session::Changes> changes = FromProto(proto);
-        if (!changes.ok()) return changes.status();
-        const absl::StatusOr<SessionInfo> info = sessions_.Update(proto.session_id(), *changes);
-        if (info.ok()) ToProto(*info, Detail::kFull, answer->mutable_session());
-        return info.status();
-      });
+  auto* call = new UnaryCall<v1::UpdateRequest, v1::UpdateResponse>(context, request, response);
+  absl::Status status = call->parsed();
+  const absl::StatusOr<Session::Changes> changes = status.ok() ? FromProto(call->request()) : status;
+  if (changes.ok()) {
+    sessions_.Update(call->request().session_id(), *changes, AnswersWithSession(call));
+  } else {
+    call->Answer(changes.status());
+  }
+  return call;
+}
+
+grpc::ServerUnaryReactor* CoroutineService::Fork(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                                 grpc::ByteBuffer* response) {
+  auto* call = new UnaryCall<v1::ForkRequest, v1::ForkResponse>(context, request, response);
+  absl::Status status = call->parsed();
+  absl::StatusOr<ForkSpec> spec = status.ok() ? FromProto(call->request()) : status;
+  if (spec.ok()) {
+    sessions_.Fork(*std::move(spec), AnswersWithSession(call));
+  } else {
+    call->Answer(spec.status());
+  }
+  return call;
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* CoroutineService::Watch(grpc::CallbackServerContext* context,
+                                                                    const grpc::ByteBuffer* request) {
+  return WatchStream::Start(sessions_, context, *request);
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* CoroutineService::Export(grpc::CallbackServerContext*,
+                                                                     const grpc::ByteBuffer* request) {
+  return ExportStream::Start(sessions_, *request);
+}
+
+grpc::ServerReadReactor<grpc::ByteBuffer>* CoroutineService::Import(grpc::CallbackServerContext*,
+                                                                    grpc::ByteBuffer* response) {
+  return ImportStream::Start(sessions_, response);
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CoroutineService::Drive(

@@ -10,16 +10,17 @@
 
 namespace corod::rpc {
 
-// What gRPC calls. Requests come as bytes, so that they can be parsed with our own limit on depth; the RPCs that are
-// not here answer UNIMPLEMENTED.
+// What gRPC calls. Requests come as bytes, so that they can be parsed with our own limit on depth.
 using CoroutineServiceBase =
     v1::CoroutineService::WithRawCallbackMethod_Create<v1::CoroutineService::WithRawCallbackMethod_Send<
         v1::CoroutineService::WithRawCallbackMethod_Throw<v1::CoroutineService::WithRawCallbackMethod_Close<
             v1::CoroutineService::WithRawCallbackMethod_Drive<v1::CoroutineService::WithRawCallbackMethod_Get<
                 v1::CoroutineService::WithRawCallbackMethod_List<v1::CoroutineService::WithRawCallbackMethod_Update<
-                    v1::CoroutineService::WithRawCallbackMethod_Delete<v1::CoroutineService::WithCallbackMethod_Watch<
-                        v1::CoroutineService::WithCallbackMethod_Fork<v1::CoroutineService::WithCallbackMethod_Export<
-                            v1::CoroutineService::WithCallbackMethod_Import<v1::CoroutineService::Service>>>>>>>>>>>>>;
+                    v1::CoroutineService::WithRawCallbackMethod_Delete<v1::CoroutineService::WithRawCallbackMethod_Watch<
+                        v1::CoroutineService::WithRawCallbackMethod_Fork<
+                            v1::CoroutineService::WithRawCallbackMethod_Export<
+                                v1::CoroutineService::WithRawCallbackMethod_Import<
+                                    v1::CoroutineService::Service>>>>>>>>>>>>>;
 
 // corod.v1.CoroutineService over the session layer. Thread-safe; blocks no thread.
 class CoroutineService final : public CoroutineServiceBase {
@@ -43,7 +44,15 @@ class CoroutineService final : public CoroutineServiceBase {
                                    grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* Delete(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                    grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* Fork(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                 grpc::ByteBuffer* response) override;
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Drive(grpc::CallbackServerContext* context) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Watch(grpc::CallbackServerContext* context,
+                                                    const grpc::ByteBuffer* request) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Export(grpc::CallbackServerContext* context,
+                                                     const grpc::ByteBuffer* request) override;
+  grpc::ServerReadReactor<grpc::ByteBuffer>* Import(grpc::CallbackServerContext* context,
+                                                    grpc::ByteBuffer* response) override;
 
  private:
   Sessions& sessions_;

@@ -223,14 +223,17 @@ void DriveStream::HandOver(Lane* lane) {
     DriveCommand* command = nullptr;
     {
       const MutexLock lock(mutex_);
-      // A create takes its turn when all before it are answered: until then the id may stand for another session.
-      if (lane->waiting.empty() || (lane->waiting.front()->create && lane->under_way > 0)) {
+      // A create takes its turn when all before it are answered: until then the id may stand for another session. For
+      // the same reason what comes behind it waits for its answer.
+      const bool waits = lane->creating || (!lane->waiting.empty() && lane->waiting.front()->create && lane->under_way > 0);
+      if (lane->waiting.empty() || waits) {
         lane->handing_over = false;
         ForgetIdleLanes();
         return;
       }
       command = lane->waiting.front();
       lane->waiting.pop_front();
+      lane->creating = command->create.has_value();
       if (lane->under_way++ == 0) lane->session = SessionPtr();
     }
     Dispatch(lane, command);
@@ -248,19 +251,11 @@ void DriveStream::Dispatch(Lane* lane, DriveCommand* command) {
                      [command](const absl::StatusOr<Created>& created) { command->FinishCreate(created); });
     return;
   }
-  if (!lane->session) lane->session = sessions_.Find(lane->session_id);
-  if (lane->session) {
-    const SessionPtr session = lane->session;
-    session->Submit(command);
-    return;
-  }
-  absl::Status refused = command->Admit();
-  if (refused.ok()) refused = CheckSessionId(lane->session_id);
-  if (refused.ok()) {
-    refused =
-        Failed(Reason::SESSION_NOT_FOUND, "no session '" + lane->session_id + "'", {{"session_id", lane->session_id}});
-  }
-  command->Finish(refused);
+  if (!lane->session) lane->session = sessions_.FindLive(lane->session_id);
+  const SessionPtr session = lane->session;
+  if (session && session->Submit(command)) return;
+  lane->session = SessionPtr();
+  sessions_.Submit(lane->session_id, command);
 }
 
 void DriveStream::ForgetIdleLanes() {
@@ -285,7 +280,8 @@ void DriveStream::Answered(Lane* lane, v1::Reply reply) {
     last_bytes_ += bytes;
     unwritten_bytes_ += bytes;
     *unwritten_.back().add_replies() = std::move(reply);
-    if (--lane->under_way == 0 && !lane->waiting.empty() && !lane->handing_over) {
+    if (--lane->under_way == 0) lane->creating = false;
+    if (lane->under_way == 0 && !lane->waiting.empty() && !lane->handing_over) {
       lane->handing_over = true;
       hand_over = true;
     }

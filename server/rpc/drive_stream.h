@@ -54,6 +54,7 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
     std::size_t under_way = 0;          // handed to the session and not answered
     std::deque<DriveCommand*> waiting;  // behind those
     bool handing_over = false;          // a thread is in HandOver
+    bool creating = false;              // what is under way is a create
     std::atomic<bool> failed = false;   // a command failed, and none carried `resume` since
   };
 

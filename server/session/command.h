@@ -43,6 +43,8 @@ class Command {
   CloseCause cause = CloseCause::kClient;
   // A close that the body ignores drops the coroutine.
   bool force = false;
+  // Not a step: forget the session if it was finished long enough ago. The server's own.
+  bool forgets = false;
   // The sender bounds how many it has under way, so that the session's queue need not.
   bool bounded_by_sender = false;
   Value value;
@@ -54,6 +56,8 @@ class Command {
   std::uint64_t fingerprint = 0;
   // kDelete: the life of the id that is meant; empty: whichever.
   std::string uid;
+  // Set in its turn: the step whose answer it is to get again.
+  Step repeats = 0;
   // Not executed when its turn comes later than this.
   absl::Time deadline = absl::InfiniteFuture();
 
@@ -74,6 +78,24 @@ class CommandQueue {
     last_ = command;
     ++size_;
   }
+  void PushFront(Command* command) {
+    command->next_ = first_;
+    if (!first_) last_ = command;
+    first_ = command;
+    ++size_;
+  }
+  // All of `commands`, in their order, before what is here; leaves `commands` empty.
+  void PutBack(CommandQueue& commands) {
+    if (commands.empty()) return;
+    commands.last_->next_ = first_;
+    if (!first_) last_ = commands.last_;
+    first_ = commands.first_;
+    size_ += commands.size_;
+    commands = CommandQueue();
+  }
+  // The first, without taking it; then the one behind `command`. nullptr: none.
+  Command* first() const { return first_; }
+  static Command* After(const Command* command) { return command->next_; }
   // nullptr if it is empty.
   Command* Pop() {
     Command* command = first_;

@@ -5,19 +5,18 @@
 
 #include "server/base/failure.h"
 #include "server/coroutine/fingerprint.h"
-#include "server/coroutine/utf8.h"
+#include "server/session/execution.h"
+#include "server/session/problem.h"
 
+// What all sessions do, and the steps of ephemeral ones. durable_session.cc has what durable ones do besides.
 namespace corod {
 namespace {
 
-// A body that ignores a close that the server makes is dropped after so many.
-constexpr int kCloseAttempts = 3;
 // A thread that runs a busy session lets go of it after so many steps, so that its own call goes on.
 constexpr int kStepsInARow = 256;
 constexpr std::size_t kMaxLabels = 64;
 constexpr std::size_t kMaxLabelNameBytes = 256;
 constexpr std::size_t kMaxLabelValueBytes = 1024;
-constexpr std::size_t kKeptMessageBytes = 1024;
 
 std::uint64_t FingerprintOf(const Command& command) {
   if (command.operation == Operation::kCreate) return command.fingerprint;
@@ -28,53 +27,31 @@ std::uint64_t FingerprintOf(const Command& command) {
   return fingerprint.value();
 }
 
-// As much of a message as is kept when the exception is too large, whole characters.
-std::string KeptPart(const std::string& message) {
-  const std::string_view start = std::string_view(message).substr(0, kKeptMessageBytes);
-  return std::string(start.substr(0, CompleteUtf8Prefix(start)));
-}
-
-const char* VerbOf(Outcome::Kind kind) {
-  switch (kind) {
-    case Outcome::Kind::kYielded:
-      return "yielded";
-    case Outcome::Kind::kReturned:
-      return "returned";
-    case Outcome::Kind::kRaised:
-      return "raised";
-  }
-  return "";
-}
-
-Exception LimitError(const char* verb, ValueMeasure::Fault fault) {
-  const std::string what = verb;
-  switch (fault) {
-    case ValueMeasure::Fault::kTooDeep:
-      return Exception("ValueError", {Value(what + " value too deep")});
-    case ValueMeasure::Fault::kTooLarge:
-      return Exception("ValueError", {Value(what + " value too large")});
-    case ValueMeasure::Fault::kNotUtf8:
-    case ValueMeasure::Fault::kNone:
-      break;
-  }
-  return Exception("ValueError", {Value(what + " value has a text that is not UTF-8")});
-}
-
 }  // namespace
 
-Session::Session(SessionEnvironment& environment, SessionOrigin origin, Coroutine coroutine)
+Session::Session(SessionEnvironment& environment, const Head& head, const Definition* definition, Pace* pace,
+                 Coroutine coroutine, std::unique_ptr<SessionLog> log)
     : environment_(environment),
-      id_(std::move(origin.id)),
-      uid_(std::move(origin.uid)),
-      definition_(origin.definition),
-      pace_(origin.pace),
-      arguments_(std::move(origin.arguments)),
-      create_time_(environment.clock.Now()),
+      id_(head.key.id),
+      uid_(head.key.uid),
+      definition_(definition),
+      pace_(pace),
+      arguments_(head.arguments),
+      create_time_(head.create_time),
+      seed_(head.seed),
       coroutine_(std::move(coroutine)),
-      last_used_(create_time_),
-      idle_timeout_(origin.idle_timeout),
-      expire_time_(origin.expire_time) {
-  if (!origin.labels.empty()) labels_ = std::make_unique<Labels>(std::move(origin.labels));
+      log_(std::move(log)),
+      state_(head.state),
+      steps_(head.steps),
+      last_used_(head.last_used_time),
+      finished_(head.finish_time),
+      idle_timeout_(head.idle_timeout),
+      expire_time_(head.expire_time) {
+  if (head.last_outcome) {
+    last_outcome_step_ = head.last_outcome->step;
+    last_outcome_ = head.last_outcome->outcome;
+  }
+  if (!head.labels.empty()) labels_ = std::make_unique<Labels>(head.labels);
 }
 
 Session::~Session() = default;
@@ -90,13 +67,14 @@ void Session::RememberCreate(const std::string& request_id, std::uint64_t finger
   Window().Remember(request_id, fingerprint, Reply{}, 0, /*pinned=*/true);
 }
 
-void Session::SubmitFirst(Command* command) {
+void Session::Hold() {
   const MutexLock lock(mutex_);
-  queue_.Push(command);
   running_ = true;
 }
 
-void Session::RunFirst() {
+void Session::Release() { RunOnSomeThread(); }
+
+void Session::RunOnSomeThread() {
   if (MayRunHere()) {
     Run(Thread::kCallers);
   } else {
@@ -104,14 +82,15 @@ void Session::RunFirst() {
   }
 }
 
-void Session::Submit(Command* command) {
+bool Session::Submit(Command* command) {
   bool full = false;
   {
     const MutexLock lock(mutex_);
+    if (gone_) return false;
     full = !command->bounded_by_sender && queue_.size() >= environment_.max_queued;
     if (!full) {
       queue_.Push(command);
-      if (running_) return;
+      if (running_) return true;
       running_ = true;
     }
   }
@@ -119,212 +98,254 @@ void Session::Submit(Command* command) {
     command->Finish(Failed(
         Reason::QUEUE_FULL, "too many commands wait for this session; send the next when one is answered",
         {{"session_id", id_}, {"max_queued", std::to_string(environment_.max_queued)}}, absl::Milliseconds(100)));
-    return;
+    return true;
   }
-  RunFirst();
+  RunOnSomeThread();
+  return true;
 }
 
 void Session::Run(Thread thread) {
   const SessionPtr keep(this);  // a command that deletes it may hold the last reference
+  const bool go_on = log_ ? RunDurable(thread) : RunEphemeral(thread);
+  if (go_on) environment_.executor.Run([keep] { keep->Run(Thread::kExecutors); });
+}
+
+bool Session::RunEphemeral(Thread thread) {
   for (int steps = 0; steps < kStepsInARow; ++steps) {
     Command* command = nullptr;
     {
       const MutexLock lock(mutex_);
       if (queue_.empty()) {
         running_ = false;
-        return;
+        return false;
       }
-      if (thread == Thread::kCallers && steps > 0 && !MayRunHere()) break;
+      if (thread == Thread::kCallers && steps > 0 && !MayRunHere()) return true;
       command = queue_.Pop();
     }
-    command->Finish(Turn(*command));
+    const absl::Time now = environment_.clock.Now();
+    absl::StatusOr<Reply> answer = Reply();
+    if (Check(*command, Stand(), now, answer) == Verdict::kStep) answer = TakeStep(*command, now);
+    command->Finish(std::move(answer));
   }
-  environment_.executor.Run([keep] { keep->Run(Thread::kExecutors); });
+  return true;
 }
 
-absl::StatusOr<Reply> Session::Turn(Command& command) {
-  if (absl::Status admitted = command.Admit(); !admitted.ok()) return admitted;
-  Step steps = 0;
-  CoroutineState state = CoroutineState::kCreated;
-  bool forgotten = false;
-  {
+Session::Standing Session::Stand() const {
+  const MutexLock lock(mutex_);
+  return {.steps = steps_, .created = state_ == CoroutineState::kCreated, .forgotten = forgotten_};
+}
+
+std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::StatusOr<Reply>& answer) {
+  if (command.request_id.empty()) return std::nullopt;
+  command.fingerprint = FingerprintOf(command);
+  const auto failed = [&](Reason reason, std::string_view message, Step step) {
+    answer = Failed(
+        reason, message,
+        {{"session_id", id_}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
+    return Verdict::kAnswered;
+  };
+  constexpr const char* kReused = "request_id stands for another command; take a new id for each command";
+  if (log_) {
+    const KnownId* known = log_->ids.Find(command.request_id);
+    if (!known) return std::nullopt;
+    if (known->fingerprint != command.fingerprint) return failed(Reason::REQUEST_ID_REUSED, kReused, known->step);
+    if (known->step == 0) {
+      answer = Reply{.step = 0, .outcome = std::nullopt, .replayed = true};
+      return Verdict::kAnswered;
+    }
     const MutexLock lock(mutex_);
-    steps = steps_;
-    state = state_;
-    forgotten = forgotten_;
+    if (known->step == last_outcome_step_) {
+      answer = Reply{.step = known->step, .outcome = last_outcome_, .replayed = true};
+      return Verdict::kAnswered;
+    }
+    command.repeats = known->step;
+    return Verdict::kRepeat;
   }
+  const ReplyWindow::Known* known = window_ ? window_->Find(command.request_id) : nullptr;
+  if (!known) return std::nullopt;
+  if (known->fingerprint != command.fingerprint) return failed(Reason::REQUEST_ID_REUSED, kReused, known->reply.step);
+  if (known->forgotten) {
+    return failed(Reason::REPLY_FORGOTTEN,
+                  "the command was executed as the step in the metadata; its answer is no longer kept",
+                  known->reply.step);
+  }
+  answer = known->reply;
+  answer->replayed = true;
+  return Verdict::kAnswered;
+}
+
+Session::Verdict Session::Check(Command& command, const Standing& standing, absl::Time now,
+                                absl::StatusOr<Reply>& answer) {
+  const auto refused = [&answer](absl::Status status) {
+    answer = std::move(status);
+    return Verdict::kAnswered;
+  };
   const auto failed = [&](Reason reason, std::string_view message, std::map<std::string, std::string> metadata = {}) {
     metadata["session_id"] = id_;
-    return Failed(reason, message, metadata);
+    return refused(Failed(reason, message, metadata));
   };
+  if (absl::Status admitted = command.Admit(); !admitted.ok()) return refused(std::move(admitted));
   if (!command.uid.empty() && command.uid != uid_) {
     return failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "' with that uid");
   }
-  if (!command.request_id.empty()) {
-    command.fingerprint = FingerprintOf(command);
-    if (const ReplyWindow::Known* known = window_ ? window_->Find(command.request_id) : nullptr) {
-      const std::map<std::string, std::string> about = {{"request_id", command.request_id},
-                                                        {"step", std::to_string(known->reply.step)}};
-      if (known->fingerprint != command.fingerprint) {
-        return failed(Reason::REQUEST_ID_REUSED,
-                      "request_id stands for another command; take a new id for each command", about);
-      }
-      if (known->forgotten) {
-        return failed(Reason::REPLY_FORGOTTEN,
-                      "the command was executed as the step in the metadata; its answer is no longer kept", about);
-      }
-      Reply reply = known->reply;
-      reply.replayed = true;
-      return reply;
-    }
-  }
-  if (forgotten) return failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "'");
-  const absl::Time now = environment_.clock.Now();
+  if (const std::optional<Verdict> known = CheckKnown(command, answer)) return *known;
+  if (standing.forgotten) return failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "'");
   if (now > command.deadline) {
-    return NotStarted(absl::StatusCode::kDeadlineExceeded, "the deadline passed before the command's turn came");
+    return refused(
+        NotStarted(absl::StatusCode::kDeadlineExceeded, "the deadline passed before the command's turn came"));
   }
   if (command.cause == CloseCause::kClient && environment_.draining.load(std::memory_order_relaxed)) {
-    return Failed(Reason::DRAINING, "the server is shutting down; try again when it is back", {{"session_id", id_}},
-                  absl::Seconds(1));
+    return refused(Failed(Reason::DRAINING, "the server is shutting down; try again when it is back",
+                          {{"session_id", id_}}, absl::Seconds(1)));
   }
-  if (command.cause != CloseCause::kClient) {  // a close that the server makes may be needless by now
+  if (log_ && command.operation != Operation::kDelete) {
+    std::optional<SessionProblem> problem;
+    {
+      const MutexLock lock(mutex_);
+      problem = log_->problem;
+    }
+    if (problem) return refused(ProblemStatus(id_, *problem));
+  }
+  if (command.cause != CloseCause::kClient) {  // what the server itself does may be needless by now
     const Due due = NextDue();
-    if (due.act == Due::Act::kForget || (command.cause != CloseCause::kDrain && due.when > now)) {
-      return NotStarted(absl::StatusCode::kAborted, "the session needs no close any more");
+    const bool forgets = due.act == Due::Act::kForget;
+    if (forgets != command.forgets || (command.cause != CloseCause::kDrain && due.when > now)) {
+      return refused(NotStarted(absl::StatusCode::kAborted, "the session needs this no more"));
     }
   }
-  if (command.expected_step != 0 && command.expected_step != steps + 1) {
+  if (command.expected_step != 0 && command.expected_step != standing.steps + 1) {
     return failed(
         Reason::STEP_MISMATCH,
-        "this would be step " + std::to_string(steps + 1) + ", not " + std::to_string(command.expected_step),
-        {{"expected_step", std::to_string(command.expected_step)}, {"actual_step", std::to_string(steps + 1)}});
+        "this would be step " + std::to_string(standing.steps + 1) + ", not " + std::to_string(command.expected_step),
+        {{"expected_step", std::to_string(command.expected_step)},
+         {"actual_step", std::to_string(standing.steps + 1)}});
   }
-  if (state == CoroutineState::kCreated && command.operation == Operation::kSend && !command.value.is_null()) {
+  if (standing.created && command.operation == Operation::kSend && !command.value.is_null()) {
     return failed(Reason::NOT_PRIMED, "can't send non-None value to a just-started generator");
   }
-  return TakeStep(command, now);
+  const bool ends = command.operation == Operation::kClose || command.operation == Operation::kDelete;
+  if (log_ && !ends && !definition_->restartable && standing.steps >= environment_.durability.history_limit) {
+    return failed(Reason::HISTORY_LIMIT,
+                  "the session has as many steps as a coroutine may have that cannot be restarted from a checkpoint; "
+                  "close it and begin another, or raise --history-limit",
+                  {{"history_limit", std::to_string(environment_.durability.history_limit)}});
+  }
+  return Verdict::kStep;
 }
 
 Reply Session::TakeStep(Command& command, absl::Time now) {
+  Step step = 0;
   {
     const MutexLock lock(mutex_);
     in_step_ = true;
     last_used_ = now;
+    step = steps_ + 1;
   }
-  std::size_t bytes = 0;
-  Outcome outcome = WithinLimits(Resume(command), bytes);
+  StepEvent event;
+  const bool watched = environment_.watchers.Watches(uid_);
+  if (watched) {
+    event.record = Record{.operation = command.operation,
+                          .cause = command.cause,
+                          .force = command.force,
+                          .value = Snapshot(command.value),
+                          .request_id = command.request_id,
+                          .fingerprint = command.fingerprint,
+                          .time = now};
+  }
+  StepInput input{.operation = command.operation,
+                  .cause = command.cause,
+                  .force = command.force,
+                  .value = std::exchange(command.value, Value()),
+                  .step = step,
+                  .time = now,
+                  .seed = seed_};
+  StepResult result = Execute(*definition_, environment_.limits, std::move(input), coroutine_);
   const absl::Time end = environment_.clock.Now();
   pace_->Record(end - now);
 
   const CoroutineState state = coroutine_.state();
   const bool over = state == CoroutineState::kClosed;
   bool finished = false;
-  Reply reply;
   {
     const MutexLock lock(mutex_);
     in_step_ = false;
-    last_used_ = end;
-    reply.step = ++steps_;
+    steps_ = step;
+    if (log_) log_->digest = ExtendDigest(log_->digest, result.outcome);
     finished = over && state_ != CoroutineState::kClosed;
-    if (outcome.kind == Outcome::Kind::kRaised) {
-      outcome.exception().SetTraceback("coroutine " + definition_->name + " version " +
-                                       std::to_string(definition_->version) + ", step " + std::to_string(reply.step));
-    }
+    // Of a durable session the time in the log counts, so that nothing changes when it comes back from there.
+    if (!log_) last_used_ = end;
     if (!over || finished) {
-      last_outcome_ = outcome;
-      last_outcome_step_ = reply.step;
+      last_outcome_ = result.outcome;
+      last_outcome_step_ = step;
     }
-    if (finished) finished_ = end;
+    if (finished) finished_ = last_used_;
     state_ = state;
   }
-  reply.outcome = std::move(outcome);
-  if (!command.request_id.empty()) {
-    Window().Remember(command.request_id, command.fingerprint, reply, bytes, command.operation == Operation::kCreate);
-  }
   if (finished) coroutine_ = Coroutine();
+  Reply reply{.step = step, .outcome = std::move(result.outcome), .replayed = false};
+  if (log_) {
+    log_->ids.Remember(command.request_id, command.fingerprint, step);
+  } else if (!command.request_id.empty()) {
+    Window().Remember(command.request_id, command.fingerprint, reply, result.bytes,
+                      command.operation == Operation::kCreate);
+  }
+  if (watched) {
+    event.step = step;
+    event.outcome = *reply.outcome;
+    event.finished = finished;
+    environment_.watchers.Publish(uid_, std::move(event));
+  }
+  if (log_) return reply;
   if (command.operation == Operation::kDelete) {
-    environment_.on_deleted(*this, command, reply);
+    environment_.on_deleted(*this, &command, &reply);
   } else if (finished) {
     environment_.on_finished(*this);
   }
   return reply;
 }
 
-Outcome Session::Resume(Command& command) {
-  switch (command.operation) {
-    case Operation::kSend:
-      return coroutine_.Send(std::exchange(command.value, Value()));
-    case Operation::kThrow:
-      return coroutine_.Throw(std::exchange(command.value, Value()).AsException());
-    case Operation::kCreate:
-      return coroutine_.Next();
-    case Operation::kClose:
-      if (command.cause == CloseCause::kClient) return CloseUpTo(1, command.force);
-      return CloseUpTo(kCloseAttempts, /*drop=*/true);
-    case Operation::kDelete:
-      return CloseUpTo(command.force ? 1 : kCloseAttempts, /*drop=*/true);
-  }
-  return Outcome::Returned(Value());
-}
-
-Outcome Session::CloseUpTo(int attempts, bool drop) {
-  Outcome outcome = coroutine_.Close();
-  for (int attempt = 1; attempt < attempts && coroutine_.state() == CoroutineState::kSuspended; ++attempt) {
-    outcome = coroutine_.Close();
-  }
-  if (drop && coroutine_.state() == CoroutineState::kSuspended) {
-    coroutine_ = Coroutine();
-    Exception ignored = outcome.exception();
-    ignored.AddNote("the coroutine ignored the close and was dropped");
-  }
-  return outcome;
-}
-
-Outcome Session::WithinLimits(Outcome outcome, std::size_t& bytes) const {
-  if (outcome.kind != Outcome::Kind::kRaised) {
-    ValueMeasure measure = Measure(outcome.value, environment_.limits);
-    if (measure.fault != ValueMeasure::Fault::kNone) {
-      outcome = Outcome::Raised(LimitError(VerbOf(outcome.kind), measure.fault));
-      measure = Measure(outcome.exception(), environment_.limits);
-    } else {
-      outcome.value = Snapshot(outcome.value);
-    }
-    bytes = measure.bytes;
-    return outcome;
-  }
-  // What leaves is a copy of its own: the body or its caller may hold the object and change it.
-  Exception raised = outcome.exception().Snapshot();
-  ValueMeasure measure = Measure(raised, environment_.limits);
-  if (measure.fault != ValueMeasure::Fault::kNone) {
-    const bool unreadable = measure.fault == ValueMeasure::Fault::kNotUtf8;
-    Exception reduced(unreadable ? "ValueError" : raised.type(), {},
-                      unreadable ? std::vector<std::string>{} : raised.bases());
-    reduced.SetMessage(unreadable ? "raised exception has a text that is not UTF-8" : KeptPart(raised.message()));
-    reduced.AddNote("arguments, cause and context are left out: " + LimitError("raised", measure.fault).message());
-    measure = Measure(reduced, environment_.limits);
-    // Its type or its bases may be too large by themselves.
-    raised = measure.fault == ValueMeasure::Fault::kNone ? reduced : LimitError("raised", measure.fault);
-  }
-  bytes = measure.bytes;
-  return Outcome::Raised(raised);
-}
-
 SessionInfo Session::Describe() const {
   SessionInfo info;
-  info.origin.id = id_;
-  info.origin.uid = uid_;
-  info.origin.definition = definition_;
-  info.origin.arguments = arguments_;
-  info.create_time = create_time_;
-  const MutexLock lock(mutex_);
-  if (labels_) info.origin.labels = *labels_;
-  info.origin.idle_timeout = idle_timeout_;
-  info.origin.expire_time = expire_time_;
-  info.state = in_step_ ? CoroutineState::kRunning : state_;
-  info.steps = steps_;
-  if (last_outcome_step_ != 0) info.last_outcome = Reply{last_outcome_step_, last_outcome_, false};
-  info.last_used_time = last_used_;
+  {
+    const MutexLock lock(mutex_);
+    static_cast<Head&>(info) = MakeHeadLocked();
+    if (in_step_) info.state = CoroutineState::kRunning;
+  }
+  info.definition = definition_;
+  info.durable = log_ != nullptr;
+  info.live = info.state != CoroutineState::kClosed;
+  if (!log_) info.earliest_step = info.steps + 1;  // without a log no step is kept
   return info;
+}
+
+Head Session::MakeHeadLocked() const {
+  Head head;
+  head.key = {id_, uid_};
+  if (definition_) {
+    head.coroutine = definition_->name;
+    head.version = definition_->version;
+  }
+  head.arguments = arguments_;
+  head.create_time = create_time_;
+  head.seed = seed_;
+  if (labels_) head.labels = *labels_;
+  head.idle_timeout = idle_timeout_;
+  head.expire_time = expire_time_;
+  head.steps = steps_;
+  head.state = state_;
+  if (last_outcome_step_ != 0) head.last_outcome = StepOutcome{last_outcome_step_, last_outcome_};
+  head.last_used_time = last_used_;
+  head.finish_time = finished_;
+  if (log_) {
+    head.create_request_id = log_->create_request_id;
+    head.create_fingerprint = log_->create_fingerprint;
+    head.create_primed = log_->create_primed;
+    head.digest = log_->digest;
+    head.earliest_step = log_->earliest_step;
+    head.problem = log_->problem;
+    head.crashes = log_->crashes;
+  }
+  return head;
 }
 
 CoroutineState Session::state() const {
@@ -332,13 +353,22 @@ CoroutineState Session::state() const {
   return in_step_ ? CoroutineState::kRunning : state_;
 }
 
+bool Session::HasProblem() const {
+  const MutexLock lock(mutex_);
+  return log_ && log_->problem.has_value();
+}
+
 bool Session::MatchesLabels(const Labels& labels) const {
   if (labels.empty()) return true;
   const MutexLock lock(mutex_);
-  return labels_ && std::all_of(labels.begin(), labels.end(), [this](const auto& label) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-           const auto found = labels_->find(label.first);
-           return found != labels_->end() && found->second == label.second;
-         });
+  return labels_ && Includes(*labels_, labels);
+}
+
+bool Includes(const Labels& labels, const Labels& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&labels](const auto& label) {
+    const auto found = labels.find(label.first);
+    return found != labels.end() && found->second == label.second;
+  });
 }
 
 absl::Status CheckLabels(const Labels& labels) {
@@ -358,7 +388,7 @@ absl::Status CheckLabels(const Labels& labels) {
   return absl::OkStatus();
 }
 
-absl::Status Session::Update(const Changes& changes) {
+absl::Status Session::Change(const Changes& changes) {
   const MutexLock lock(mutex_);
   Labels labels = labels_ ? *labels_ : Labels();
   for (const std::string& name : changes.remove_labels) labels.erase(name);
@@ -374,11 +404,19 @@ absl::Status Session::Update(const Changes& changes) {
 
 Session::Due Session::NextDue() const {
   const MutexLock lock(mutex_);
+  if (log_ && log_->problem) return {absl::InfiniteFuture(), Due::Act::kCloseIdle};  // it stays until it is deleted
   if (finished_ != absl::InfiniteFuture()) return {finished_ + environment_.retention, Due::Act::kForget};
   const absl::Time used = in_step_ ? environment_.clock.Now() : last_used_;
   const absl::Time idle = used + idle_timeout_;
   if (expire_time_ <= idle) return {expire_time_, Due::Act::kCloseExpired};
   return {idle, Due::Act::kCloseIdle};
+}
+
+absl::Time Session::SleepDue() const {
+  // Far away, but in the order of use, for whoever makes room.
+  constexpr absl::Duration kNever = absl::Hours(24 * 365 * 100);
+  const MutexLock lock(mutex_);
+  return last_used_ + std::min(environment_.durability.passivate_after, kNever);
 }
 
 void Session::MarkForgotten() {

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,94 +15,129 @@
 #include "server/base/executor.h"
 #include "server/base/intrusive_ptr.h"
 #include "server/base/mutex.h"
+#include "server/base/random.h"
 #include "server/catalog/definition.h"
 #include "server/coroutine/coroutine.h"
 #include "server/coroutine/limits.h"
+#include "server/journal/journal.h"
 #include "server/session/command.h"
 #include "server/session/pace.h"
+#include "server/session/replay.h"
 #include "server/session/reply_window.h"
+#include "server/session/session_log.h"
 #include "server/session/timer_index.h"
+#include "server/session/watchers.h"
 
 namespace corod {
 
 class Session;
 using SessionPtr = IntrusivePtr<Session>;
 
+// How durable sessions are kept.
+struct DurabilityOptions {
+  Step checkpoint_every = 1'000;                     // steps
+  Step history = 10'000;                             // steps that stay reachable; kAllHistory: all
+  Step history_limit = 1'000'000;                    // steps of a coroutine that cannot be restarted
+  absl::Duration passivate_after = absl::Minutes(10);  // without a command; infinite: never
+  std::size_t max_live_sessions = 1'000'000;
+  // A session that is alive when the server ends without warning is brought up to date after so long, if nobody asks
+  // for it before.
+  absl::Duration settle_after = absl::Hours(1);
+
+  static constexpr Step kAllHistory = ~Step{0};
+};
+
 // What all sessions of a server share.
 struct SessionEnvironment {
   const Clock& clock;
   Executor& executor;
+  Random& random;
+  Journal& journal;
+  Watchers& watchers;
+  ReplayEnvironment replay;
   ValueLimits limits;
   std::uint32_t max_queued;        // commands of one session that wait
   std::size_t max_remembered_ids;  // see ReplyWindow
   std::size_t max_remembered_bytes;
   absl::Duration retention;  // how long a finished session is kept
+  DurabilityOptions durability;
   std::atomic<bool> draining = false;
-  // Called when a session has finished, and when it is to be forgotten at once (Delete). On the thread that runs it.
+  // Called when an ephemeral session has finished. On the thread that runs it.
   std::function<void(Session&)> on_finished;
-  std::function<void(Session&, const Command&, const Reply&)> on_deleted;
-};
-
-// What a session is made of, once it is made.
-struct SessionOrigin {
-  std::string id;
-  std::string uid;
-  const Definition* definition = nullptr;
-  std::vector<Value> arguments;
-  Labels labels;
-  absl::Duration idle_timeout = absl::InfiniteDuration();  // infinite: never
-  absl::Time expire_time = absl::InfiniteFuture();         // infinite: never
-  Pace* pace = nullptr;                                    // the definition's
+  // Called when a session is to be forgotten at once, for the Delete that asked for it (nullptr: nobody's). On the
+  // thread that runs it.
+  std::function<void(Session&, const Command*, const Reply*)> on_deleted;
 };
 
 // A session as it stood at one moment.
-struct SessionInfo {
-  SessionOrigin origin;
-  CoroutineState state = CoroutineState::kCreated;
-  Step steps = 0;
-  std::optional<Reply> last_outcome;
-  absl::Time create_time;
-  absl::Time last_used_time;
+struct SessionInfo : Head {
+  const Definition* definition = nullptr;  // nullptr: this server lacks it
+  bool durable = false;
+  bool live = false;  // in memory
 };
 
+// Whether `labels` has all of `wanted`.
+bool Includes(const Labels& labels, const Labels& wanted);
 // INVALID_ARGUMENTS if there are more labels than a session may have, or one of them is too long.
 absl::Status CheckLabels(const Labels& labels);
 
 // One live coroutine and the commands that wait for it.
 //
 // Commands take their turns in the order of Submit, never two at a time; whoever submits to a session that nobody runs
-// runs it, on the thread at hand or on the executor (see Pace). No lock is held while a body runs or an answer is
-// given.
+// runs it, on the thread at hand or on the executor (see Pace). No lock is held while a body runs, while the journal
+// works, or while an answer is given.
+//
+// A durable session takes all commands at the head of its queue that are certain to be steps, appends them to its log as
+// one batch, and goes on when the journal calls back: it runs them, and answers. What the journal does not take is
+// answered with JOURNAL_UNAVAILABLE.
 //
 // A finished session answers on: each command is a step with the outcome that Python gives for a finished generator.
 // Thread-safe. Shared by the table and by commands under way.
 class Session : public ReferenceCounted {
  public:
-  Session(SessionEnvironment& environment, SessionOrigin origin, Coroutine coroutine);
+  // `log` is null for an ephemeral session.
+  Session(SessionEnvironment& environment, const Head& head, const Definition* definition, Pace* pace,
+          Coroutine coroutine, std::unique_ptr<SessionLog> log);
   ~Session();
 
   const std::string& id() const { return id_; }
   const std::string& uid() const { return uid_; }
+  bool durable() const { return log_ != nullptr; }
   TimerSlot& timer() { return timer_; }
 
   // The request id that it was created with; empty: none. REQUIRES of setting: nobody else has the session yet.
   void SetCreateId(std::string request_id) { create_id_ = std::make_unique<std::string>(std::move(request_id)); }
   bool KnowsCreate(std::string_view request_id) const { return create_id_ && *create_id_ == request_id; }
 
-  // Remembers the answer of a Create that did not prime. REQUIRES: nobody else has the session yet.
-  void RememberCreate(const std::string& request_id, std::uint64_t fingerprint);
-  // Puts the command that primes at the head of the queue, to run when RunFirst is called. REQUIRES: nobody else has
-  // the session yet.
-  void SubmitFirst(Command* command);
-  void RunFirst();
+  // The same of a durable session, with the fingerprint of the request; 0 of an ephemeral one.
+  std::uint64_t create_fingerprint() const { return log_ ? log_->create_fingerprint : 0; }
 
-  // Queues a command. QUEUE_FULL goes to its Finish, like every other answer.
-  void Submit(Command* command);
+  // Remembers the answer of a Create that did not prime. REQUIRES: ephemeral; nobody else has the session yet.
+  void RememberCreate(const std::string& request_id, std::uint64_t fingerprint);
+  // Takes commands and runs none until Release. REQUIRES: nobody else has the session yet.
+  void Hold();
+  void Release();
+  // Of a new durable session that is held: Release first creates it in the journal, together with the commands that
+  // wait for it. `created` is told how that went, before any command is answered.
+  void CreateInJournal(Journal::NewSession made, std::function<void(const absl::Status&)> created);
+
+  // Queues a command. QUEUE_FULL goes to its Finish, like every other answer. False: the session has left memory and
+  // did not take the command; whoever looks for it again finds what is there now.
+  [[nodiscard]] bool Submit(Command* command);
+
+  // Takes no more commands, and gives back those that wait. REQUIRES: it is held.
+  CommandQueue Abandon();
+
+  // Puts a durable session to sleep if nothing is under way: saves how it stands, then calls `done` with whether it has
+  // left memory (it stays if a command came meanwhile). False: it is busy, `done` is not called.
+  bool Sleep(std::function<void(bool asleep)> done);
 
   SessionInfo Describe() const;
   CoroutineState state() const;
+  bool HasProblem() const;
   bool MatchesLabels(const Labels& labels) const;
-  const Definition& definition() const { return *definition_; }
+  // nullptr if this server lacks it.
+  const Definition* definition() const { return definition_; }
 
   struct Changes {
     Labels labels;
@@ -111,8 +145,9 @@ class Session : public ReferenceCounted {
     std::optional<absl::Duration> idle_timeout;  // zero: never
     std::optional<absl::Time> expire_time;
   };
-  // All or nothing; INVALID_ARGUMENTS if there would be too many labels.
-  absl::Status Update(const Changes& changes);
+  // All or nothing; INVALID_ARGUMENTS if there would be too many labels. Of a durable session `done` is told when it is
+  // stable.
+  void Update(const Changes& changes, Journal::Done done);
 
   // When something is to be done about it though nobody asks, and what.
   struct Due {
@@ -120,6 +155,8 @@ class Session : public ReferenceCounted {
     enum class Act : std::uint8_t { kCloseIdle, kCloseExpired, kForget } act;
   };
   Due NextDue() const;
+  // When it may leave memory: of two sessions, the one that was used longer ago comes first.
+  absl::Time SleepDue() const;
 
   // The table has forgotten it: commands that come too late are told so.
   void MarkForgotten();
@@ -127,14 +164,69 @@ class Session : public ReferenceCounted {
  private:
   // Whose thread runs it: one that must not be kept busy, or the executor's.
   enum class Thread : std::uint8_t { kCallers, kExecutors };
+  // What a command is, in its turn.
+  enum class Verdict : std::uint8_t {
+    kStep,
+    kAnswered,  // refused, or known: the answer is there
+    kRepeat,    // the answer is that of a step that has to be run again
+  };
+  // What a command finds, all before it executed or in the log.
+  struct Standing {
+    Step steps = 0;
+    bool created = false;  // not primed
+    bool forgotten = false;
+  };
+
+  absl::Status Change(const Changes& changes);
+  void RunOnSomeThread();
   void Run(Thread thread);
-  bool MayRunHere() const { return definition_->never_blocks && pace_->IsQuick(); }
-  absl::StatusOr<Reply> Turn(Command& command);
+  bool RunEphemeral(Thread thread);
+  bool MayRunHere() const { return definition_ && definition_->never_blocks && pace_->IsQuick(); }
+  Standing Stand() const;
+  Verdict Check(Command& command, const Standing& standing, absl::Time now, absl::StatusOr<Reply>& answer);
+  std::optional<Verdict> CheckKnown(Command& command, absl::StatusOr<Reply>& answer);
   Reply TakeStep(Command& command, absl::Time now);
-  Outcome Resume(Command& command);
-  Outcome CloseUpTo(int attempts, bool drop);
-  Outcome WithinLimits(Outcome outcome, std::size_t& bytes) const;
   ReplyWindow& Window();
+
+  // Durable sessions (durable_session.cc); for whoever runs the session.
+  enum class Gathered : std::uint8_t {
+    kNothing,          // no command waits: nobody runs the session any more
+    kGoesOnElsewhere,  // the next command needs a thread that may be kept busy
+    kBatch,            // there is something to append
+    kRemoves,          // the session is being removed, which goes on by itself
+  };
+  // True: it goes on, on a thread that may be kept busy. False: the journal calls back, or there is nothing to do.
+  bool RunDurable(Thread thread);
+  // Takes commands that are certain to be steps into the batch, as many as there are; answers those before them.
+  Gathered GatherBatch(Thread thread);
+  void AppendBatch();
+  void OnAppended(const absl::Status& status, Thread thread);
+  // Executes and answers. False: the session is being removed, which goes on by itself.
+  bool ExecuteBatch();
+  // After a conflict or a doubt: finds out what became of the batch, and answers or queues what is not in the log.
+  void Recover(const absl::Status& status);
+  // Takes over what the log holds beyond the tail. After it, what is under way is void.
+  absl::Status ReadToTip();
+  absl::Status Adopt(const Batch& batch);
+  void FailBatch(const absl::Status& status);
+  void FailQueue(const absl::Status& status);
+  // A session that could not be created takes and answers nothing more.
+  void End(const absl::Status& status);
+  // Whether nothing waits; nobody runs the session then.
+  bool IsIdle();
+  // Answers with the outcome of the step that the command repeats, from the log.
+  void Repeat(Command& command);
+  // Nothing if it cannot be restarted from where it stands.
+  std::optional<Checkpoint> MakeCheckpoint() const;
+  // A checkpoint every so many steps; how it ended.
+  void SaveIfDue();
+  void Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Time> due, Journal::Done done);
+  // Removes what lies before the checkpoint `oldest`, and the checkpoints that were dropped.
+  void Trim(std::optional<Step> oldest, const std::vector<Step>& dropped);
+  // Then answers `command`, if there is one.
+  void RemoveFromJournal(Command* command, std::optional<Reply> reply);
+  std::optional<absl::Time> DueInJournal() const;
+  Head MakeHeadLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   SessionEnvironment& environment_;
   const std::string id_;
@@ -143,17 +235,20 @@ class Session : public ReferenceCounted {
   Pace* const pace_;
   const std::vector<Value> arguments_;
   const absl::Time create_time_;
+  const std::uint64_t seed_;
   std::unique_ptr<const std::string> create_id_;
-  TimerSlot timer_;  // the timer index's
+  TimerSlot timer_;  // an index's
 
   // For whoever runs the session.
   Coroutine coroutine_;
   std::unique_ptr<ReplyWindow> window_;
+  const std::unique_ptr<SessionLog> log_;  // what is said there
 
   mutable SmallMutex mutex_;
   bool running_ ABSL_GUARDED_BY(mutex_) = false;  // somebody takes commands from the queue
   bool in_step_ ABSL_GUARDED_BY(mutex_) = false;
   bool forgotten_ ABSL_GUARDED_BY(mutex_) = false;
+  bool gone_ ABSL_GUARDED_BY(mutex_) = false;  // it has left memory: takes no commands
   CoroutineState state_ ABSL_GUARDED_BY(mutex_) = CoroutineState::kCreated;  // between steps
   CommandQueue queue_ ABSL_GUARDED_BY(mutex_);
   Step steps_ ABSL_GUARDED_BY(mutex_) = 0;

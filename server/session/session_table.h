@@ -14,17 +14,13 @@
 
 namespace corod {
 
-// The sessions of a server by id. Look-ups touch one of many locks; the order of ids is kept beside. Thread-safe.
+// The sessions that are in memory, by id. Look-ups touch one of many locks; the order of ids is kept beside. Thread-safe.
 class SessionTable {
  public:
-  enum class Added { kYes, kTaken, kFull };
-
-  explicit SessionTable(std::size_t max_sessions) : max_sessions_(max_sessions) {}
-
   // nullptr if there is none.
   SessionPtr Find(std::string_view id) const;
-  // Adds `session`, in the place of `replaced` if that is not null and still there.
-  Added Add(const SessionPtr& session, const SessionPtr& replaced);
+  // Adds `session`, in the place of `replaced` if that is not null and still there. False: the id is taken.
+  bool Add(const SessionPtr& session, const SessionPtr& replaced);
   // False if it was not there.
   bool Remove(Session& session);
   // Sessions whose ids come after `id`, in order, `limit` at most.
@@ -64,7 +60,6 @@ class SessionTable {
   // The top bits choose the shard; the set within uses the others.
   std::size_t ShardOf(std::string_view id) const { return HashById()(id) >> (sizeof(std::size_t) * 8 - 6); }
 
-  const std::size_t max_sessions_;
   std::atomic<std::size_t> size_{0};
   std::array<Shard, kShards> shards_;
   // Taken while a shard's is held. A session in here is in its shard, so it is alive.

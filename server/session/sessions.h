@@ -18,10 +18,14 @@
 #include "server/catalog/catalog.h"
 #include "server/journal/journal.h"
 #include "server/session/command.h"
+#include "server/session/crash_marks.h"
 #include "server/session/deleted_sessions.h"
+#include "server/session/history.h"
 #include "server/session/session.h"
 #include "server/session/session_table.h"
 #include "server/session/timer_index.h"
+#include "server/session/watch.h"
+#include "server/session/watchers.h"
 
 namespace corod {
 
@@ -45,6 +49,15 @@ struct CreateSpec {
   bool bounded_by_sender = false;  // as Command's
 };
 
+// What is asked of Fork.
+struct ForkSpec {
+  std::string session_id;
+  std::optional<Step> at_step;  // unset: as it stands
+  std::string new_session_id;   // empty: made here
+  Labels labels;
+  std::string request_id;
+};
+
 // What Create answers.
 struct Created {
   SessionPtr session;
@@ -62,25 +75,31 @@ struct ListQuery {
   bool has_problem = false;
 };
 
-// All sessions of a server: creates, finds, lists, closes and forgets them. The service itself, without gRPC.
+// All sessions of a server: creates, finds, lists, closes and forgets them, brings durable ones to life when they are
+// used and puts them to sleep when they are not. The service itself, without gRPC.
 //
-// Thread-safe. No call waits for a body; what has to wait answers by callback. Time, threads, randomness and the
-// journal come in through the constructor; nothing happens by itself: somebody calls Sweep.
+// Thread-safe. No call waits for a body or for the journal; what has to wait answers by callback, possibly before the
+// call returns. Time, threads, randomness and the journal come in through the constructor; nothing happens by itself:
+// somebody calls Sweep.
 class Sessions {
  public:
   struct Options {
     std::size_t max_sessions = 1'000'000;
-    absl::Duration idle_timeout = absl::Hours(1);  // of a session that names none; infinite: never
+    // Of a session that names none; infinite: never.
+    absl::Duration idle_timeout = absl::Hours(1);
+    absl::Duration durable_idle_timeout = absl::InfiniteDuration();
     absl::Duration retention = absl::Minutes(5);   // of finished sessions
     std::uint32_t max_queued = 1024;               // commands that wait for one session
     std::size_t max_remembered_ids = 1024;         // request ids of one session; at least max_queued
     std::size_t max_remembered_bytes = 64 * 1024;  // of the answers kept for them
     ValueLimits limits;
+    DurabilityOptions durability;
   };
 
-  Sessions(Options options, const Catalog& catalog, const Clock& clock, Executor& executor, Random& random,
-           const Journal& journal);
-  // REQUIRES: no command is under way.
+  // `crash_marks`: null for none.
+  Sessions(const Options& options, const Catalog& catalog, const Clock& clock, Executor& executor, Random& random,
+           Journal& journal, CrashMarks* crash_marks = nullptr);
+  // REQUIRES: no command is under way, and the journal calls back no more.
   ~Sessions();
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
@@ -88,58 +107,144 @@ class Sessions {
   // Makes a session, primes it if that is asked, and calls `done` (at once, or when it is primed).
   // Idempotency: by request_id.
   using CreateDone = std::function<void(absl::StatusOr<Created>)>;
-  // The session can be found when this returns (if it was made), so commands for it can be submitted behind it.
   void Create(CreateSpec spec, CreateDone done);
   // The id of a session that is created without one: with a request id always the same, so that a retry finds it.
   std::string MakeSessionId(const std::string& request_id);
 
-  // The session, or nullptr.
-  SessionPtr Find(std::string_view id) const;
+  // The session if it is in memory, or nullptr.
+  SessionPtr FindLive(std::string_view id) const;
 
-  // Queues the command for the session of that id; SESSION_NOT_FOUND goes to its Finish. A kDelete that repeats the
-  // one that deleted the session (by its request id) is answered with the same outcome.
+  // Queues the command for the session of that id; SESSION_NOT_FOUND goes to its Finish. Commands of one caller for one
+  // session stay in their order. A kDelete that repeats the one that deleted the session (by its request id) is answered
+  // with the same outcome.
   void Submit(std::string_view id, Command* command);
 
-  absl::StatusOr<SessionInfo> Get(std::string_view id, std::optional<Step> at_step) const;
+  // The session as it stands, or as it stood after a step (0: as created). Does not wake it.
+  using GetDone = std::function<void(absl::StatusOr<SessionInfo>)>;
+  void Get(std::string_view id, std::optional<Step> at_step, GetDone done);
 
   // Calls `each` with sessions in the order of their ids until it returns false (that session comes again on the next
-  // page), and returns the token of the next page, empty after the last session. Looks at a bounded number, so a page
-  // may be empty.
-  absl::StatusOr<std::string> List(const ListQuery& query, const std::function<bool(const SessionInfo&)>& each) const;
+  // page), then `done` with the token of the next page, empty after the last session. Looks at a bounded number, so a
+  // page may be empty. Wakes none.
+  using ListEach = std::function<bool(const SessionInfo&)>;
+  using ListDone = std::function<void(absl::StatusOr<std::string>)>;
+  void List(const ListQuery& query, ListEach each, ListDone done);
 
-  absl::StatusOr<SessionInfo> Update(std::string_view id, const Session::Changes& changes);
+  void Update(std::string_view id, const Session::Changes& changes, GetDone done);
 
-  // Closes what is idle or expired and forgets what was finished long enough ago, a bounded number. Returns when there
-  // is more to do (now, if more is due).
+  // A new durable session that stands where this one stood after a step. `done` gets it as it stands then.
+  void Fork(ForkSpec spec, GetDone done);
+
+  // Calls `sink` with the parts of the session's log as a file, until it returns false; then `done`.
+  using ExportSink = std::function<bool(std::string part)>;
+  void Export(std::string_view id, ExportSink sink, std::function<void(absl::Status)> done);
+  // A session from such a file, under its own id or another.
+  void Import(std::string file, std::string session_id, GetDone done);
+
+  // Begins to watch (see Watch). `done` gets it, or why not.
+  using WatchDone = std::function<void(absl::StatusOr<std::shared_ptr<Watch>>)>;
+  void StartWatch(std::string_view id, std::optional<Step> from_step, std::function<void()> wake, WatchDone done);
+
+  // Nothing more is told to it.
+  void EndWatch(const std::shared_ptr<Watch>& watch);
+
+  // Closes what is idle or expired, forgets what was finished long enough ago, and puts to sleep what nobody uses; a
+  // bounded number. Returns when there is more to do (now, if more is due). May wait for the journal.
   absl::Time Sweep();
 
-  // Refuses new sessions and commands from now on, and closes every session so that its cleanup runs, behind the step
-  // that is running. `done` is called when all are closed. Call once.
+  // Refuses new sessions and commands from now on; closes every ephemeral session so that its cleanup runs, behind the
+  // step that is running, and puts the durable ones to sleep. `done` is called when all that is done. Call once.
   void Drain(std::function<void()> done);
 
-  std::size_t size() const { return table_.size(); }
+  // How many there are, and how many of them are in memory.
+  std::size_t size() const;
+  std::size_t live() const { return table_.size(); }
   const ValueLimits& limits() const { return environment_.limits; }
   const Catalog& catalog() const { return catalog_; }
 
  private:
   class CreateCommand;
 
-  absl::StatusOr<SessionPtr> Build(const CreateSpec& spec);
+  // A session that is being looked for in the journal, and those who wait for it.
+  struct Loading {
+    CommandQueue commands;
+    std::vector<std::function<void(const absl::StatusOr<SessionPtr>&)>> waiting;
+  };
+  using Opened = std::function<void(const absl::StatusOr<SessionPtr>&)>;
+
+  // A session as a spec asks for it, in no table yet; of a durable one also what the journal is to keep.
+  struct Built {
+    SessionPtr session;
+    Journal::NewSession stored;
+  };
+  absl::StatusOr<Built> Build(const CreateSpec& spec);
+  std::unique_ptr<SessionLog> NewLog(const Head& head);
+  void Place(CreateSpec spec, const SessionPtr& existing, CreateDone done);
+  // Into the table. TOO_MANY_SESSIONS; a conflict if the id is taken.
+  absl::Status Admit(const SessionPtr& session, const SessionPtr& replaced);
   void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, std::uint64_t fingerprint, CreateDone done);
+  void MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const GetDone& done);
+  void PlaceCopy(History::Copy copy, const GetDone& done);
+
+  void SubmitToSession(std::string_view id, Command* command);
+  // Whether the command is a Delete that was answered before.
+  bool AnswerDeleted(std::string_view id, Command* command);
+  void AnswerNotFound(std::string_view id, Command* command);
+
+  // Calls `then` with the session of that id, brought to life if need be; nullptr: there is none.
+  void Open(std::string_view id, Opened then);
+  // The same for a command or a caller, when the session is not in memory: behind those who wait for it already.
+  void Wait(std::string_view id, Command* command, Opened then);
+  void Load(const std::string& id);
+  absl::StatusOr<SessionPtr> LoadSession(const std::string& id);
+
+  // Of a session that has finished: the ids in its log.
+  absl::Status ReadIds(const Head& head, SessionLog& log) const;
+
+  absl::StatusOr<SessionInfo> Look(const std::string& id, std::optional<Step> at_step);
+  absl::StatusOr<std::string> ListPage(const ListQuery& query, const ListEach& each);
+  absl::StatusOr<SessionInfo> InfoOf(const std::string& id, const absl::StatusOr<Journal::Stored>& stored, bool replays);
+
   void Forget(Session& session);
-  void CloseInBackground(const SessionPtr& session, CloseCause cause, std::function<void()> done);
+  // A durable session has left memory.
+  void Leave(Session& session);
+  void PutToSleep(const SessionPtr& session, std::function<void(bool asleep)> done);
+  // Puts to sleep what was used longest ago, if there are too many.
+  void Evict();
+  void CloseInBackground(const SessionPtr& session, CloseCause cause, bool forgets, std::function<void()> done);
+  void SweepEphemeral(absl::Time now);
+  void SweepJournal(absl::Time now);
+  void SweepEntry(const Journal::Due& entry, absl::Time now);
+  absl::Time DueOf(const Head& head) const;
+  void CountCrashes(const CrashMarks& marks);
+  void DrainDurable(const SessionPtr& session, std::function<void()> done);
+
   Pace* PaceOf(const Definition* definition);
+  // On a thread that may wait for the journal; on this one if there is none.
+  void RunWaiting(std::function<void()> task);
 
   const Options options_;
   const Catalog& catalog_;
   Random& random_;
-  const Journal& journal_;
+  Journal& journal_;
+  CrashMarks no_marks_;
+  Watchers watchers_;
   SessionEnvironment environment_;
+  History history_;
   SessionTable table_;
-  TimerIndex timers_;
+  TimerIndex timers_;   // of ephemeral sessions: when they are idle, expire, or may be forgotten
+  TimerIndex recency_;  // of durable ones that are in memory: which was used longest ago
   DeletedSessions deleted_;
+  std::atomic<std::size_t> ephemeral_{0};
+  std::atomic<std::size_t> durable_live_{0};
+  std::atomic<std::size_t> creating_{0};        // durable sessions that are not in the journal yet
+  std::atomic<std::size_t> falling_asleep_{0};
+  std::atomic<std::size_t> background_{0};      // sessions that were woken because their time had come
+  Mutex loading_mutex_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Loading>> loading_ ABSL_GUARDED_BY(loading_mutex_);
   Mutex paces_mutex_;
   absl::flat_hash_map<const Definition*, std::unique_ptr<Pace>> paces_ ABSL_GUARDED_BY(paces_mutex_);
+  std::optional<Journal::Due> swept_to_;  // of the journal's index by time; for whoever sweeps
 };
 
 }  // namespace corod

@@ -14,7 +14,7 @@ std::int64_t Milliseconds(absl::Time time) {
 
 void TimerIndex::Schedule(Session& session) {
   const MutexLock lock(mutex_);
-  const absl::Time due = session.NextDue().when;
+  const absl::Time due = when_(session);
   TimerSlot& slot = session.timer();
   if (slot.due == TimerSlot::kOff) return;
   if (slot.due != TimerSlot::kNone) due_.erase({slot.due, &session});
@@ -40,6 +40,15 @@ std::vector<IntrusivePtr<Session>> TimerIndex::TakeDue(absl::Time now, std::size
     taken.emplace_back(session);
   }
   return taken;
+}
+
+IntrusivePtr<Session> TimerIndex::TakeFirst() {
+  const MutexLock lock(mutex_);
+  if (due_.empty()) return {};
+  IntrusivePtr<Session> session(due_.begin()->second);
+  due_.erase(due_.begin());
+  session->timer().due = TimerSlot::kNone;
+  return session;
 }
 
 absl::Time TimerIndex::Earliest() const {

@@ -25,9 +25,12 @@ struct TimerSlot {
 };
 
 // Which session is to be looked at when: one time each, in milliseconds. A session that is used goes on standing at its
-// old time and is put to its new one when that comes. Thread-safe.
+// old time and is put to its new one when that comes. A session stands in one index at most. Thread-safe.
 class TimerIndex {
  public:
+  // `when`: the time at which a session is due.
+  explicit TimerIndex(absl::Time (*when)(const Session&)) : when_(when) {}
+
   // Puts the session to the time at which it is due next, if there is one (which is asked for here, so that of two
   // calls at once the later one holds). Nothing for a session that was taken out for good.
   void Schedule(Session& session);
@@ -35,10 +38,13 @@ class TimerIndex {
   void Remove(Session& session);
   // Takes out what is due, the earliest first, `limit` at most.
   std::vector<IntrusivePtr<Session>> TakeDue(absl::Time now, std::size_t limit);
+  // Takes out the first session; nullptr if there is none.
+  IntrusivePtr<Session> TakeFirst();
   // The earliest time; infinite if there is none.
   absl::Time Earliest() const;
 
  private:
+  absl::Time (*const when_)(const Session&);
   mutable Mutex mutex_;
   absl::btree_set<std::pair<std::int64_t, Session*>> due_ ABSL_GUARDED_BY(mutex_);
 };

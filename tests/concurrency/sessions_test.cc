@@ -12,6 +12,7 @@
 
 #include "server/coroutine/errors.h"
 #include "tests/concurrency/concurrency_test_base.h"
+#include "tests/unit/session/answers.h"
 
 namespace corod {
 namespace {
@@ -79,7 +80,7 @@ TEST_F(SessionsConcurrencyTest, SixtyFourClientsOnOneSessionLoseAndRepeatNothing
   });
   const Step steps = 1 + kThreads * kClientsPerThread * kRounds;
   EXPECT_TRUE(log.IsWholeUpTo(steps));
-  EXPECT_EQ(sessions_->Get("s", std::nullopt)->steps, steps);
+  EXPECT_EQ(GetNow(*sessions_, "s", std::nullopt)->steps, steps);
   EXPECT_EQ(static_cast<Step>(probe_.tallied), steps);
 }
 
@@ -115,7 +116,7 @@ TEST_F(SessionsConcurrencyTest, SixtyFourClientsOnTenThousandSessionsLoseAndRepe
     while (!over) {
       sessions_->Sweep();
       std::size_t seen = 0;
-      ASSERT_TRUE(sessions_->List({}, [&seen](const SessionInfo&) { return ++seen < 50; }).ok());
+      ASSERT_TRUE(ListNow(*sessions_, {}, [&seen](const SessionInfo&) { return ++seen < 50; }).ok());
     }
   });
   OnThreads([&](int thread) {
@@ -146,8 +147,8 @@ TEST_F(SessionsConcurrencyTest, SixtyFourClientsOnTenThousandSessionsLoseAndRepe
             submit(Operation::kThrow, py::ValueError("thrown"));
             break;
           case 4:
-            sessions_->Get(id_of(session), std::nullopt).IgnoreError();
-            sessions_->Update(id_of(session), {.labels = {{"client", std::to_string(client)}}}).IgnoreError();
+            GetNow(*sessions_, id_of(session), std::nullopt).IgnoreError();
+            UpdateNow(*sessions_, id_of(session), {.labels = {{"client", std::to_string(client)}}}).IgnoreError();
             break;
           case 5:
             submit(Operation::kClose);
@@ -179,7 +180,7 @@ TEST_F(SessionsConcurrencyTest, SixtyFourClientsOnTenThousandSessionsLoseAndRepe
   over = true;
   sweeper.join();
   for (int session = 0; session < kSessions / 2; ++session) {
-    ASSERT_TRUE(logs[session].IsWholeUpTo(sessions_->Get(id_of(session), std::nullopt)->steps)) << session;
+    ASSERT_TRUE(logs[session].IsWholeUpTo(GetNow(*sessions_, id_of(session), std::nullopt)->steps)) << session;
   }
   EXPECT_EQ(fresh, probe_.tallied);
 }
@@ -203,7 +204,7 @@ TEST_F(SessionsConcurrencyTest, ThirtyTwoBlockedSessionsHoldUpNobody) {
   });
   EXPECT_EQ(done, 4'000);
   for (int i = 0; i < 32; ++i) {
-    EXPECT_EQ(sessions_->Get("b" + std::to_string(i), std::nullopt)->state, CoroutineState::kRunning);
+    EXPECT_EQ(GetNow(*sessions_, "b" + std::to_string(i), std::nullopt)->state, CoroutineState::kRunning);
   }
   probe_.gate.Open();
   blocked.Wait();

@@ -36,6 +36,7 @@
 #include "tests/fuzz/session_model.h"
 #include "tests/fuzz/tally.h"
 #include "tests/unit/session/fakes.h"
+#include "tests/unit/session/answers.h"
 
 namespace corod::fuzz {
 namespace {
@@ -272,7 +273,7 @@ class Harness::PendingCommand : public Command {
 };
 
 Harness::Harness(bool quick)
-    : model_(kOptions, [this](const std::string& id) { return sessions_->Get(id, {})->steps; }) {
+    : model_(kOptions, [this](const std::string& id) { return GetNow(*sessions_, id)->steps; }) {
   AddTallies(catalog_, probe_);
   sessions_ = std::make_unique<Sessions>(ServerOptions(), catalog_, clock_, executor_, random_, journal_);
   probe_.take_time = [this] {
@@ -538,7 +539,7 @@ void Harness::Update(Input& input) {
   if (expire_time) changes.expire_time = ToTime(*expire_time, start_);
   Log("update " + id + (idle_timeout ? " idle " + std::to_string(*idle_timeout) : "") +
       (expire_time ? " expires " + std::to_string(*expire_time) : ""));
-  const absl::StatusOr<SessionInfo> info = sessions_->Update(id, changes);
+  const absl::StatusOr<SessionInfo> info = UpdateNow(*sessions_, id, changes);
   const std::string refusal = model_.Update(id, labels, remove_labels, idle_timeout, expire_time);
   Check((info.ok() ? "" : ToTold(info.status()).refusal) == refusal, "update: should be '" + refusal + "'");
 }
@@ -564,10 +565,10 @@ void Harness::List(Input& input) {
   std::vector<std::string> listed;
   do {
     std::size_t on_page = 0;
-    const absl::StatusOr<std::string> next = sessions_->List(query, [&](const SessionInfo& info) {
+    const absl::StatusOr<std::string> next = ListNow(*sessions_, query, [&](const SessionInfo& info) {
       if (on_page == page_size) return false;
       ++on_page;
-      listed.push_back(info.origin.id);
+      listed.push_back(info.key.id);
       return true;
     });
     Check(next.ok(), "list: " + next.status().ToString());
@@ -575,7 +576,7 @@ void Harness::List(Input& input) {
       ListQuery other = query;
       other.page_token = *next;
       other.coroutine = "other";
-      Check(IsFailure(sessions_->List(other, [](const SessionInfo&) { return true; }).status(),
+      Check(IsFailure(ListNow(*sessions_, other, [](const SessionInfo&) { return true; }).status(),
                       Reason::INVALID_PAGE_TOKEN),
             "a page token is taken for other filters");
     }
@@ -587,8 +588,8 @@ void Harness::List(Input& input) {
 void Harness::Peek(Input& input) {
   const std::string id = ReadId(input);
   const Life* life = model_.Find(id);
-  const absl::StatusOr<SessionInfo> now = sessions_->Get(id, std::nullopt);
-  const absl::StatusOr<SessionInfo> past = sessions_->Get(id, Step{0});
+  const absl::StatusOr<SessionInfo> now = GetNow(*sessions_, id, std::nullopt);
+  const absl::StatusOr<SessionInfo> past = GetNow(*sessions_, id, Step{0});
   const std::string refusal = life ? "" : id == "-bad" ? "INVALID_SESSION_ID" : "SESSION_NOT_FOUND";
   Check((now.ok() ? "" : ToTold(now.status()).refusal) == refusal, "get: should be '" + refusal + "'");
   Check(!past.ok() && ToTold(past.status()).refusal == (life ? "NOT_DURABLE" : refusal), "get at a step");
@@ -628,7 +629,7 @@ void Harness::Sweep() {
 void Harness::Settle() { Check(model_.Settle(), "a session has stopped, and commands wait for it"); }
 
 void Harness::CompareSession(Life& life) {
-  const absl::StatusOr<SessionInfo> info = sessions_->Get(life.id, std::nullopt);
+  const absl::StatusOr<SessionInfo> info = GetNow(*sessions_, life.id, std::nullopt);
   const std::string who = "session " + life.id + ": ";
   Check(info.ok(), who + info.status().ToString());
   if (life.uid.empty()) {

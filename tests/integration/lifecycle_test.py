@@ -52,7 +52,7 @@ class FlagsTest(unittest.TestCase):
     def test_an_address_in_use_is_one_clear_line_and_status_1(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = "127.0.0.1:%d" % taken.getsockname()[1]
-            ended = run("--listen", address)
+            ended = run("--listen", address, "--journal", "memory")
         self.assertEqual((ended.returncode, ended.stdout), (1, ""))
         self.assertRegex(ended.stderr, r"\Acorod: [^\n]+\n\Z")
         self.assertIn(address, ended.stderr)
@@ -60,7 +60,7 @@ class FlagsTest(unittest.TestCase):
     def test_two_servers_do_not_share_an_address(self):
         server = testing.Server(testing.binary("COROD_BIN"))
         self.addCleanup(server.stop)
-        ended = run("--listen", server.address)
+        ended = run("--listen", server.address, "--journal", "memory")
         self.assertEqual(ended.returncode, 1)
         self.assertIn(server.address, ended.stderr)
 

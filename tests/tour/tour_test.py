@@ -44,8 +44,8 @@ def matches(expected, printed):
     return re.fullmatch(pattern, printed.rstrip(), re.S) is not None
 
 
-def start_server(corod):
-    server = subprocess.Popen([corod, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+def start_server(corod, data_dir, listen="127.0.0.1:0"):
+    server = subprocess.Popen([corod, "--listen", listen, "--data-dir", data_dir], stdout=subprocess.PIPE, text=True)
     return server, server.stdout.readline().split()[-1]
 
 
@@ -60,7 +60,7 @@ def main():
         os.symlink(os.path.join(repository, name), os.path.join(place, name))
     os.makedirs(os.path.join(place, "build", "bin"))
     os.symlink(coroctl, os.path.join(place, "build", "bin", "coroctl"))
-    server, address = start_server(corod)
+    server, address = start_server(corod, os.path.join(place, "corod-data"))
     environment = dict(os.environ, COROD_SERVER=address, PATH="/usr/bin:/bin")
     failures = ran = 0
     try:

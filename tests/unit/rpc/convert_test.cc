@@ -224,7 +224,7 @@ TEST_F(ToProtoTest, SessionShowsAllOfIt) {
   EXPECT_EQ(session.idle_timeout().nanos(), 500'000'000);
   EXPECT_EQ(session.create_time().seconds(), absl::ToUnixSeconds(clock_.Now()));
   EXPECT_EQ(session.expire_time().seconds(), absl::ToUnixSeconds(clock_.Now() + absl::Hours(1)));
-  EXPECT_EQ(session.uid(), Look().origin.uid);
+  EXPECT_EQ(session.uid(), Look().key.uid);
   EXPECT_TRUE(session.live());
   EXPECT_FALSE(session.has_problem());
 }

@@ -94,7 +94,7 @@ TEST_F(FlagsTest, MaxSessionsOutOfRangeIsRefused) {
   }
 }
 
-TEST_F(FlagsTest, UnknownJournalIsRefused) { EXPECT_THAT(Bad({"--journal", "rocksdb"}), HasSubstr("--journal")); }
+TEST_F(FlagsTest, UnknownJournalIsRefused) { EXPECT_THAT(Bad({"--journal", "paper"}), HasSubstr("--journal")); }
 
 TEST_F(FlagsTest, DataDirThatIsAFileIsRefused) {
   EXPECT_THAT(Bad({"--data-dir", "/etc/passwd"}), HasSubstr("not a directory"));

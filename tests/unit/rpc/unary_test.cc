@@ -107,10 +107,24 @@ TEST_F(UnaryTest, PageOfListIsAtMostAMebibyte) {
   EXPECT_EQ(ids, "abc");
 }
 
-TEST_F(UnaryTest, RpcThatIsNotThereYetIsUnimplemented) {
-  grpc::ClientContext context;
-  v1::ForkResponse response;
-  EXPECT_EQ(stub_->Fork(&context, {}, &response).error_code(), grpc::UNIMPLEMENTED);
+TEST_F(UnaryTest, WithoutAJournalThereIsNothingToForkOrExport) {
+  Prime("echo", "s");
+  {
+    grpc::ClientContext context;
+    v1::ForkRequest request;
+    request.set_session_id("s");
+    v1::ForkResponse response;
+    EXPECT_EQ(InfoOf(stub_->Fork(&context, request, &response)).reason(), "NOT_DURABLE");
+  }
+  {
+    grpc::ClientContext context;
+    v1::ExportRequest request;
+    request.set_session_id("s");
+    v1::ExportResponse response;
+    const auto stream = stub_->Export(&context, request);
+    EXPECT_FALSE(stream->Read(&response));
+    EXPECT_EQ(InfoOf(stream->Finish()).reason(), "NOT_DURABLE");
+  }
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ TEST_F(CreateTest, ArgumentsReachTheBodyAndAreShown) {
   CreateSpec spec = PrimedSpec("returns_at_once");
   spec.arguments["value"] = 7;
   EXPECT_THAT(absl::StatusOr<Reply>(*Create(spec)->primed), Returns(7));
-  EXPECT_THAT(Look().origin.arguments, testing::ElementsAre(Value(7)));
+  EXPECT_THAT(Look().arguments, testing::ElementsAre(Value(7)));
 }
 
 TEST_F(CreateTest, MissingArgumentNamesTheParameter) {
@@ -145,7 +145,7 @@ TEST_F(CreateTest, ExceptionAsArgumentStaysAsItWasGiven) {
   Make(spec);
   const absl::StatusOr<Reply> raised = Do(Sending().To("t"));
   ASSERT_THAT(raised, Raises("KeyError", "'k'"));
-  const Exception shown = Look("t").origin.arguments.front().AsException();
+  const Exception shown = Look("t").arguments.front().AsException();
   EXPECT_FALSE(shown.Is(raised->outcome->exception()));
   EXPECT_FALSE(shown.Is(spec.arguments.begin()->value.AsException()));
 }
@@ -276,9 +276,9 @@ TEST_F(CreateTest, ReplaceFinishedKeepsALiveSession) {
 TEST_F(CreateTest, ReplaceFinishedGivesTheIdANewLife) {
   Prime("counter");
   ASSERT_THAT(Do(Closing().Id("r")), Returns(Value()));
-  const std::string uid = Look().origin.uid;
+  const std::string uid = Look().key.uid;
   Make(IfTaken(PrimedSpec("counter"), IfExists::kReplaceFinished));
-  EXPECT_NE(Look().origin.uid, uid);
+  EXPECT_NE(Look().key.uid, uid);
   EXPECT_EQ(sessions_->size(), 1u);
   EXPECT_THAT(Do(Closing().Id("r")), IsStep(2)) << "request ids belong to one life";
 }

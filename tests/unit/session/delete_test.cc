@@ -77,7 +77,7 @@ TEST_F(DeleteTest, OfAnotherLifeIsNotFoundAndLeavesTheSession) {
   EXPECT_THAT(Do(Deleting().OfLife("another")), FailsWith(Reason::SESSION_NOT_FOUND));
   EXPECT_EQ(StateOf(), CoroutineState::kSuspended);
   EXPECT_EQ(probe_.cleanups, 0);
-  EXPECT_THAT(Do(Deleting().OfLife(Look().origin.uid)), IsOk());
+  EXPECT_THAT(Do(Deleting().OfLife(Look().key.uid)), IsOk());
 }
 
 TEST_F(DeleteTest, CommandsQueuedBehindAreNotFound) {
@@ -94,10 +94,10 @@ TEST_F(DeleteTest, CommandsQueuedBehindAreNotFound) {
 
 TEST_F(DeleteTest, DeletedIdIsFreeAtOnceForANewLife) {
   Prime("counter");
-  const std::string uid = Look().origin.uid;
+  const std::string uid = Look().key.uid;
   ASSERT_THAT(Delete(), IsOk());
   Prime("counter");
-  EXPECT_NE(Look().origin.uid, uid);
+  EXPECT_NE(Look().key.uid, uid);
   EXPECT_THAT(Send(), AllOf(IsStep(2), Yields(2)));
 }
 

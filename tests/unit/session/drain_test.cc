@@ -94,7 +94,7 @@ TEST_F(DrainTest, GetAndListGoOn) {
   Drain();
   RunAll();
   EXPECT_EQ(StateOf(), CoroutineState::kClosed);
-  EXPECT_THAT(sessions_->List({}, [](const SessionInfo&) { return true; }), IsOk());
+  EXPECT_THAT(ListNow(*sessions_, {}, [](const SessionInfo&) { return true; }), IsOk());
 }
 
 TEST_F(DrainTest, WaitsForTheStepThatIsRunning) {

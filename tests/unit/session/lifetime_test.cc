@@ -96,8 +96,8 @@ TEST_F(LifetimeTest, GetListAndUpdateAreNoUse) {
   PrimeWithTimeout("echo", absl::Minutes(10));
   clock_.Advance(absl::Minutes(9));
   Look();
-  ASSERT_THAT(sessions_->List({}, [](const SessionInfo&) { return true; }), IsOk());
-  ASSERT_THAT(sessions_->Update("s", {.labels = {{"a", "b"}}}), IsOk());
+  ASSERT_THAT(ListNow(*sessions_, {}, [](const SessionInfo&) { return true; }), IsOk());
+  ASSERT_THAT(UpdateNow(*sessions_, "s", {.labels = {{"a", "b"}}}), IsOk());
   Pass(absl::Minutes(1));
   EXPECT_EQ(StateOf(), CoroutineState::kClosed);
 }
@@ -168,7 +168,7 @@ TEST_F(LifetimeTest, BodyThatIgnoresTheIdleCloseThreeTimesIsDropped) {
   Pass(absl::Hours(1));
   EXPECT_EQ(StateOf(), CoroutineState::kClosed);
   EXPECT_EQ(probe_.cleanups, 0) << "a drop is no close";
-  const Exception raised = Look().last_outcome->outcome->exception();
+  const Exception raised = Look().last_outcome->outcome.exception();
   EXPECT_EQ(raised.message(), "generator ignored GeneratorExit");
   EXPECT_THAT(raised.notes(), testing::ElementsAre(testing::HasSubstr("dropped")));
 }
@@ -176,7 +176,7 @@ TEST_F(LifetimeTest, BodyThatIgnoresTheIdleCloseThreeTimesIsDropped) {
 TEST_F(LifetimeTest, CleanupThatRaisesIsTheOutcomeOfTheIdleClose) {
   Prime("failing_cleanup");
   Pass(absl::Hours(1));
-  EXPECT_EQ(Look().last_outcome->outcome->exception().message(), "cleanup failed");
+  EXPECT_EQ(Look().last_outcome->outcome.exception().message(), "cleanup failed");
   EXPECT_EQ(StateOf(), CoroutineState::kClosed);
 }
 

@@ -23,9 +23,9 @@ class ListTest : public SessionsTest {
   Page List(ListQuery query = {}, std::size_t size = 100, const std::string& token = "") {
     query.page_token = token;
     Page page;
-    const absl::StatusOr<std::string> next = sessions_->List(query, [&](const SessionInfo& info) {
+    const absl::StatusOr<std::string> next = ListNow(*sessions_, query, [&](const SessionInfo& info) {
       if (page.ids.size() == size) return false;
-      page.ids.push_back(info.origin.id);
+      page.ids.push_back(info.key.id);
       return true;
     });
     EXPECT_THAT(next, IsOk());
@@ -35,7 +35,7 @@ class ListTest : public SessionsTest {
   absl::Status ListStatus(const std::string& token, const ListQuery& query = {}) {
     ListQuery asked = query;
     asked.page_token = token;
-    return sessions_->List(asked, [](const SessionInfo&) { return true; }).status();
+    return ListNow(*sessions_, asked, [](const SessionInfo&) { return true; }).status();
   }
   void MakeLabelled(const std::string& id, const Labels& labels) {
     CreateSpec spec = Spec("echo", id);

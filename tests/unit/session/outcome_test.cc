@@ -74,7 +74,7 @@ TEST_F(OutcomeTest, WhatIsOverTheLimitsIsRememberedAsItWasAnswered) {
   ASSERT_THAT(Do(Sending(Order("yield", large_)).Id("r")), Raises("ValueError", "yielded value too large"));
   EXPECT_THAT(Do(Sending(Order("yield", large_)).Id("r")),
               AllOf(RepeatsStep(2), Raises("ValueError", "yielded value too large")));
-  EXPECT_EQ(Look().last_outcome->outcome->exception().message(), "yielded value too large");
+  EXPECT_EQ(Look().last_outcome->outcome.exception().message(), "yielded value too large");
 }
 
 TEST_F(OutcomeTest, RaisedTooLargeKeepsItsTypeBasesAndTheStartOfItsMessage) {

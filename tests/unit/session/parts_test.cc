@@ -109,21 +109,25 @@ class TableTest : public SessionsTest {
   TableTest()
       : environment_{.clock = clock_,
                      .executor = executor_,
+                     .random = random_,
+                     .journal = journal_,
+                     .watchers = watchers_,
+                     .replay = {.catalog = catalog_, .journal = journal_, .limits = {}, .crash_marks = marks_},
                      .limits = {},
                      .max_queued = 1,
                      .max_remembered_ids = 1,
                      .max_remembered_bytes = 1,
                      .retention = absl::Minutes(5),
+                     .durability = {},
                      .on_finished = [](Session&) {},
-                     .on_deleted = [](Session&, const Command&, const Reply&) {}} {}
+                     .on_deleted = [](Session&, const Command*, const Reply*) {}} {}
 
   SessionPtr New(const std::string& id, absl::Duration idle_timeout = absl::InfiniteDuration()) {
-    SessionOrigin origin;
-    origin.id = id;
-    origin.definition = catalog_.Find("echo");
-    origin.idle_timeout = idle_timeout;
-    origin.pace = &pace_;
-    return SessionPtr(new Session(environment_, std::move(origin), Coroutine()));
+    Head head;
+    head.key.id = id;
+    head.create_time = head.last_used_time = clock_.Now();
+    head.idle_timeout = idle_timeout;
+    return SessionPtr(new Session(environment_, head, catalog_.Find("echo"), &pace_, Coroutine(), nullptr));
   }
   static std::vector<std::string> Ids(const std::vector<SessionPtr>& sessions) {
     std::vector<std::string> ids;
@@ -131,14 +135,18 @@ class TableTest : public SessionsTest {
     return ids;
   }
 
+  static absl::Time DueTime(const Session& session) { return session.NextDue().when; }
+
+  Watchers watchers_;
+  CrashMarks marks_;
   SessionEnvironment environment_;
   Pace pace_;
 };
 
 TEST_F(TableTest, FindsWhatWasAddedUntilItIsRemoved) {
-  SessionTable table(10);
+  SessionTable table;
   const SessionPtr a = New("a");
-  EXPECT_EQ(table.Add(a, SessionPtr()), SessionTable::Added::kYes);
+  EXPECT_TRUE(table.Add(a, SessionPtr()));
   EXPECT_EQ(table.Find("a"), a);
   EXPECT_FALSE(table.Find("b"));
   EXPECT_TRUE(table.Remove(*a));
@@ -148,47 +156,37 @@ TEST_F(TableTest, FindsWhatWasAddedUntilItIsRemoved) {
 }
 
 TEST_F(TableTest, TakenIdIsNotAddedAgain) {
-  SessionTable table(10);
+  SessionTable table;
   const SessionPtr first = New("a");
-  ASSERT_EQ(table.Add(first, SessionPtr()), SessionTable::Added::kYes);
-  EXPECT_EQ(table.Add(New("a"), SessionPtr()), SessionTable::Added::kTaken);
-  EXPECT_EQ(table.Add(New("a"), New("a")), SessionTable::Added::kTaken) << "another was to be replaced";
+  ASSERT_TRUE(table.Add(first, SessionPtr()));
+  EXPECT_FALSE(table.Add(New("a"), SessionPtr()));
+  EXPECT_FALSE(table.Add(New("a"), New("a"))) << "another was to be replaced";
   EXPECT_EQ(table.Find("a"), first);
   EXPECT_EQ(table.size(), 1u);
 }
 
 TEST_F(TableTest, ReplacedSessionIsNotRemovedInItsSuccessorsPlace) {
-  SessionTable table(1);
+  SessionTable table;
   const SessionPtr first = New("a");
   const SessionPtr second = New("a");
-  ASSERT_EQ(table.Add(first, SessionPtr()), SessionTable::Added::kYes);
-  EXPECT_EQ(table.Add(second, first), SessionTable::Added::kYes);
+  ASSERT_TRUE(table.Add(first, SessionPtr()));
+  EXPECT_TRUE(table.Add(second, first));
   EXPECT_FALSE(table.Remove(*first));
   EXPECT_EQ(table.Find("a"), second);
   EXPECT_EQ(Ids(table.ListAfter("", 9)), std::vector<std::string>{"a"});
 }
 
-TEST_F(TableTest, FullTableTakesNoMore) {
-  SessionTable table(1);
-  const SessionPtr a = New("a");
-  ASSERT_EQ(table.Add(a, SessionPtr()), SessionTable::Added::kYes);
-  EXPECT_EQ(table.Add(New("b"), SessionPtr()), SessionTable::Added::kFull);
-  EXPECT_EQ(table.size(), 1u);
-  ASSERT_TRUE(table.Remove(*a));
-  EXPECT_EQ(table.Add(New("b"), SessionPtr()), SessionTable::Added::kYes);
-}
-
 TEST_F(TableTest, ListsInOrderAfterAnId) {
-  SessionTable table(200);
+  SessionTable table;
   for (int i = 0; i < 100; ++i)
-    ASSERT_EQ(table.Add(New(std::to_string(100 + i)), SessionPtr()), SessionTable::Added::kYes);
+    ASSERT_TRUE(table.Add(New(std::to_string(100 + i)), SessionPtr()));
   EXPECT_EQ(Ids(table.ListAfter("150", 2)), (std::vector<std::string>{"151", "152"}));
   EXPECT_EQ(Ids(table.ListAfter("1505", 1)), (std::vector<std::string>{"151"}));
   EXPECT_EQ(table.ListAfter("199", 9).size(), 0u);
 }
 
 TEST_F(TableTest, TimersTakeOutWhatIsDueEarliestFirst) {
-  TimerIndex timers;
+  TimerIndex timers(&DueTime);
   const SessionPtr late = New("late", absl::Seconds(20));
   const SessionPtr soon = New("soon", absl::Seconds(10));
   const SessionPtr never = New("never");
@@ -200,17 +198,17 @@ TEST_F(TableTest, TimersTakeOutWhatIsDueEarliestFirst) {
 }
 
 TEST_F(TableTest, TimersHaveOneTimeForEachSession) {
-  TimerIndex timers;
+  TimerIndex timers(&DueTime);
   const SessionPtr session = New("a", absl::Seconds(10));
   timers.Schedule(*session);
-  ASSERT_THAT(session->Update({.idle_timeout = absl::Seconds(5)}), IsOk());
+  session->Update({.idle_timeout = absl::Seconds(5)}, [](const absl::Status& updated) { EXPECT_TRUE(updated.ok()); });
   timers.Schedule(*session);
   EXPECT_EQ(timers.Earliest(), clock_.Now() + absl::Seconds(5));
   EXPECT_EQ(timers.TakeDue(clock_.Now() + absl::Hours(1), 9).size(), 1u);
 }
 
 TEST_F(TableTest, TimersTakeNoMoreThanIsAsked) {
-  TimerIndex timers;
+  TimerIndex timers(&DueTime);
   std::vector<SessionPtr> sessions;
   for (int i = 0; i < 5; ++i) timers.Schedule(*sessions.emplace_back(New(std::to_string(i), absl::Seconds(1))));
   EXPECT_EQ(timers.TakeDue(clock_.Now() + absl::Seconds(1), 3).size(), 3u);
@@ -218,7 +216,7 @@ TEST_F(TableTest, TimersTakeNoMoreThanIsAsked) {
 }
 
 TEST_F(TableTest, SessionThatWasRemovedFromTheTimersStaysOut) {
-  TimerIndex timers;
+  TimerIndex timers(&DueTime);
   const SessionPtr session = New("a", absl::Seconds(10));
   timers.Schedule(*session);
   timers.Remove(*session);
@@ -227,7 +225,7 @@ TEST_F(TableTest, SessionThatWasRemovedFromTheTimersStaysOut) {
 }
 
 TEST_F(TableTest, TimerWithinAMillisecondIsNotEarly) {
-  TimerIndex timers;
+  TimerIndex timers(&DueTime);
   const SessionPtr session = New("a", absl::Microseconds(1500));
   timers.Schedule(*session);
   EXPECT_EQ(timers.TakeDue(clock_.Now() + absl::Microseconds(1400), 9).size(), 0u);

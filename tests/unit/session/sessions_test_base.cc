@@ -69,7 +69,7 @@ absl::StatusOr<Reply> SessionsTest::Do(Call& call) {
 }
 
 SessionInfo SessionsTest::Look(const std::string& id) const {
-  absl::StatusOr<SessionInfo> info = sessions_->Get(id, std::nullopt);
+  absl::StatusOr<SessionInfo> info = GetNow(*sessions_, id, std::nullopt);
   EXPECT_TRUE(info.ok()) << info.status();
   return info.ok() ? *std::move(info) : SessionInfo();
 }

@@ -20,6 +20,7 @@
 #include "server/journal/memory_journal.h"
 #include "server/session/command.h"
 #include "server/session/sessions.h"
+#include "tests/unit/session/answers.h"
 #include "tests/unit/session/fakes.h"
 #include "tests/unit/session/matchers.h"
 #include "tests/unit/session/test_catalog.h"
@@ -127,7 +128,7 @@ class SessionsTest : public testing::Test {
   // The session as Get shows it. REQUIRES: it is there.
   SessionInfo Look(const std::string& id = "s") const;
   CoroutineState StateOf(const std::string& id = "s") const { return Look(id).state; }
-  bool Exists(const std::string& id = "s") const { return sessions_->Find(id).get() != nullptr; }
+  bool Exists(const std::string& id = "s") const { return sessions_->FindLive(id).get() != nullptr; }
 
   // Time passes, then the server looks after its sessions.
   void Pass(absl::Duration time);

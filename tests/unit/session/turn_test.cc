@@ -296,9 +296,9 @@ TEST_F(TurnTest, GetChangesNothing) {
 
 TEST_F(TurnTest, GetAtAStepIsNotDurable) {
   Prime("counter");
-  EXPECT_THAT(sessions_->Get("s", 0), FailsWith(Reason::NOT_DURABLE));
-  EXPECT_THAT(sessions_->Get("t", 0), FailsWith(Reason::SESSION_NOT_FOUND));
-  EXPECT_THAT(sessions_->Get("", std::nullopt), FailsWith(Reason::INVALID_SESSION_ID));
+  EXPECT_THAT(GetNow(*sessions_, "s", 0), FailsWith(Reason::NOT_DURABLE));
+  EXPECT_THAT(GetNow(*sessions_, "t", 0), FailsWith(Reason::SESSION_NOT_FOUND));
+  EXPECT_THAT(GetNow(*sessions_, "", std::nullopt), FailsWith(Reason::INVALID_SESSION_ID));
 }
 
 }  // namespace

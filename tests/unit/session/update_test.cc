@@ -15,19 +15,19 @@ using testing::Pair;
 class UpdateTest : public SessionsTest {
  protected:
   UpdateTest() { Prime("counted"); }
-  absl::StatusOr<SessionInfo> Update(const Session::Changes& changes) { return sessions_->Update("s", changes); }
+  absl::StatusOr<SessionInfo> Update(const Session::Changes& changes) { return UpdateNow(*sessions_, "s", changes); }
 };
 
 TEST_F(UpdateTest, AddsChangesAndRemovesLabels) {
   ASSERT_THAT(Update({.labels = {{"a", "1"}, {"b", "2"}}}), IsOk());
   ASSERT_THAT(Update({.labels = {{"b", "3"}}, .remove_labels = {"a", "missing"}}), IsOk());
-  EXPECT_THAT(Look().origin.labels, ElementsAre(Pair("b", "3")));
+  EXPECT_THAT(Look().labels, ElementsAre(Pair("b", "3")));
 }
 
 TEST_F(UpdateTest, LabelThatIsRemovedAndSetIsSet) {
   ASSERT_THAT(Update({.labels = {{"a", "1"}}}), IsOk());
   ASSERT_THAT(Update({.labels = {{"a", "2"}}, .remove_labels = {"a"}}), IsOk());
-  EXPECT_THAT(Look().origin.labels, ElementsAre(Pair("a", "2")));
+  EXPECT_THAT(Look().labels, ElementsAre(Pair("a", "2")));
 }
 
 TEST_F(UpdateTest, TooManyLabelsChangeNothing) {
@@ -36,14 +36,14 @@ TEST_F(UpdateTest, TooManyLabelsChangeNothing) {
   ASSERT_THAT(Update(many), IsOk());
   EXPECT_THAT(Update({.labels = {{"one more", "x"}}, .idle_timeout = absl::Seconds(1)}),
               FailsWith(Reason::INVALID_ARGUMENTS));
-  EXPECT_EQ(Look().origin.labels.size(), 64u);
-  EXPECT_EQ(Look().origin.idle_timeout, absl::Hours(1));
+  EXPECT_EQ(Look().labels.size(), 64u);
+  EXPECT_EQ(Look().idle_timeout, absl::Hours(1));
   EXPECT_THAT(Update({.labels = {{"one more", "x"}}, .remove_labels = {"0"}}), IsOk());
 }
 
 TEST_F(UpdateTest, LabelThatIsTooLongIsRefused) {
   EXPECT_THAT(Update({.labels = {{"a", std::string(1025, 'x')}}}), FailsWith(Reason::INVALID_ARGUMENTS));
-  EXPECT_TRUE(Look().origin.labels.empty());
+  EXPECT_TRUE(Look().labels.empty());
 }
 
 TEST_F(UpdateTest, ShorterIdleTimeoutTakesEffect) {
@@ -94,8 +94,8 @@ TEST_F(UpdateTest, IsNoStep) {
 }
 
 TEST_F(UpdateTest, OfNoSessionIsNotFound) {
-  EXPECT_THAT(sessions_->Update("t", {}), FailsWith(Reason::SESSION_NOT_FOUND));
-  EXPECT_THAT(sessions_->Update("", {}), FailsWith(Reason::INVALID_SESSION_ID));
+  EXPECT_THAT(UpdateNow(*sessions_, "t", {}), FailsWith(Reason::SESSION_NOT_FOUND));
+  EXPECT_THAT(UpdateNow(*sessions_, "", {}), FailsWith(Reason::INVALID_SESSION_ID));
 }
 
 TEST_F(UpdateTest, OfAFinishedSessionChangesItsLabels) {

@@ -1,0 +1,109 @@
+#include "server/rpc/transfer_streams.h"
+
+#include <utility>
+
+#include "corod/v1/coroutine_service.pb.h"
+#include "server/base/failure.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/decode.h"
+#include "server/rpc/status.h"
+#include "server/rpc/unary_call.h"
+
+namespace corod::rpc {
+namespace {
+
+constexpr std::size_t kMaxImportBytes = std::size_t{1} << 30;
+
+}  // namespace
+
+ExportStream* ExportStream::Start(Sessions& sessions, const grpc::ByteBuffer& request) {
+  auto* stream = new ExportStream;
+  const IntrusivePtr<ExportStream> self(stream);
+  stream->held_by_grpc_ = self;
+  v1::ExportRequest proto;
+  if (absl::Status parsed = ParseRequest(Flatten(request), &proto); !parsed.ok()) {
+    stream->Finish(ToGrpcStatus(parsed));
+    return stream;
+  }
+  sessions.Export(
+      proto.session_id(), [self](std::string part) { return self->Write(std::move(part)); },
+      [self](const absl::Status& status) {
+        bool broken = false;
+        {
+          const MutexLock lock(self->mutex_);
+          broken = self->broken_;
+        }
+        const grpc::Status end = status.ok() ? grpc::Status::OK : ToGrpcStatus(status);
+        self->Finish(broken ? grpc::Status::CANCELLED : end);
+      });
+  return stream;
+}
+
+bool ExportStream::Write(std::string part) {
+  v1::ExportResponse response;
+  response.set_chunk(std::move(part));
+  out_.Clear();
+  if (!Serialize(response, &out_).ok()) return false;
+  {
+    const MutexLock lock(mutex_);
+    if (broken_) return false;
+    writing_ = true;
+  }
+  StartWrite(&out_);
+  MutexLock lock(mutex_);
+  while (writing_) written_.Wait(mutex_);
+  return !broken_;
+}
+
+void ExportStream::OnWriteDone(bool ok) {
+  const MutexLock lock(mutex_);
+  writing_ = false;
+  if (!ok) broken_ = true;
+  written_.NotifyAll();
+}
+
+void ExportStream::OnCancel() {
+  const MutexLock lock(mutex_);
+  broken_ = true;
+}
+
+void ExportStream::OnDone() { const IntrusivePtr<ExportStream> last = std::move(held_by_grpc_); }
+
+ImportStream* ImportStream::Start(Sessions& sessions, grpc::ByteBuffer* response) {
+  auto* stream = new ImportStream(sessions, response);
+  stream->held_by_grpc_ = IntrusivePtr<ImportStream>(stream);
+  stream->StartRead(&stream->in_);
+  return stream;
+}
+
+void ImportStream::OnReadDone(bool ok) {
+  if (ok) {
+    v1::ImportRequest proto;
+    absl::Status status = ParseRequest(Flatten(in_), &proto);
+    if (status.ok() && file_.size() + proto.chunk().size() > kMaxImportBytes) {
+      status = Failed(Reason::INVALID_ARGUMENTS, "the file is larger than 1 GiB", {{"parameter", "chunk"}});
+    }
+    if (!status.ok()) {
+      Finish(ToGrpcStatus(status));
+      return;
+    }
+    if (std::exchange(first_, false)) session_id_ = proto.session_id();
+    file_ += proto.chunk();
+    StartRead(&in_);
+    return;
+  }
+  const IntrusivePtr<ImportStream> self(this);
+  sessions_.Import(std::move(file_), session_id_, [self](const absl::StatusOr<SessionInfo>& info) {
+    if (!info.ok()) {
+      self->Finish(ToGrpcStatus(info.status()));
+      return;
+    }
+    v1::ImportResponse response;
+    ToProto(*info, Detail::kFull, response.mutable_session());
+    self->Finish(Serialize(response, self->response_));
+  });
+}
+
+void ImportStream::OnDone() { const IntrusivePtr<ImportStream> last = std::move(held_by_grpc_); }
+
+}  // namespace corod::rpc

@@ -1,0 +1,59 @@
+#ifndef COROD_SERVER_RPC_TRANSFER_STREAMS_H_
+#define COROD_SERVER_RPC_TRANSFER_STREAMS_H_
+
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <string>
+
+#include "server/base/intrusive_ptr.h"
+#include "server/base/mutex.h"
+#include "server/session/sessions.h"
+
+namespace corod::rpc {
+
+// One Export call. The thread that reads the log waits for the client, so that no more than one part is in memory.
+class ExportStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public ReferenceCounted {
+ public:
+  static ExportStream* Start(Sessions& sessions, const grpc::ByteBuffer& request);
+
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  ExportStream() = default;
+  // False: nobody reads any more.
+  bool Write(std::string part);
+
+  IntrusivePtr<ExportStream> held_by_grpc_;
+  grpc::ByteBuffer out_;
+  Mutex mutex_;
+  CondVar written_;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// One Import call: collects the file, then imports it.
+class ImportStream final : public grpc::ServerReadReactor<grpc::ByteBuffer>, public ReferenceCounted {
+ public:
+  static ImportStream* Start(Sessions& sessions, grpc::ByteBuffer* response);
+
+  void OnReadDone(bool ok) override;
+  void OnDone() override;
+
+ private:
+  ImportStream(Sessions& sessions, grpc::ByteBuffer* response) : sessions_(sessions), response_(response) {}
+
+  Sessions& sessions_;
+  grpc::ByteBuffer* const response_;
+  IntrusivePtr<ImportStream> held_by_grpc_;
+  grpc::ByteBuffer in_;
+  std::string file_;
+  std::string session_id_;
+  bool first_ = true;
+};
+
+}  // namespace corod::rpc
+
+#endif  // COROD_SERVER_RPC_TRANSFER_STREAMS_H_

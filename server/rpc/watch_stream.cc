@@ -1,0 +1,119 @@
+#include "server/rpc/watch_stream.h"
+
+#include <optional>
+#include <utility>
+
+#include "corod/v1/coroutine_service.pb.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/decode.h"
+#include "server/rpc/status.h"
+#include "server/rpc/unary_call.h"
+
+namespace corod::rpc {
+
+WatchStream* WatchStream::Start(Sessions& sessions, grpc::CallbackServerContext*, const grpc::ByteBuffer& request) {
+  auto* stream = new WatchStream(sessions);
+  const IntrusivePtr<WatchStream> self(stream);
+  stream->held_by_grpc_ = self;
+  v1::WatchRequest proto;
+  if (absl::Status parsed = ParseRequest(Flatten(request), &proto); !parsed.ok()) {
+    stream->Begun(parsed);
+    return stream;
+  }
+  const std::optional<Step> from = proto.has_from_step() ? std::optional<Step>(proto.from_step()) : std::nullopt;
+  sessions.StartWatch(
+      proto.session_id(), from, [self] { self->Pump(); },
+      [self](absl::StatusOr<std::shared_ptr<Watch>> watch) { self->Begun(std::move(watch)); });
+  return stream;
+}
+
+void WatchStream::Begun(absl::StatusOr<std::shared_ptr<Watch>> watch) {
+  bool refused = false;
+  bool late = false;
+  {
+    const MutexLock lock(mutex_);
+    late = done_;
+    if (!watch.ok()) {
+      refused = !std::exchange(finished_, true);
+    } else if (!late) {
+      watch_ = *watch;
+    }
+  }
+  if (refused) Finish(ToGrpcStatus(watch.status()));
+  if (!watch.ok()) return;
+  if (late) {
+    sessions_.EndWatch(*watch);
+    return;
+  }
+  StartSendInitialMetadata();  // the client knows that it misses nothing from now on
+  Pump();
+}
+
+void WatchStream::Pump() {
+  std::optional<grpc::Status> end;
+  bool write = false;
+  {
+    const MutexLock lock(mutex_);
+    if (!watch_ || writing_ || finished_) return;
+    if (cancelled_) {
+      end = grpc::Status::CANCELLED;
+    } else {
+      const Watch::Taken taken = watch_->Take(1);
+      if (!taken.events.empty()) {
+        v1::WatchResponse response;
+        const Head& head = watch_->head();
+        ToProto(*taken.events.front(), head, sessions_.catalog().Find(head.coroutine, head.version),
+                response.mutable_event());
+        out_.Clear();
+        const grpc::Status serialized = Serialize(response, &out_);
+        if (serialized.ok()) {
+          write = writing_ = true;
+        } else {
+          end = serialized;
+        }
+      } else if (taken.end) {
+        end = taken.end->ok() ? grpc::Status::OK : ToGrpcStatus(*taken.end);
+      }
+    }
+    finished_ = end.has_value();
+  }
+  if (write) StartWrite(&out_);
+  if (end) Finish(*end);
+}
+
+void WatchStream::OnWriteDone(bool ok) {
+  {
+    const MutexLock lock(mutex_);
+    writing_ = false;
+    if (!ok) cancelled_ = true;
+  }
+  Pump();
+}
+
+void WatchStream::OnCancel() {
+  bool finish = false;
+  {
+    const MutexLock lock(mutex_);
+    cancelled_ = true;
+    // Before the watch has begun nobody else would end the call.
+    if (!watch_ && !finished_) finish = finished_ = true;
+  }
+  if (finish) {
+    Finish(grpc::Status::CANCELLED);
+  } else {
+    Pump();
+  }
+}
+
+void WatchStream::OnDone() {
+  const IntrusivePtr<WatchStream> last = std::move(held_by_grpc_);
+  std::shared_ptr<Watch> watch;
+  {
+    const MutexLock lock(mutex_);
+    done_ = true;
+    watch = std::move(watch_);
+  }
+  if (watch) sessions_.EndWatch(watch);
+}
+
+}  // namespace corod::rpc

@@ -1,0 +1,47 @@
+#ifndef COROD_SERVER_RPC_WATCH_STREAM_H_
+#define COROD_SERVER_RPC_WATCH_STREAM_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <memory>
+
+#include "server/base/intrusive_ptr.h"
+#include "server/base/mutex.h"
+#include "server/session/sessions.h"
+
+namespace corod::rpc {
+
+// One Watch call: writes what its Watch has, one event after the other, as fast as the client reads. Lives until gRPC
+// and the Watch are done with it.
+class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public ReferenceCounted {
+ public:
+  static WatchStream* Start(Sessions& sessions, grpc::CallbackServerContext* context, const grpc::ByteBuffer& request);
+
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  explicit WatchStream(Sessions& sessions) : sessions_(sessions) {}
+
+  void Begun(absl::StatusOr<std::shared_ptr<Watch>> watch);
+  // Writes the next event, or ends the call, if it can.
+  void Pump();
+
+  Sessions& sessions_;
+  IntrusivePtr<WatchStream> held_by_grpc_;
+  grpc::ByteBuffer out_;
+
+  Mutex mutex_;
+  std::shared_ptr<Watch> watch_ ABSL_GUARDED_BY(mutex_);
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace corod::rpc
+
+#endif  // COROD_SERVER_RPC_WATCH_STREAM_H_

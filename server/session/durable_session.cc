@@ -1,0 +1,535 @@
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "server/base/failure.h"
+#include "server/session/execution.h"
+#include "server/session/problem.h"
+#include "server/session/session.h"
+
+// How a durable session takes its steps: gather, append, execute, answer.
+namespace corod {
+namespace {
+
+constexpr std::uint32_t kMaxBatchCommands = 1'024;
+constexpr std::size_t kReadBytes = std::size_t{1} << 20;
+
+// A step of the log that nobody waits for.
+class UnheardCommand : public Command {
+ public:
+  explicit UnheardCommand(const Record& record) {
+    operation = record.operation;
+    cause = record.cause;
+    force = record.force;
+    value = Snapshot(record.value);
+    request_id = record.request_id;
+    fingerprint = record.fingerprint;
+  }
+  void Finish(absl::StatusOr<Reply>) override {}
+};
+
+// What those are told whose command may or may not be in the log.
+absl::Status Unread(const absl::Status& status) {
+  if (IsFailure(status, Reason::JOURNAL_UNAVAILABLE)) return status;
+  return Doubtful(Reason::JOURNAL_UNAVAILABLE,
+                  "the log cannot be read: " + std::string(status.message()) + "; try again with the same request_id", {},
+                  absl::Seconds(1));
+}
+
+Record RecordOf(const Command& command, absl::Time time) {
+  return {.operation = command.operation,
+          .cause = command.cause,
+          .force = command.force,
+          .value = command.value,
+          .request_id = command.request_id,
+          .fingerprint = command.request_id.empty() ? 0 : command.fingerprint,
+          .time = time};
+}
+
+}  // namespace
+
+void Session::CreateInJournal(Journal::NewSession made, std::function<void(const absl::Status&)> created) {
+  log_->creating = std::make_unique<Journal::NewSession>(std::move(made));
+  log_->created = std::move(created);
+}
+
+bool Session::RunDurable(Thread thread) {
+  SessionLog& log = *log_;
+  if (log.doubtful) {
+    if (thread == Thread::kCallers) return true;
+    if (absl::Status read = ReadToTip(); !read.ok()) {
+      FailQueue(read);
+      return !IsIdle();
+    }
+  }
+  if (log.deleting) {
+    RemoveFromJournal(nullptr, std::nullopt);
+    return false;
+  }
+  switch (GatherBatch(thread)) {
+    case Gathered::kNothing:
+      return false;
+    case Gathered::kGoesOnElsewhere:
+      return true;
+    case Gathered::kBatch:
+      AppendBatch();
+      return false;
+    case Gathered::kRemoves:
+      return false;
+  }
+  return false;
+}
+
+bool Session::IsIdle() {
+  const MutexLock lock(mutex_);
+  if (!queue_.empty()) return false;
+  running_ = false;
+  if (forgotten_) gone_ = true;
+  return true;
+}
+
+Session::Gathered Session::GatherBatch(Thread thread) {
+  SessionLog& log = *log_;
+  const absl::Time now = environment_.clock.Now();
+  log.batch_time = now;
+  absl::flat_hash_set<std::string_view> ids;  // of the batch
+  const auto put_back = [this](Command* command) {
+    const MutexLock lock(mutex_);
+    queue_.PushFront(command);
+  };
+  int answered = 0;
+  while (log.batch.size() < kMaxBatchCommands) {
+    Command* command = nullptr;
+    {
+      const MutexLock lock(mutex_);
+      command = queue_.Pop();
+    }
+    const bool due_anyway = log.creating || log.claiming;
+    if (!command) {
+      if (!log.batch.empty() || due_anyway) break;
+      if (IsIdle()) return Gathered::kNothing;
+      continue;
+    }
+    // What the server does by itself depends on what the steps before it did; a known id on whether they succeed.
+    const bool alone = command->cause != CloseCause::kClient || ids.contains(command->request_id);
+    if (alone && !log.batch.empty()) {
+      put_back(command);
+      break;
+    }
+    Standing standing = Stand();
+    standing.steps += log.batch.size();
+    standing.created = standing.created && log.batch.empty();
+    absl::StatusOr<Reply> answer = Reply();
+    const Verdict verdict = Check(*command, standing, now, answer);
+    if (verdict == Verdict::kStep && !command->forgets && !(command->operation == Operation::kDelete && HasProblem())) {
+      log.batch.Push(command);
+      if (!command->request_id.empty()) ids.insert(command->request_id);
+      if (command->operation == Operation::kDelete) break;
+      continue;
+    }
+    if (!log.batch.empty() || (due_anyway && verdict != Verdict::kAnswered)) {  // in its turn, behind these
+      put_back(command);
+      break;
+    }
+    if (verdict == Verdict::kAnswered) {
+      command->Finish(std::move(answer));
+      if (++answered % 256 == 0 && thread == Thread::kCallers) return Gathered::kGoesOnElsewhere;
+      continue;
+    }
+    if (verdict == Verdict::kStep) {  // the session is to go without a step
+      std::optional<Reply> reply;
+      if (!command->forgets) reply = Reply{.step = standing.steps, .outcome = Outcome::Returned(Value())};
+      RemoveFromJournal(command, std::move(reply));
+      return Gathered::kRemoves;
+    }
+    if (thread == Thread::kCallers) {
+      put_back(command);
+      return Gathered::kGoesOnElsewhere;
+    }
+    Repeat(*command);
+  }
+  return Gathered::kBatch;
+}
+
+void Session::AppendBatch() {
+  SessionLog& log = *log_;
+  Batch batch;
+  batch.id = log.batch_id = BatchId{++log.last_number, log.writer};
+  batch.previous = log.tail;
+  {
+    const MutexLock lock(mutex_);
+    batch.first_step = steps_ + 1;
+    batch.digest = log.digest;
+  }
+  batch.records.reserve(log.batch.size());
+  for (const Command* command = log.batch.first(); command; command = CommandQueue::After(command)) {
+    batch.records.push_back(RecordOf(*command, log.batch_time));
+  }
+  if (log.creating && batch.records.empty()) log.batch_id = BatchId{log.last_number = log.tail.number, log.tail.writer};
+  std::optional<absl::Time> due;
+  if (!log.scheduled) {
+    due = log.batch_time + environment_.durability.settle_after;
+    if (const std::optional<absl::Time> own = DueInJournal()) due = std::min(*due, *own);
+  }
+  const auto done = [self = SessionPtr(this)](const absl::Status& status) {
+    if (status.ok() && self->MayRunHere()) {
+      self->OnAppended(status, Thread::kCallers);
+    } else {
+      self->environment_.executor.Run([self, status] { self->OnAppended(status, Thread::kExecutors); });
+    }
+  };
+  if (log.creating) {
+    Journal::NewSession made = std::move(*log.creating);
+    if (!batch.records.empty()) made.log.push_back(std::move(batch));
+    made.due = due;
+    environment_.journal.Create(std::move(made), done);
+  } else {
+    environment_.journal.Append({id_, uid_}, batch, due, done);
+  }
+}
+
+void Session::OnAppended(const absl::Status& status, Thread thread) {
+  SessionLog& log = *log_;
+  if (log.creating) {
+    log.creating.reset();
+    const auto created = std::exchange(log.created, nullptr);
+    created(status);
+    if (!status.ok()) {
+      End(status);
+      return;
+    }
+  } else if (!status.ok()) {
+    Recover(status);
+    Run(thread);
+    return;
+  }
+  log.scheduled = true;
+  log.claiming = false;
+  log.tail = log.batch_id;
+  if (ExecuteBatch()) Run(thread);
+}
+
+bool Session::ExecuteBatch() {
+  SessionLog& log = *log_;
+  const absl::Time time = log.batch_time;
+  while (Command* command = log.batch.Pop()) {
+    Reply reply = TakeStep(*command, time);
+    if (command->operation == Operation::kDelete) {
+      log.deleting = true;
+      RemoveFromJournal(command, std::move(reply));
+      return false;
+    }
+    command->Finish(std::move(reply));
+  }
+  SaveIfDue();
+  return true;
+}
+
+void Session::Recover(const absl::Status& status) {
+  SessionLog& log = *log_;
+  log.doubtful = true;
+  if (absl::Status read = ReadToTip(); !read.ok()) {
+    FailBatch(read);
+    return;
+  }
+  if (absl::IsAborted(status)) {
+    // Somebody else wrote: what is not in the log goes through the checks again.
+    const MutexLock lock(mutex_);
+    queue_.PutBack(log.batch);
+  } else {
+    FailBatch(status);
+  }
+}
+
+absl::Status Session::ReadToTip() {
+  SessionLog& log = *log_;
+  while (true) {
+    absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read({id_, uid_}, log.tail, kReadBytes);
+    if (!read.ok()) return Unread(read.status());
+    if (read->empty()) break;
+    for (const Batch& batch : *read) {
+      if (absl::Status adopted = Adopt(batch); !adopted.ok()) return adopted;
+    }
+  }
+  const absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(id_);
+  if (!found.ok()) return Unread(found.status());
+  if (!*found || (*found)->head.key.uid != uid_) MarkForgotten();
+  log.writer = environment_.random.Next();
+  log.last_number = std::max(log.last_number, log.tail.number);
+  log.doubtful = false;
+  return absl::OkStatus();
+}
+
+absl::Status Session::Adopt(const Batch& batch) {
+  SessionLog& log = *log_;
+  Step steps = 0;
+  {
+    const MutexLock lock(mutex_);
+    steps = steps_;
+    if (batch.first_step != steps + 1) {
+      log.problem = Broken("step " + std::to_string(steps + 1) + " is missing in the log", steps + 1);
+    } else if (batch.digest != log.digest) {
+      log.problem = Diverged(1, steps);
+    }
+    if (log.problem) return ProblemStatus(id_, *log.problem);
+  }
+  log.tail = batch.id;
+  log.last_number = std::max(log.last_number, batch.id.number);
+  const bool ours = batch.id == log.batch_id && !log.batch.empty();
+  for (const Record& record : batch.records) {
+    if (Command* command = ours ? log.batch.Pop() : nullptr) {
+      Reply reply = TakeStep(*command, record.time);
+      if (record.operation == Operation::kDelete) log.deleting = true;
+      command->Finish(std::move(reply));
+    } else {
+      UnheardCommand unheard(record);
+      TakeStep(unheard, record.time);
+      if (record.operation == Operation::kDelete) log.deleting = true;
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Session::FailBatch(const absl::Status& status) {
+  while (Command* command = log_->batch.Pop()) command->Finish(status);
+}
+
+void Session::FailQueue(const absl::Status& status) {
+  CommandQueue commands;
+  {
+    const MutexLock lock(mutex_);
+    std::swap(commands, queue_);
+  }
+  while (Command* command = commands.Pop()) command->Finish(status);
+}
+
+void Session::End(const absl::Status& status) {
+  {
+    const MutexLock lock(mutex_);
+    forgotten_ = gone_ = true;
+  }
+  FailBatch(status);
+  FailQueue(status);
+}
+
+void Session::Repeat(Command& command) {
+  const Step step = command.repeats;
+  const auto repeat = [&]() -> absl::StatusOr<Reply> {
+    Head head;
+    {
+      const MutexLock lock(mutex_);
+      head = MakeHeadLocked();
+    }
+    absl::StatusOr<std::unique_ptr<Replay>> replay = Replay::Begin(environment_.replay, head, step - 1);
+    if (!replay.ok()) return replay.status();
+    if (absl::Status ran = (*replay)->RunTo(step - 1); !ran.ok()) return ran;
+    absl::StatusOr<std::optional<Replay::Executed>> executed = (*replay)->Next();
+    if (!executed.ok()) return executed.status();
+    if (!*executed) return Unread(absl::DataLossError("the log ends before the step"));
+    return Reply{.step = step, .outcome = (*executed)->result.outcome, .replayed = true};
+  };
+  absl::StatusOr<Reply> reply = repeat();
+  if (IsFailure(reply.status(), Reason::HISTORY_TRIMMED)) {
+    reply = Failed(Reason::REPLY_FORGOTTEN,
+                   "the command was executed as the step in the metadata; the log no longer reaches back to it",
+                   {{"session_id", id_}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
+  }
+  command.Finish(std::move(reply));
+}
+
+std::optional<Checkpoint> Session::MakeCheckpoint() const {
+  if (!definition_ || !definition_->restartable) return std::nullopt;
+  std::optional<Value> state = coroutine_.Save();
+  if (!state) return std::nullopt;
+  Checkpoint checkpoint;
+  checkpoint.after = log_->tail;
+  checkpoint.state = *std::move(state);
+  checkpoint.ids = log_->ids.List();
+  const MutexLock lock(mutex_);
+  checkpoint.step = steps_;
+  checkpoint.digest = log_->digest;
+  checkpoint.outcome = last_outcome_;
+  checkpoint.time = last_used_;
+  return checkpoint;
+}
+
+void Session::SaveIfDue() {
+  SessionLog& log = *log_;
+  Step steps = 0;
+  bool finish = false;
+  {
+    const MutexLock lock(mutex_);
+    steps = steps_;
+    finish = state_ == CoroutineState::kClosed && !log.saved_finished;
+    if (finish) log.saved_finished = true;
+  }
+  if (finish) {
+    // Should this fail, the session is as one that was alive when the server ended: its log says all.
+    Save(std::nullopt, DueInJournal(), [](const absl::Status&) {});
+    return;
+  }
+  if (steps - log.asked_checkpoint < environment_.durability.checkpoint_every) return;
+  std::optional<Checkpoint> checkpoint = MakeCheckpoint();
+  if (!checkpoint) return;
+  log.asked_checkpoint = steps;
+  Save(std::move(checkpoint), std::nullopt, [](const absl::Status&) {});
+}
+
+void Session::Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Time> due, Journal::Done done) {
+  SessionLog& log = *log_;
+  Journal::Saved saved;
+  std::optional<Step> added;
+  std::optional<Step> oldest;  // the checkpoint where the log is to begin
+  std::vector<Step> dropped;
+  {
+    const MutexLock lock(mutex_);
+    if (checkpoint) {
+      added = checkpoint->step;
+      // What stays: the newest checkpoint that leaves as much history as is asked for, and those behind it.
+      const Step history = environment_.durability.history;
+      const Step reach = *added > history ? *added - history : 0;
+      const std::vector<Step>& kept = log.checkpoints;
+      const auto behind = std::upper_bound(kept.begin(), kept.end(), reach);
+      if (behind != kept.begin()) {
+        oldest = *std::prev(behind);
+        log.earliest_step = *oldest + 1;
+        dropped.assign(kept.begin(), std::prev(behind));
+      }
+      // Of those made on going to sleep, one that stands too near to the one before it need not stay.
+      if (kept.size() >= 2 && kept.back() != oldest && kept[kept.size() - 2] >= oldest.value_or(0) &&
+          kept.back() - kept[kept.size() - 2] < environment_.durability.checkpoint_every) {
+        dropped.push_back(kept.back());
+      }
+    }
+    saved.head = MakeHeadLocked();
+  }
+  const Step steps = saved.head.steps;
+  saved.checkpoint = std::move(checkpoint);
+  saved.due = due;
+  const auto stored = [self = SessionPtr(this), steps, added, oldest, dropped = std::move(dropped),
+                       done = std::move(done)](const absl::Status& status) {
+    if (status.ok()) {
+      {
+        const MutexLock lock(self->mutex_);
+        SessionLog& of = *self->log_;
+        of.saved_steps = std::max(of.saved_steps, steps);
+        if (added) {
+          of.checkpoints.erase(std::remove_if(of.checkpoints.begin(), of.checkpoints.end(),
+                                              [&dropped](Step step) {
+                                                return std::find(dropped.begin(), dropped.end(), step) != dropped.end();
+                                              }),
+                               of.checkpoints.end());
+          of.checkpoints.push_back(*added);
+        }
+      }
+      if (!dropped.empty()) {
+        self->environment_.executor.Run([self, oldest, dropped] { self->Trim(oldest, dropped); });
+      }
+    }
+    done(status);
+  };
+  environment_.journal.Save(std::move(saved), stored);
+}
+
+void Session::Trim(std::optional<Step> oldest, const std::vector<Step>& dropped) {
+  const SessionKey key{id_, uid_};
+  BatchId up_to;
+  if (oldest) {
+    const absl::StatusOr<std::optional<Checkpoint>> found = environment_.journal.FindCheckpoint(key, *oldest);
+    // Whatever cannot be read now is trimmed with the next checkpoint.
+    if (!found.ok() || !*found || (*found)->step != *oldest) return;
+    up_to = (*found)->after;
+  }
+  environment_.journal.Trim(key, up_to, dropped);
+}
+
+void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
+  std::optional<Tombstone> tombstone;
+  if (command && reply && !command->request_id.empty()) {
+    tombstone = Tombstone{.request_id = command->request_id,
+                          .fingerprint = command->fingerprint,
+                          .outcome = {reply->step, *reply->outcome},
+                          .expire_time = environment_.clock.Now() + environment_.retention};
+  }
+  const auto done = [self = SessionPtr(this), command, reply = std::move(reply)](const absl::Status& status) mutable {
+    self->environment_.executor.Run([self, command, reply = std::move(reply), status]() mutable {
+      if (status.ok()) {
+        self->log_->deleting = false;
+        self->MarkForgotten();
+        self->environment_.on_deleted(*self, command, reply ? &*reply : nullptr);
+        if (command) command->Finish(reply ? absl::StatusOr<Reply>(*std::move(reply)) : absl::StatusOr<Reply>(Reply()));
+      } else {
+        // The Delete is in the log: it is carried out with the next command, or when the session comes back.
+        if (command) command->Finish(status);
+        self->FailQueue(status);
+        if (self->IsIdle()) return;
+      }
+      self->Run(Thread::kExecutors);
+    });
+  };
+  environment_.journal.Remove({id_, uid_}, std::move(tombstone), done);
+}
+
+bool Session::Sleep(std::function<void(bool asleep)> done) {
+  SessionLog& log = *log_;
+  bool saved = false;
+  {
+    const MutexLock lock(mutex_);
+    if (running_ || gone_ || !queue_.empty()) return false;
+    if (log.doubtful || log.deleting || log.creating) return false;
+    running_ = true;
+    saved = log.saved_steps == steps_ && (state_ != CoroutineState::kClosed || log.saved_finished) && steps_ > 0;
+  }
+  const auto leave = [self = SessionPtr(this), done = std::move(done)](const absl::Status& status) {
+    bool gone = false;
+    {
+      const MutexLock lock(self->mutex_);
+      gone = self->gone_ = status.ok() && self->queue_.empty();
+    }
+    if (gone) self->coroutine_ = Coroutine();
+    done(gone);
+    // Somebody came meanwhile, or it could not be saved.
+    if (!gone) self->environment_.executor.Run([self] { self->Run(Thread::kExecutors); });
+  };
+  if (saved) {
+    leave(absl::OkStatus());
+    return true;
+  }
+  {
+    const MutexLock lock(mutex_);
+    if (state_ == CoroutineState::kClosed) log.saved_finished = true;
+  }
+  std::optional<Checkpoint> checkpoint = MakeCheckpoint();
+  if (checkpoint && checkpoint->step == log.asked_checkpoint) checkpoint.reset();
+  if (checkpoint) log.asked_checkpoint = checkpoint->step;
+  Save(std::move(checkpoint), DueInJournal(), leave);
+  return true;
+}
+
+void Session::Update(const Changes& changes, Journal::Done done) {
+  if (absl::Status changed = Change(changes); !changed.ok() || !log_) {
+    done(changed);
+    return;
+  }
+  Journal::Saved saved;
+  {
+    const MutexLock lock(mutex_);
+    saved.head = MakeHeadLocked();
+  }
+  saved.due = DueInJournal();
+  saved.synced = true;
+  environment_.journal.Save(std::move(saved), std::move(done));
+}
+
+CommandQueue Session::Abandon() {
+  const MutexLock lock(mutex_);
+  gone_ = true;
+  return std::exchange(queue_, CommandQueue());
+}
+
+std::optional<absl::Time> Session::DueInJournal() const {
+  const absl::Time due = NextDue().when;
+  return due == absl::InfiniteFuture() ? std::nullopt : std::optional<absl::Time>(due);
+}
+
+}  // namespace corod

@@ -1,0 +1,252 @@
+#include "server/session/history.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "server/base/executor.h"
+#include "server/base/failure.h"
+#include "server/coroutine/outcome.h"
+#include "server/journal/codec.h"
+#include "server/journal/memory_journal.h"
+#include "server/session/problem.h"
+#include "server/session/session_id.h"
+
+namespace corod {
+namespace {
+
+constexpr std::string_view kMagic = "corod export 1\n";
+constexpr std::size_t kReadBytes = std::size_t{1} << 20;
+constexpr std::size_t kPartBytes = std::size_t{64} << 10;
+constexpr std::size_t kMaxBatchRecords = 1'024;
+
+// How it stood before the first step of `batch`, for copies that begin there.
+struct Numbering {
+  BatchId tail;
+  std::uint64_t writer;
+
+  // The next batch of a log that is written anew.
+  void Renumber(Batch& batch) {
+    batch.previous = tail;
+    batch.id = tail = BatchId{tail.number + 1, writer};
+  }
+};
+
+void AppendSize(std::string& out, std::size_t size) {
+  for (int shift = 0; shift < 32; shift += 8) out += static_cast<char>((size >> shift) & 0xff);
+}
+
+void AppendItem(std::string& out, const std::string& item) {
+  AppendSize(out, item.size());
+  out += item;
+}
+
+absl::Status BadFile(const std::string& what) {
+  return Failed(Reason::INVALID_ARGUMENTS, "the file cannot be imported: " + what, {{"parameter", "chunk"}});
+}
+
+// An executor for a journal that is written once and then only read.
+class AtOnce : public Executor {
+ public:
+  void Run(std::function<void()> task) override { tasks_.push_back(std::move(task)); }
+  void RunAll() {
+    while (!tasks_.empty()) {
+      const auto tasks = std::exchange(tasks_, {});
+      for (const auto& task : tasks) task();
+    }
+  }
+
+ private:
+  std::vector<std::function<void()>> tasks_;
+};
+
+// The items of an exported file.
+absl::StatusOr<Journal::NewSession> ReadFile(std::string_view file) {
+  if (!file.starts_with(kMagic)) return BadFile("it does not begin as one that Export made");
+  file.remove_prefix(kMagic.size());
+  Journal::NewSession session;
+  bool has_head = false;
+  while (true) {
+    if (file.size() < 4) return BadFile("it ends early");
+    std::size_t size = 0;
+    for (int i = 3; i >= 0; --i) size = size << 8 | static_cast<unsigned char>(file[static_cast<std::size_t>(i)]);
+    file.remove_prefix(4);
+    if (size == 0) break;
+    if (file.size() < size) return BadFile("it ends early");
+    absl::StatusOr<ExportItem> item = DecodeExportItem(file.substr(0, size));
+    if (!item.ok()) return BadFile(std::string(item.status().message()));
+    file.remove_prefix(size);
+    if (has_head == std::holds_alternative<Head>(*item)) return BadFile("its parts are not in their order");
+    if (auto* head = std::get_if<Head>(&*item)) {
+      session.head = std::move(*head);
+      has_head = true;
+    } else if (auto* checkpoint = std::get_if<Checkpoint>(&*item)) {
+      if (session.checkpoint || !session.log.empty()) return BadFile("its parts are not in their order");
+      session.checkpoint = std::move(*checkpoint);
+    } else {
+      session.log.push_back(std::get<Batch>(*std::move(item)));
+    }
+  }
+  if (!file.empty()) return BadFile("something follows its end");
+  if (!has_head) return BadFile("it holds no session");
+  return session;
+}
+
+}  // namespace
+
+absl::StatusOr<Head> History::Now(const Journal::Stored& stored) const {
+  if (stored.IsSettled() || stored.head.problem) return stored.head;
+  absl::StatusOr<std::unique_ptr<Replay>> replay = Replay::Begin(environment_, stored.head, stored.logged_steps);
+  if (!replay.ok()) return replay.status();
+  absl::Status ran = (*replay)->RunTo(stored.logged_steps);
+  if (!ran.ok() && !(*replay)->problem()) return ran;
+  Head head = (*replay)->head();
+  head.problem = (*replay)->problem();
+  return head;
+}
+
+absl::StatusOr<Head> History::At(const Head& head, Step step) const {
+  if (head.problem && step >= head.problem->step) return ProblemStatus(head.key.id, *head.problem);
+  absl::StatusOr<std::unique_ptr<Replay>> replay = Replay::Begin(environment_, head, step);
+  if (!replay.ok()) return replay.status();
+  if (absl::Status ran = (*replay)->RunTo(step); !ran.ok()) return ran;
+  return (*replay)->head();
+}
+
+absl::StatusOr<History::Copy> History::CopyAt(const Head& head, Step step, Random& random) const {
+  if (head.problem && step >= head.problem->step) return ProblemStatus(head.key.id, *head.problem);
+  absl::StatusOr<std::unique_ptr<Replay>> begun = Replay::Begin(environment_, head, step);
+  if (!begun.ok()) return begun.status();
+  Copy copy{.stored = {}, .replay = *std::move(begun)};
+  Replay& replay = *copy.replay;
+  Numbering numbering{.tail = {}, .writer = random.Next()};
+  copy.stored.checkpoint = replay.checkpoint();
+  if (copy.stored.checkpoint) {
+    copy.stored.checkpoint->ids.clear();
+    copy.stored.checkpoint->after = numbering.tail = BatchId{1, numbering.writer};
+  }
+  while (replay.head().steps < step) {
+    Batch batch;
+    batch.first_step = replay.head().steps + 1;
+    batch.digest = replay.head().digest;
+    numbering.Renumber(batch);
+    while (replay.head().steps < step && batch.records.size() < kMaxBatchRecords) {
+      absl::StatusOr<std::optional<Replay::Executed>> executed = replay.Next();
+      if (!executed.ok()) return executed.status();
+      if (!*executed) return replay.RunTo(step);
+      (*executed)->record.request_id.clear();
+      (*executed)->record.fingerprint = 0;
+      batch.records.push_back(std::move((*executed)->record));
+    }
+    copy.stored.log.push_back(std::move(batch));
+  }
+  copy.stored.head = replay.head();
+  copy.stored.head.earliest_step = copy.stored.checkpoint ? copy.stored.checkpoint->step + 1 : 1;
+  copy.stored.head.problem.reset();
+  copy.stored.head.crashes = 0;
+  return copy;
+}
+
+absl::Status History::Export(const Head& head, const std::function<bool(std::string part)>& sink) const {
+  std::string part(kMagic);
+  AppendItem(part, Encode(ExportItem(head)));
+  absl::StatusOr<std::vector<Step>> checkpoints = environment_.journal.ListCheckpoints(head.key);
+  if (!checkpoints.ok()) return checkpoints.status();
+  BatchId tail;
+  Step next = 1;
+  if (head.earliest_step > 1 && !checkpoints->empty()) {
+    absl::StatusOr<std::optional<Checkpoint>> oldest =
+        environment_.journal.FindCheckpoint(head.key, checkpoints->front());
+    if (!oldest.ok()) return oldest.status();
+    if (*oldest) {
+      tail = (*oldest)->after;
+      next = (*oldest)->step + 1;
+      AppendItem(part, Encode(ExportItem(**std::move(oldest))));
+    }
+  }
+  while (true) {
+    absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read(head.key, tail, kReadBytes);
+    if (absl::IsDataLoss(read.status())) break;  // as far as it goes
+    if (!read.ok()) return read.status();
+    if (read->empty()) break;
+    for (Batch& batch : *read) {
+      if (batch.previous != tail) {
+        return Failed(Reason::HISTORY_TRIMMED,
+                      "the log was shortened while it was exported (at step " + std::to_string(next) +
+                          "); export again",
+                      {{"session_id", head.key.id}}, absl::Milliseconds(100));
+      }
+      tail = batch.id;
+      next = batch.first_step + batch.records.size();
+      const bool ends = head.problem && next > head.problem->step;
+      if (ends) {
+        const Step kept = std::max(head.problem->step, batch.first_step) - batch.first_step;
+        batch.records.resize(static_cast<std::size_t>(kept));
+      }
+      AppendItem(part, Encode(ExportItem(std::move(batch))));
+      if (part.size() >= kPartBytes && !sink(std::exchange(part, {}))) return absl::OkStatus();
+      if (ends) {
+        AppendSize(part, 0);
+        sink(std::move(part));
+        return absl::OkStatus();
+      }
+    }
+  }
+  AppendSize(part, 0);
+  sink(std::move(part));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<History::Copy> History::Import(std::string_view file) const {
+  absl::StatusOr<Journal::NewSession> read = ReadFile(file);
+  if (!read.ok()) return read.status();
+  Copy copy{.stored = *std::move(read), .replay = nullptr};
+  Head& head = copy.stored.head;
+  if (absl::Status checked = CheckSessionId(head.key.id); !checked.ok()) return checked;
+  const Definition* definition = environment_.catalog.Find(head.coroutine, head.version);
+  if (definition && definition->parameters.size() != head.arguments.size()) {
+    return BadFile("the arguments are not those of '" + head.coroutine + "'");
+  }
+  if (definition) {
+    for (std::size_t i = 0; i < head.arguments.size(); ++i) {
+      const auto accepted = definition->parameters[i].Accept(head.arguments[i]);
+      if (const auto* error = std::get_if<ArgumentError>(&accepted)) return BadFile(error->message);
+    }
+  }
+  const bool ends_early = head.problem.has_value();
+  head.problem.reset();
+  head.crashes = 0;
+  // Run from a journal of its own, by the same rules as any other. What is said of the state is taken from the run.
+  AtOnce executor;
+  MemoryJournal journal(executor);
+  journal.Create(copy.stored, [](const absl::Status&) {});
+  executor.RunAll();
+  ReplayEnvironment environment{.catalog = environment_.catalog,
+                                .journal = journal,
+                                .limits = environment_.limits,
+                                .crash_marks = environment_.crash_marks};
+  if (ends_early) head.steps = ~Step{0};  // what the head says is of later steps
+  absl::StatusOr<std::unique_ptr<Replay>> replay =
+      Replay::Begin(environment, head, copy.stored.checkpoint ? copy.stored.checkpoint->step : 0);
+  if (!replay.ok()) return replay.status();
+  while (true) {
+    absl::StatusOr<std::optional<Replay::Executed>> executed = (*replay)->Next();
+    if (!executed.ok()) {
+      return (*replay)->problem() ? BadFile((*replay)->problem()->message) : executed.status();
+    }
+    if (!*executed) break;
+  }
+  copy.replay = *std::move(replay);
+  if (!copy.stored.log.empty() && copy.replay->tail() != copy.stored.log.back().id) {
+    return BadFile("its log has a gap");
+  }
+  const Head ran = copy.replay->head();
+  if (!ends_early && ran.steps < head.steps) return BadFile("its log is shorter than it says");
+  head = ran;
+  head.earliest_step = copy.stored.checkpoint ? copy.stored.checkpoint->step + 1 : 1;
+  return copy;
+}
+
+}  // namespace corod

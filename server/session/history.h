@@ -1,0 +1,50 @@
+#ifndef COROD_SERVER_SESSION_HISTORY_H_
+#define COROD_SERVER_SESSION_HISTORY_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/base/random.h"
+#include "server/journal/journal.h"
+#include "server/session/replay.h"
+
+namespace corod {
+
+// What can be had from a session's log without touching the session: how it stood, a copy of it, a file of it. Blocks
+// for the journal and for bodies that are run again. Thread-safe.
+class History {
+ public:
+  explicit History(const ReplayEnvironment& environment) : environment_(environment) {}
+
+  // How a session stands of which the journal has this. One that cannot be replayed to its end is shown with its
+  // problem, as far as it goes.
+  absl::StatusOr<Head> Now(const Journal::Stored& stored) const;
+  // How it stood after `step`. INVALID_ARGUMENTS beyond its end; what Replay fails with.
+  absl::StatusOr<Head> At(const Head& head, Step step) const;
+
+  // A session that stands where another one stood: what the journal is to keep of it, and it itself, as a replay at its
+  // end.
+  struct Copy {
+    Journal::NewSession stored;
+    std::unique_ptr<Replay> replay;
+  };
+  // Of the session after `step`. It knows no request ids.
+  absl::StatusOr<Copy> CopyAt(const Head& head, Step step, Random& random) const;
+
+  // Calls `sink` with the parts of a file of all that is kept of the session, until it returns false.
+  absl::Status Export(const Head& head, const std::function<bool(std::string part)>& sink) const;
+  // The session in such a file, checked and run to its end. Under its own id and uid. INVALID_ARGUMENTS, naming what is
+  // wrong, for a file that is none, or whose outcomes this server does not get.
+  absl::StatusOr<Copy> Import(std::string_view file) const;
+
+ private:
+  const ReplayEnvironment environment_;
+};
+
+}  // namespace corod
+
+#endif  // COROD_SERVER_SESSION_HISTORY_H_

@@ -1,0 +1,46 @@
+#include "server/session/problem.h"
+
+#include <map>
+#include <utility>
+
+#include "server/base/failure.h"
+
+namespace corod {
+
+absl::Status ProblemStatus(const std::string& session_id, const SessionProblem& problem) {
+  const Reason reason =
+      problem.reason == NameOf(Reason::REPLAY_DIVERGED) ? Reason::REPLAY_DIVERGED : Reason::SESSION_BROKEN;
+  return Failed(reason, problem.message + "; steps before it can be watched, exported and forked",
+                {{"session_id", session_id}, {"step", std::to_string(problem.step)}});
+}
+
+SessionProblem Broken(std::string message, Step step) {
+  return {std::string(NameOf(Reason::SESSION_BROKEN)), std::move(message), step};
+}
+
+SessionProblem Diverged(Step from, Step to) {
+  return {std::string(NameOf(Reason::REPLAY_DIVERGED)),
+          "replaying steps " + std::to_string(from) + " to " + std::to_string(to) +
+              " gave other outcomes than when they were first run",
+          from};
+}
+
+SessionProblem DamagedHead() { return Broken("what the journal has of the session is damaged", 0); }
+
+absl::Status VersionUnavailable(const Head& head) {
+  return Failed(Reason::VERSION_UNAVAILABLE,
+                "coroutine '" + head.coroutine + "' has no version " + std::to_string(head.version) +
+                    " in this server; the session is untouched, a server that has it can go on with it",
+                {{"session_id", head.key.id},
+                 {"coroutine", head.coroutine},
+                 {"version", std::to_string(head.version)}});
+}
+
+absl::Status Trimmed(const Head& head, Step step) {
+  return Failed(Reason::HISTORY_TRIMMED,
+                "step " + std::to_string(step) + " is no longer in the log; the earliest is " +
+                    std::to_string(head.earliest_step),
+                {{"session_id", head.key.id}, {"earliest_step", std::to_string(head.earliest_step)}});
+}
+
+}  // namespace corod

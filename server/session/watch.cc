@@ -1,0 +1,150 @@
+#include "server/session/watch.h"
+
+#include <string>
+#include <utility>
+
+#include "server/base/failure.h"
+#include "server/session/problem.h"
+
+namespace corod {
+namespace {
+
+// What waits to be taken: from the log, and of what the session does meanwhile.
+constexpr std::size_t kReadAhead = 256;
+constexpr std::size_t kMaxReady = 1'024;
+
+}  // namespace
+
+Watch::Watch(const ReplayEnvironment& environment, Executor& executor, Options options, std::function<void()> wake)
+    : environment_(environment),
+      executor_(executor),
+      options_(std::move(options)),
+      wake_(std::move(wake)),
+      in_log_(options_.reads_log),
+      next_(options_.from_step.value_or(0)) {}
+
+Watch::Taken Watch::Take(std::size_t max_events) {
+  Taken taken;
+  bool read = false;
+  {
+    const MutexLock lock(mutex_);
+    while (!ready_.empty() && taken.events.size() < max_events) {
+      taken.events.push_back(std::move(ready_.front()));
+      ready_.pop_front();
+    }
+    if (ready_.empty() && end_) {
+      taken.end = end_;
+    } else if (in_log_ && !reading_ && !end_ && ready_.size() < kReadAhead / 2) {
+      read = reading_ = true;
+    }
+    waiting_ = taken.events.empty() && !taken.end;
+  }
+  if (read) executor_.Run([self = shared_from_this()] { self->ReadLog(); });
+  return taken;
+}
+
+void Watch::End(const absl::Status& status) {
+  {
+    const MutexLock lock(mutex_);
+    EndLocked(status);
+  }
+  Wake();
+}
+
+void Watch::EndLocked(const absl::Status& status) {
+  if (!end_) end_ = status;
+}
+
+void Watch::Wake() {
+  {
+    const MutexLock lock(mutex_);
+    if (!waiting_) return;
+    waiting_ = false;
+  }
+  wake_();
+}
+
+void Watch::Push(std::shared_ptr<const StepEvent> event) {
+  next_ = event->step + 1;
+  const bool finished = event->finished;
+  ready_.push_back(std::move(event));
+  if (finished) EndLocked(absl::OkStatus());
+}
+
+void Watch::OnStep(const std::shared_ptr<const StepEvent>& event) {
+  {
+    const MutexLock lock(mutex_);
+    published_ = event->step;
+    if (end_ || in_log_ || event->step < next_) return;
+    if (ready_.size() >= kMaxReady) {
+      const Step resume = ready_.front()->step;
+      ready_.clear();
+      EndLocked(Failed(Reason::WATCHER_TOO_SLOW,
+                       "the session goes on faster than its steps are read; watch again from the step in the metadata",
+                       {{"session_id", options_.head.key.id}, {"resume_step", std::to_string(resume)}}));
+    } else {
+      Push(event);
+    }
+  }
+  Wake();
+}
+
+void Watch::OnForgotten() {
+  End(Failed(Reason::SESSION_NOT_FOUND, "session '" + options_.head.key.id + "' was forgotten",
+             {{"session_id", options_.head.key.id}}));
+}
+
+void Watch::ReadLog() {
+  while (ReadSome()) {
+  }
+  Wake();
+}
+
+bool Watch::ReadSome() {
+  const auto ends = [this](const absl::Status& status) {
+    const MutexLock lock(mutex_);
+    EndLocked(status);
+    reading_ = false;
+    return false;
+  };
+  const Step from = *options_.from_step;
+  if (!replay_) {
+    absl::StatusOr<std::unique_ptr<Replay>> replay = Replay::Begin(environment_, options_.head, from - 1);
+    if (!replay.ok()) return ends(replay.status());
+    replay_ = *std::move(replay);
+  }
+  const std::optional<SessionProblem>& problem = options_.head.problem;
+  if (problem && replay_->head().steps + 1 >= problem->step) {
+    return ends(ProblemStatus(options_.head.key.id, *problem));
+  }
+  absl::StatusOr<std::optional<Replay::Executed>> executed = replay_->Next();
+  if (!executed.ok()) return ends(executed.status());
+  const MutexLock lock(mutex_);
+  if (end_) {
+    reading_ = false;
+    return false;
+  }
+  if (!*executed) {
+    if (published_ > replay_->head().steps) return true;  // there is more by now
+    if (replay_->head().state == CoroutineState::kClosed) EndLocked(absl::OkStatus());
+    in_log_ = reading_ = false;
+    return false;
+  }
+  if ((*executed)->step >= from) {
+    auto event = std::make_shared<StepEvent>();
+    event->step = (*executed)->step;
+    event->record = std::move((*executed)->record);
+    event->outcome = std::move((*executed)->result.outcome);
+    event->finished = (*executed)->finished;
+    Push(std::move(event));
+  } else if ((*executed)->finished) {
+    EndLocked(absl::OkStatus());
+  }
+  if (end_ || ready_.size() >= kReadAhead) {
+    reading_ = false;
+    return false;
+  }
+  return true;
+}
+
+}  // namespace corod

@@ -1,0 +1,76 @@
+#ifndef COROD_SERVER_SESSION_WATCH_H_
+#define COROD_SERVER_SESSION_WATCH_H_
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/base/executor.h"
+#include "server/base/mutex.h"
+#include "server/session/replay.h"
+#include "server/session/watchers.h"
+
+namespace corod {
+
+// The steps of one session in their order, without gap and repeat: those that the log has, then those to come.
+//
+// Pulled: Take gives what there is; when it gives nothing, `wake` is called once there is something (on any thread; it
+// must not block, and may be called needlessly). Who takes too slowly while the session goes on is dropped, with
+// WATCHER_TOO_SLOW; the session never waits. Thread-safe.
+class Watch : public Watcher, public std::enable_shared_from_this<Watch> {
+ public:
+  struct Options {
+    Head head;
+    // The first step to show; unset: whichever comes next.
+    std::optional<Step> from_step;
+    // Begins with what is in the log.
+    bool reads_log = false;
+  };
+  // `executor`: where the log is read.
+  Watch(const ReplayEnvironment& environment, Executor& executor, Options options, std::function<void()> wake);
+
+  const Head& head() const { return options_.head; }
+
+  struct Taken {
+    std::vector<std::shared_ptr<const StepEvent>> events;
+    // Set when no event follows these: OK after the step that finished the session.
+    std::optional<absl::Status> end;
+  };
+  Taken Take(std::size_t max_events);
+  // Shows nothing more.
+  void End(const absl::Status& status);
+
+  void OnStep(const std::shared_ptr<const StepEvent>& event) override;
+  void OnForgotten() override;
+
+ private:
+  void ReadLog();
+  // True: there is more to read.
+  bool ReadSome();
+  void Push(std::shared_ptr<const StepEvent> event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Wake();
+
+  const ReplayEnvironment environment_;
+  Executor& executor_;
+  const Options options_;
+  const std::function<void()> wake_;
+  std::unique_ptr<Replay> replay_;  // for whoever reads the log
+
+  Mutex mutex_;
+  bool in_log_ ABSL_GUARDED_BY(mutex_);
+  bool reading_ ABSL_GUARDED_BY(mutex_) = false;
+  bool waiting_ ABSL_GUARDED_BY(mutex_) = false;         // Take gave nothing
+  Step next_ ABSL_GUARDED_BY(mutex_) = 0;                // the step that is pushed next; 0: whichever comes
+  Step published_ ABSL_GUARDED_BY(mutex_) = 0;           // the newest that the session told of
+  std::deque<std::shared_ptr<const StepEvent>> ready_ ABSL_GUARDED_BY(mutex_);
+  std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace corod
+
+#endif  // COROD_SERVER_SESSION_WATCH_H_
