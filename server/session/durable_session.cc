@@ -32,8 +32,8 @@ class UnheardCommand : public Command {
 absl::Status Unread(const absl::Status& status) {
   if (IsFailure(status, Reason::JOURNAL_UNAVAILABLE)) return status;
   return Doubtful(Reason::JOURNAL_UNAVAILABLE,
-                  "the log cannot be read: " + std::string(status.message()) + "; try again with the same request_id", {},
-                  absl::Seconds(1));
+                  "the log cannot be read: " + std::string(status.message()) + "; try again with the same request_id",
+                  {}, absl::Seconds(1));
 }
 
 Record RecordOf(const Command& command, absl::Time time) {

@@ -139,9 +139,8 @@ std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::Stat
   if (command.request_id.empty()) return std::nullopt;
   command.fingerprint = FingerprintOf(command);
   const auto failed = [&](Reason reason, std::string_view message, Step step) {
-    answer = Failed(
-        reason, message,
-        {{"session_id", id_}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
+    answer = Failed(reason, message,
+                    {{"session_id", id_}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
     return Verdict::kAnswered;
   };
   constexpr const char* kReused = "request_id stands for another command; take a new id for each command";

@@ -101,8 +101,8 @@ absl::Time SleepTimeOf(const Session& session) { return session.SleepDue(); }
 
 }  // namespace
 
-// The command behind a Create: primes the session that it made (`first`), or asks one that exists for the answer that an
-// equal Create got.
+// The command behind a Create: primes the session that it made (`first`), or asks one that exists for the answer that
+// an equal Create got.
 class Sessions::CreateCommand : public Command {
  public:
   CreateCommand(Sessions& sessions, SessionPtr session, CreateDone done, CreateSpec spec, bool first)
@@ -211,8 +211,8 @@ absl::StatusOr<Sessions::Built> Sessions::Build(const CreateSpec& spec) {
                   "no coroutine '" + spec.coroutine + "' in the catalog; ListCoroutines shows what there is",
                   {{"coroutine", spec.coroutine}});
   }
-  const bool durable = spec.durability == Durability::kDurable ||
-                       (spec.durability == Durability::kDefault && journal_.IsDurable());
+  const bool durable =
+      spec.durability == Durability::kDurable || (spec.durability == Durability::kDefault && journal_.IsDurable());
   if (durable && !journal_.IsDurable()) {
     return Failed(Reason::DURABILITY_UNAVAILABLE,
                   "this server keeps no journal, so a session cannot be durable; ask for an ephemeral one");
@@ -237,8 +237,7 @@ absl::StatusOr<Sessions::Built> Sessions::Build(const CreateSpec& spec) {
   head.create_time = head.last_used_time = environment_.clock.Now();
   head.seed = random_.Next();
   head.labels = spec.labels;
-  head.idle_timeout =
-      spec.idle_timeout.value_or(durable ? options_.durable_idle_timeout : options_.idle_timeout);
+  head.idle_timeout = spec.idle_timeout.value_or(durable ? options_.durable_idle_timeout : options_.idle_timeout);
   if (head.idle_timeout == absl::ZeroDuration()) head.idle_timeout = absl::InfiniteDuration();
   head.expire_time = spec.expire_time;
   std::unique_ptr<SessionLog> log;
@@ -694,8 +693,8 @@ absl::StatusOr<std::string> Sessions::ListPage(const ListQuery& query, const Lis
     while (next_live != live.end() || next_stored != stored->end()) {
       if (next_live == live.end() && live.size() == kListBatch) break;
       if (next_stored == stored->end() && stored->size() == kListBatch) break;
-      const bool takes_live = next_live != live.end() &&
-                              (next_stored == stored->end() || (*next_live)->id() <= next_stored->id);
+      const bool takes_live =
+          next_live != live.end() && (next_stored == stored->end() || (*next_live)->id() <= next_stored->id);
       const std::string id = takes_live ? (*next_live)->id() : next_stored->id;
       SessionInfo info;
       bool matches = true;
@@ -809,8 +808,8 @@ void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const G
   }
   absl::StatusOr<std::optional<Journal::Stored>> found = journal_.Find(spec.session_id);
   if (!found.ok() || !*found) {
-    absl::Status status = absl::IsDataLoss(found.status()) ? ProblemStatus(spec.session_id, DamagedHead())
-                                                           : found.status();
+    absl::Status status =
+        absl::IsDataLoss(found.status()) ? ProblemStatus(spec.session_id, DamagedHead()) : found.status();
     done(found.ok() ? NotFound(spec.session_id) : status);
     return;
   }
@@ -851,8 +850,8 @@ void Sessions::PlaceCopy(History::Copy copy, const GetDone& done) {
   log->saved_steps = head.steps;
   log->saved_finished = head.state == CoroutineState::kClosed;
   const Definition* definition = &copy.replay->definition();
-  SessionPtr session(new Session(environment_, head, definition, PaceOf(definition), copy.replay->TakeCoroutine(),
-                                 std::move(log)));
+  SessionPtr session(
+      new Session(environment_, head, definition, PaceOf(definition), copy.replay->TakeCoroutine(), std::move(log)));
   if (!head.create_request_id.empty()) session->SetCreateId(head.create_request_id);
   session->Hold();
   creating_.fetch_add(1);
@@ -1091,14 +1090,13 @@ void Sessions::SweepEntry(const Journal::Due& entry, absl::Time now) {
       return;
     }
     const bool forgets = due.act == Session::Due::Act::kForget;
-    CloseInBackground(session,
-                      due.act == Session::Due::Act::kCloseExpired ? CloseCause::kExpired : CloseCause::kIdle, forgets,
-                      [this, session, taken_care_of] {
-                        const absl::Time next = session->NextDue().when;
-                        const absl::Time later = environment_.clock.Now() + options_.durability.settle_after;
-                        taken_care_of(table_.Find(session->id()) == session ? std::optional(std::min(next, later))
-                                                                            : std::nullopt);
-                      });
+    CloseInBackground(
+        session, due.act == Session::Due::Act::kCloseExpired ? CloseCause::kExpired : CloseCause::kIdle, forgets,
+        [this, session, taken_care_of] {
+          const absl::Time next = session->NextDue().when;
+          const absl::Time later = environment_.clock.Now() + options_.durability.settle_after;
+          taken_care_of(table_.Find(session->id()) == session ? std::optional(std::min(next, later)) : std::nullopt);
+        });
   });
 }
 

@@ -35,8 +35,8 @@
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/session_model.h"
 #include "tests/fuzz/tally.h"
-#include "tests/unit/session/fakes.h"
 #include "tests/unit/session/answers.h"
+#include "tests/unit/session/fakes.h"
 
 namespace corod::fuzz {
 namespace {
