@@ -738,14 +738,14 @@ void Sessions::Update(std::string_view id, const Session::Changes& changes, GetD
     done(checked);
     return;
   }
-  if (changes.idle_timeout && *changes.idle_timeout < absl::ZeroDuration()) {
-    done(Failed(Reason::INVALID_ARGUMENTS, "idle_timeout is negative; 0 s means never",
-                {{"parameter", "idle_timeout"}}));
-    return;
-  }
   Open(id, [this, id = std::string(id), changes, done = std::move(done)](const absl::StatusOr<SessionPtr>& opened) {
     if (!opened.ok() || !*opened) {
       done(opened.ok() ? NotFound(id) : opened.status());
+      return;
+    }
+    if (changes.idle_timeout && *changes.idle_timeout < absl::ZeroDuration()) {
+      done(Failed(Reason::INVALID_ARGUMENTS, "idle_timeout is negative; 0 s means never",
+                  {{"parameter", "idle_timeout"}}));
       return;
     }
     const SessionPtr& session = *opened;
