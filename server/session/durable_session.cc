@@ -245,6 +245,12 @@ absl::Status Session::ReadToTip() {
   SessionLog& log = *log_;
   while (true) {
     absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read({id_, uid_}, log.tail, kReadBytes);
+    if (absl::IsDataLoss(read.status())) {
+      const MutexLock lock(mutex_);
+      log.problem = Broken("the record of step " + std::to_string(steps_ + 1) + " is damaged", steps_ + 1);
+      log.doubtful = false;
+      return ProblemStatus(id_, *log.problem);
+    }
     if (!read.ok()) return Unread(read.status());
     if (read->empty()) break;
     for (const Batch& batch : *read) {
