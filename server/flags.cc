@@ -39,7 +39,7 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
   Flags flags;
   CLI::App app("corod keeps one live coroutine per session id and lets any gRPC client drive it.", "corod");
   app.set_version_flag("--version", "corod " COROD_VERSION);
-  const auto add_choice = [&app]<typename T>(const char* name, T& choice, std::map<std::string, T> choices,
+  const auto add_choice = [&app]<typename T>(const char* name, T& choice, const std::map<std::string, T>& choices,
                                              const char* what) {
     std::vector<std::string> names;
     std::string chosen;

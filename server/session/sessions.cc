@@ -25,6 +25,8 @@ constexpr std::size_t kMaxBackground = 256;
 constexpr absl::Duration kBackgroundPause = absl::Milliseconds(20);
 // How many busy sessions are tried when one must leave memory.
 constexpr int kEvictionTries = 16;
+// How often it is tried to put a session to sleep when the server ends.
+constexpr int kDrainTries = 10;
 // A replay that ended the process so often is not tried again.
 constexpr std::uint32_t kMaxCrashes = 2;
 
@@ -484,8 +486,11 @@ void Sessions::Wait(std::string_view id, Command* command, Opened then) {
     }
   }
   if (found) {
-    if (command) SubmitToSession(id, command);
-    if (then) then(found);
+    if (command) {
+      SubmitToSession(id, command);
+    } else {
+      then(found);  // NOLINT(bugprone-use-after-move): it was moved only if there was no session
+    }
     return;
   }
   if (begins) environment_.executor.Run([this, key] { Load(key); });
@@ -934,7 +939,8 @@ void Sessions::StartWatch(std::string_view id, std::optional<Step> from_step, st
       done(info.ok() ? ProblemStatus(id, DamagedHead()) : info.status());
       return;
     }
-    Watch::Options options{.head = *info, .from_step = from_step, .reads_log = from_step && info->durable};
+    Watch::Options options{
+        .head = static_cast<const Head&>(*info), .from_step = from_step, .reads_log = from_step && info->durable};
     if (from_step && *from_step == 0) options.from_step = 1;
     if (options.reads_log && *options.from_step < info->earliest_step) {
       done(Trimmed(*info, *options.from_step));
@@ -974,7 +980,7 @@ void Sessions::Leave(Session& session) {
   if (table_.Remove(session)) durable_live_.fetch_sub(1);
 }
 
-void Sessions::PutToSleep(const SessionPtr& session, std::function<void(bool)> done) {
+void Sessions::PutToSleep(const SessionPtr& session, const std::function<void(bool)>& done) {
   falling_asleep_.fetch_add(1);
   const bool begun = session->Sleep([this, session, done](bool asleep) {
     if (asleep) {
@@ -1083,7 +1089,7 @@ void Sessions::SweepEntry(const Journal::Due& entry, absl::Time now) {
       taken_care_of(std::nullopt);
       return;
     }
-    const SessionPtr session = *opened;
+    const SessionPtr& session = *opened;
     const Session::Due due = session->NextDue();
     if (due.when > now) {
       taken_care_of(std::min(due.when, now + options_.durability.settle_after));
@@ -1134,7 +1140,7 @@ void Sessions::Drain(std::function<void()> done) {
       if (!session->durable() && session->state() == CoroutineState::kClosed) continue;
       left->fetch_add(1);
       if (session->durable()) {
-        DrainDurable(session, one_less);
+        DrainDurable(session, kDrainTries, one_less);
       } else {
         CloseInBackground(session, CloseCause::kDrain, /*forgets=*/false, one_less);
       }
@@ -1144,15 +1150,16 @@ void Sessions::Drain(std::function<void()> done) {
   one_less();
 }
 
-void Sessions::DrainDurable(const SessionPtr& session, std::function<void()> done) {
+void Sessions::DrainDurable(const SessionPtr& session, int tries, std::function<void()> done) {
   // A command that is refused in its turn tells when all before it are through.
-  CloseInBackground(session, CloseCause::kDrain, /*forgets=*/false, [this, session, done = std::move(done)] {
-    environment_.executor.Run([this, session, done] {
-      PutToSleep(session, [this, session, done](bool asleep) {
-        if (asleep || table_.Find(session->id()) != session) {
+  CloseInBackground(session, CloseCause::kDrain, /*forgets=*/false, [this, session, tries, done = std::move(done)] {
+    environment_.executor.Run([this, session, tries, done] {
+      PutToSleep(session, [this, session, tries, done](bool asleep) {
+        // One that cannot be saved loses nothing: its log says all.
+        if (asleep || tries == 1 || table_.Find(session->id()) != session) {
           done();
         } else {
-          DrainDurable(session, done);
+          DrainDurable(session, tries - 1, done);
         }
       });
     });

@@ -209,7 +209,7 @@ class Sessions {
   void Forget(Session& session);
   // A durable session has left memory.
   void Leave(Session& session);
-  void PutToSleep(const SessionPtr& session, std::function<void(bool asleep)> done);
+  void PutToSleep(const SessionPtr& session, const std::function<void(bool asleep)>& done);
   // Puts to sleep what was used longest ago, if there are too many.
   void Evict();
   void CloseInBackground(const SessionPtr& session, CloseCause cause, bool forgets, std::function<void()> done);
@@ -218,7 +218,7 @@ class Sessions {
   void SweepEntry(const Journal::Due& entry, absl::Time now);
   absl::Time DueOf(const Head& head) const;
   void CountCrashes(const CrashMarks& marks);
-  void DrainDurable(const SessionPtr& session, std::function<void()> done);
+  void DrainDurable(const SessionPtr& session, int tries, std::function<void()> done);
 
   Pace* PaceOf(const Definition* definition);
   // On a thread that may wait for the journal; on this one if there is none.
