@@ -37,6 +37,7 @@ struct SessionLog {
   bool claiming = false;  // append an empty batch, so that no other writer's lands any more
   bool doubtful = false;  // the log may hold more than is known here: read it first
   bool deleting = false;  // the last step was a Delete: remove the session from the journal
+  std::optional<Tombstone> deleted;  // what that Delete is answered when it is sent again
   bool scheduled = false;  // the journal's index by time knows that this session is alive
 
   // Of the Create.
