@@ -36,6 +36,7 @@ from random_input import arguments_and_commands  # noqa: E402
 WORKERS = 6
 ACTIVE_SESSIONS = 20  # of one worker
 SHARED_SESSIONS = 12
+HISTORY = 20
 MAX_FILL_BYTES = 1 << 30
 AGAIN = {"JOURNAL_UNAVAILABLE", "DRAINING", "PREDECESSOR_FAILED", "QUEUE_FULL"}
 
@@ -102,7 +103,6 @@ class Session:
         self.deleted = False
         self.vanished = False
         self.forgotten = []                  # (step, of what) whose reply the server no longer had
-        self.earliest_step_known = 0
 
     def acknowledged(self):
         return [step for step in self.sent if step.step is not None]
@@ -468,8 +468,6 @@ def note(step, answer, verdict):
             number = int(answer.metadata["step"])
             if step.step not in (None, number):
                 verdict.add("changed", f"{where}: was step {step.step}, is {number}")
-            if step.session.earliest_step_known and number >= step.session.earliest_step_known:
-                verdict.add("lost", f"{where}: step {number} is forgotten, {step.session.earliest_step_known} is kept")
             step.step = number
             step.session.forgotten.append((number, where))
         elif answer.reason == "NOT_PRIMED":
@@ -544,14 +542,14 @@ def check(cluster, sessions, rng, verdict):
         except grpc.RpcError as error:
             verdict.add("lost", f"{session.id}: {testing.refusal_of(error)}")
             continue
-        session.earliest_step_known = shown.earliest_step
+        # A fork's begins where the nearest checkpoint was.
+        if not session.parent and shown.earliest_step > max(1, steps - HISTORY + 1):
+            verdict.add("lost", f"{session.id} of {steps} steps keeps only those from {shown.earliest_step} on")
         if shown.steps != steps:
             verdict.add("lost" if shown.steps < steps else "repeated",
                         f"{session.id} has {shown.steps} steps, its clients know of {steps}")
             continue
-        for number, where in session.forgotten:
-            if number >= shown.earliest_step:
-                verdict.add("lost", f"{where}: step {number} was forgotten, {shown.earliest_step} is kept")
+        check_forgotten(session, shown, verdict)
         acknowledged = session.acknowledged()
         again += acknowledged[-3:] + rng.sample(acknowledged[:-3], min(3, len(acknowledged[:-3])))
         if steps and rng.random() < 0.3:
@@ -565,9 +563,17 @@ def check(cluster, sessions, rng, verdict):
         except grpc.RpcError as error:
             answer = testing.refusal_of(error)
         note(step, answer, verdict)
+        if step.session.forgotten and not step.session.deleted:
+            check_forgotten(step.session, client.get(step.session.id), verdict)  # going to sleep trims, too
         counts["asked again"] += 1
     client.disconnect()
     return counts
+
+
+def check_forgotten(session, shown, verdict):
+    for number, where in session.forgotten:
+        if number >= shown.earliest_step:
+            verdict.add("lost", f"{where}: step {number} is forgotten, {shown.earliest_step} is kept")
 
 
 def check_history(client, session, history, shown, verdict):
@@ -681,7 +687,7 @@ def run(arguments, seed, directory, stack):
     if arguments.power_cut or arguments.failure_probability or isinstance(volume, FullByFaults):
         path = testing.binary("COROD_CRASH_SERVER")
         os.environ["COROD_POWER_CUT"] = "1" if arguments.power_cut else "0"
-    flags = ["--checkpoint-every", "7", "--max-live-sessions", "50", "--history", "20", "--sync", arguments.sync]
+    flags = ["--checkpoint-every", "7", "--max-live-sessions", "50", "--history", str(HISTORY), "--sync", arguments.sync]
     cluster = Cluster(path, flags, volume.directory)
     verdict = Verdict()
     finish = threading.Event()
