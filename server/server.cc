@@ -14,6 +14,7 @@
 #include <ctime>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "server/base/clock.h"
 #include "server/base/random.h"
@@ -64,11 +65,12 @@ void SetUpLog(const std::string& level) {
 }
 
 // The journal that the flags ask for, or why there is none. In memory nothing is durable.
-absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executor& executor) {
+absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executor& executor, ServerHooks hooks) {
   if (flags.journal == Flags::JournalKind::kMemory) return std::make_unique<MemoryJournal>(executor);
   RocksJournal::Options options;
   options.directory = flags.data_dir;
   options.sync = flags.sync;
+  options.file_system = std::move(hooks.file_system);
   absl::StatusOr<std::unique_ptr<RocksJournal>> opened = RocksJournal::Open(std::move(options));
   if (!opened.ok()) return opened.status();
   return *std::move(opened);
@@ -76,7 +78,7 @@ absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executo
 
 }  // namespace
 
-int RunServer(int argc, const char* const* argv, const Catalog& catalog) {
+int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerHooks hooks) {
   const std::variant<Flags, FlagsExit> parsed = ParseFlags(argc, argv);
   if (const auto* exit = std::get_if<FlagsExit>(&parsed)) {
     std::fputs(exit->text.c_str(), exit->status == 0 ? stdout : stderr);
@@ -91,7 +93,7 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog) {
   const SystemClock clock;
   SystemRandom random;
   WorkerPool workers(kMaxWorkers);
-  const absl::StatusOr<std::unique_ptr<Journal>> journal = OpenJournal(flags, workers);
+  const absl::StatusOr<std::unique_ptr<Journal>> journal = OpenJournal(flags, workers, std::move(hooks));
   if (!journal.ok()) {
     std::fprintf(stderr, "corod: %s\n", std::string(journal.status().message()).c_str());
     return 1;

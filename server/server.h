@@ -1,13 +1,24 @@
 #ifndef COROD_SERVER_SERVER_H_
 #define COROD_SERVER_SERVER_H_
 
+#include <memory>
+
 #include "server/catalog/catalog.h"
+
+namespace rocksdb {
+class FileSystem;
+}  // namespace rocksdb
 
 namespace corod {
 
+// What the flags cannot say.
+struct ServerHooks {
+  std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;  // of the journal; null: the machine's
+};
+
 // corod as a whole: reads the flags, serves what is in `catalog`, and returns the exit status when SIGTERM or SIGINT
 // has come and everything has been closed. Once per process.
-int RunServer(int argc, const char* const* argv, const Catalog& catalog);
+int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerHooks hooks = {});
 
 }  // namespace corod
 

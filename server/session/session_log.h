@@ -34,10 +34,11 @@ struct SessionLog {
   // What the next append is to do before anything else.
   std::unique_ptr<Journal::NewSession> creating;  // the session is not in the journal yet
   std::function<void(const absl::Status&)> created;
-  bool claiming = false;   // append an empty batch, so that no other writer's lands any more
-  bool doubtful = false;   // the log may hold more than is known here: read it first
-  bool deleting = false;   // the last step was a Delete: remove the session from the journal
-  bool scheduled = false;  // the journal's index by time knows that this session is alive
+  bool claiming = false;             // append an empty batch, so that no other writer's lands any more
+  bool doubtful = false;             // the log may hold more than is known here: read it first
+  bool deleting = false;             // the last step was a Delete: remove the session from the journal
+  std::optional<Tombstone> deleted;  // what that Delete is answered when it is sent again
+  bool scheduled = false;            // the journal's index by time knows that this session is alive
 
   // Of the Create.
   std::string create_request_id;

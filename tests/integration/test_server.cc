@@ -4,6 +4,8 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <mutex>
@@ -157,6 +159,14 @@ Coroutine Raises(std::string type, std::string message) {
   Raise(Exception(type, {Value(message)}));
 }
 
+Coroutine Aborts(std::string path) {
+  Value sent;
+  while (true) {
+    sent = co_yield sent;
+    if (sent == Value("abort") && std::filesystem::exists(path)) std::abort();
+  }
+}
+
 template <std::int64_t kVersion>
 Coroutine Versioned() {
   while (true) co_yield kVersion;
@@ -186,6 +196,8 @@ void AddTestCoroutines(Catalog& catalog) {
   add(Native("not_utf8", 1, &NotUtf8), "yields a text that is not UTF-8");
   add(Native("raises", 1, &Raises).Takes("type", "a class").Takes("message", "its argument"),
       "raises when it is resumed");
+  add(Native("aborts", 1, &Aborts).Takes("path", "of a file"),
+      "yields what was sent; sent 'abort' while there is such a file, ends the process");
   add(Native("versioned", 1, &Versioned<1>), "yields its version");
   add(Native("versioned", 2, &Versioned<2>), "yields its version");
 }

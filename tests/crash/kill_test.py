@@ -1,0 +1,765 @@
+"""Kills corod at random moments under a load of every kind of command, and asks what the clients saw.
+
+Some hundred durable sessions of the built-in coroutines are created, driven (unary and on Drive), forked and deleted by
+concurrent clients, who repeat with the same request id what was not answered, or leave it open and go on. Meanwhile the
+server is killed and started again on the same data. At the end the open commands are repeated too, and a checker that knows
+only the answers replays each session, in the order of its steps, through the Python original:
+    lost       an acknowledged step that is no longer there, or whose number another command got
+    repeated   a step that no client's command is
+    changed    an answer that is not the original's, or not the one that the same command got before
+Prints one line with the counts.
+"""
+import argparse
+import collections
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+
+import grpc  # noqa: E402
+
+import corod_testing as testing  # noqa: E402
+from corod_testing import pb, session_pb2  # noqa: E402
+from values import exception_to_proto, strict, to_proto  # noqa: E402
+
+from both_sides import close  # noqa: E402
+from originals import ORIGINALS  # noqa: E402
+from random_input import arguments_and_commands  # noqa: E402
+
+WORKERS = 6
+ACTIVE_SESSIONS = 20  # of one worker
+SHARED_SESSIONS = 12
+HISTORY = 20
+MAX_FILL_BYTES = 1 << 30
+AGAIN = {"JOURNAL_UNAVAILABLE", "DRAINING", "PREDECESSOR_FAILED", "QUEUE_FULL"}
+
+
+def message_of(exception):
+    """A built-in's message is the first argument alone, where a map with details follows."""
+    with_details = len(exception.args) == 2 and isinstance(exception.args[1], dict)
+    return exception.args[0] if with_details else str(exception)
+
+
+def fresh(operand):
+    return type(operand)(*operand.args)
+
+
+class Step:
+    """A command and what its client knows of it."""
+
+    def __init__(self, session, request_id, operation, operand=None):
+        self.session = session
+        self.request_id = request_id
+        self.operation = operation  # create (which primes), send, throw, close or delete
+        self.operand = operand
+        self.step = None    # when it is acknowledged
+        self.result = None  # its kind and value in strict form; None: nobody said
+        self.refused = None
+
+    @property
+    def open(self):
+        return self.step is None and self.refused is None
+
+    def command(self, tag, resume):
+        command = pb.Command(tag=tag, session_id=self.session.id, request_id=self.request_id, resume=resume)
+        if self.operation == "send":
+            command.send.CopyFrom(to_proto(self.operand))
+        elif self.operation == "throw":
+            command.throw.CopyFrom(exception_to_proto(fresh(self.operand)))
+        else:
+            command.close.SetInParent()
+        return command
+
+    def ask(self, client):
+        if self.operation == "create":
+            return client.create(self.session.coroutine, self.session.id, self.session.arguments, prime=True,
+                                 request_id=self.request_id).primed
+        if self.operation == "send":
+            return client.send(self.session.id, self.operand, request_id=self.request_id)
+        if self.operation == "throw":
+            return client.throw(self.session.id, fresh(self.operand), request_id=self.request_id)
+        if self.operation == "close":
+            return client.close(self.session.id, request_id=self.request_id)
+        return client.delete(self.session.id, request_id=self.request_id)
+
+
+class Session:
+    def __init__(self, session_id, coroutine, arguments, plan, parent=None, at_step=0):
+        self.id = session_id
+        self.coroutine = coroutine
+        self.arguments = arguments
+        self.plan = collections.deque(plan)  # what is still to be sent
+        self.parent = parent                 # it is a fork of this at that step
+        self.at_step = at_step
+        self.sent = []                       # Steps
+        self.created = False
+        self.deleted = False
+        self.vanished = False
+        self.forgotten = []                  # (step, of what) whose reply the server no longer had
+
+    def acknowledged(self):
+        return [step for step in self.sent if step.step is not None]
+
+    def history(self):
+        """Step number -> the commands acknowledged as that step, those before a fork included."""
+        steps = collections.defaultdict(list)
+        if self.parent:
+            for number, owners in self.parent.history().items():
+                if number <= self.at_step:
+                    steps[number] = list(owners)
+        for step in self.acknowledged():
+            steps[step.step].append(step)
+        return steps
+
+
+class Verdict:
+    """What was found wrong."""
+
+    def __init__(self):
+        self.counts = collections.Counter()
+        self.examples = []
+        self._lock = threading.Lock()
+
+    def add(self, what, text):
+        with self._lock:
+            self.counts[what] += 1
+            if len(self.examples) < 20:
+                self.examples.append(f"{what}: {text}")
+
+
+class Cluster:
+    """The server, which comes and goes."""
+
+    def __init__(self, path, flags, data_dir):
+        self._path, self._flags, self._data_dir = path, flags, data_dir
+        self._changed = threading.Condition()
+        self._server = None
+        self.generation = 0
+        self._answers = 0
+        self.stopped = False
+        self.stderr = ""
+
+    def start(self):
+        server = testing.Server(self._path, *self._flags, data_dir=self._data_dir)
+        with self._changed:
+            self._server = server
+            self.generation += 1
+            self._changed.notify_all()
+
+    def kill(self):
+        with self._changed:
+            server, self._server = self._server, None
+        server.terminate(9)
+        server._process.wait()
+        self.stderr = server.stderr()[-2000:]
+        server.kill()
+        server._process.stdout.close()
+
+    def kill_while_starting(self, seconds):
+        process = subprocess.Popen([*testing.END_WITH_PARENT, self._path, "--listen", "127.0.0.1:0", "--log-level", "off",
+                                    "--data-dir", self._data_dir, *self._flags], stdout=subprocess.DEVNULL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        process.kill()
+        process.wait()
+
+    def fail(self):
+        with self._changed:
+            self.stopped = True
+            self._changed.notify_all()
+
+    def wait_for(self, generation):
+        """The address of the server that is at least of that generation, and its generation."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.stopped or (self._server and self.generation >= generation),
+                                          testing.CALL_SECONDS):
+                raise AssertionError("the server does not come back")
+            if self.stopped:
+                raise AssertionError("stopped")
+            return self._server.address, self.generation
+
+    def note_answers(self, count):
+        with self._changed:
+            self._answers += count
+            self._changed.notify_all()
+
+    def wait_for_answers(self, count):
+        with self._changed:
+            goal = self._answers + count
+            if not self._changed.wait_for(lambda: self.stopped or self._answers >= goal, testing.CALL_SECONDS):
+                raise AssertionError(f"{goal - self._answers} answers did not come; stderr: {self._server.stderr()[-2000:]}")
+            if self.stopped:
+                raise AssertionError("a client failed")
+
+    @property
+    def answers(self):
+        with self._changed:
+            return self._answers
+
+
+class Lost(Exception):
+    """The connection was lost; whether the command was executed is not known."""
+
+
+class Worker(threading.Thread):
+    """A client that drives sessions of its own and, with the other workers, the shared ones."""
+
+    def __init__(self, number, seed, cluster, verdict, shared, finish):
+        super().__init__(daemon=True)
+        self.number = number
+        self.rng = random.Random(f"{seed} {number}")
+        self.cluster = cluster
+        self.verdict = verdict
+        self.shared = shared
+        self.finish = finish
+        self.sessions = []
+        self.active = []
+        self.created = 0
+        self.ids = 0
+        self.failure = None
+        self.client = None
+        self.generation = 0
+        self.counts = collections.Counter()
+        self.own_shared = []
+
+    def run(self):
+        try:
+            self.connect()
+            while not self.finish.is_set():
+                self.act()
+            self.resolve(self.sessions + self.own_shared)
+        except BaseException as failure:
+            self.failure = failure
+            self.cluster.fail()
+        finally:
+            if self.client:
+                self.client.disconnect()
+
+    # ---- the connection
+
+    def connect(self, after=0):
+        address, self.generation = self.cluster.wait_for(after + 1)
+        if self.client:
+            self.client.disconnect()
+        self.client = testing.Client(address)
+
+    def once(self, call):
+        """The answer or a Refusal. Raises Lost, when there is a new connection."""
+        try:
+            return call(self.client)
+        except grpc.RpcError as error:
+            refusal = testing.refusal_of(error)
+            if refusal.reason:
+                return refusal
+            if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+                raise
+            self.counts["lost connections"] += 1
+            self.connect(self.generation)
+            raise Lost() from None
+
+    def until_answered(self, call):
+        while True:
+            with contextlib.suppress(Lost):
+                answer = self.once(call)
+                if not isinstance(answer, testing.Refusal) or answer.reason not in AGAIN:
+                    return answer
+                self.pause(answer)
+
+    def pause(self, refusal):
+        self.counts[refusal.reason] += 1
+        threading.Event().wait(0.01)
+
+    # ---- what is done
+
+    def new_request_id(self):
+        self.ids += 1
+        return f"r{self.number}-{self.ids}"
+
+    def act(self):
+        while len(self.active) < ACTIVE_SESSIONS:
+            self.create()
+        chance = self.rng.random()
+        if chance < 0.01:
+            self.fork(self.rng.choice(self.active))
+        elif chance < 0.35:
+            self.unary(self.rng.choice(self.active))
+        elif chance < 0.40:
+            self.unary_shared(self.rng.choice(self.shared))
+        else:
+            self.drive(self.rng.sample(self.active, self.rng.randrange(1, 12)))
+        for session in [s for s in self.active if not s.plan or s.vanished]:
+            self.active.remove(session)
+            if not session.vanished and self.rng.random() < 0.3:
+                self.delete(session)
+
+    def create(self):
+        coroutine = self.rng.choice(list(ORIGINALS))
+        arguments, plan = arguments_and_commands(coroutine, self.rng)
+        for _ in range(self.rng.choice([0, 0, 0, 2, 8])):
+            # More of the same; only the last may throw or close.
+            plan = [command for command in plan if command[0] == "send"]
+            plan += arguments_and_commands(coroutine, self.rng)[1]
+        self.created += 1
+        prime = bool(plan) and plan[0] == ("send", None) and self.rng.random() < 0.5
+        session = Session(f"s{self.number}-{self.created}", coroutine, arguments, plan[prime:])
+        if prime:
+            step = Step(session, self.new_request_id(), "create")
+            session.sent.append(step)
+            self.note(step, self.until_answered(step.ask))
+        else:
+            request_id = self.new_request_id()
+            answer = self.until_answered(
+                lambda client: client.create(coroutine, session.id, arguments, request_id=request_id))
+            if isinstance(answer, testing.Refusal):
+                self.verdict.add("lost", f"{session.id}: its create was refused: {answer}")
+                session.vanished = True
+            self.cluster.note_answers(1)
+        session.created = True
+        self.sessions.append(session)
+        self.active.append(session)
+
+    def next_step(self, session):
+        operation, *operand = session.plan.popleft()
+        step = Step(session, self.new_request_id(), operation, *operand)
+        session.sent.append(step)
+        return step
+
+    def gives_up(self):
+        return self.rng.random() < 0.25
+
+    def unary(self, session):
+        if not session.plan:
+            return
+        self.ask(self.next_step(session))
+
+    def unary_shared(self, shared):
+        """Its next sends, among those of others."""
+        step = Step(shared, self.new_request_id(), "send", self.rng.randrange(1000) / 8)
+        self.own_shared_of(shared).sent.append(step)
+        self.ask(step)
+
+    def own_shared_of(self, shared):
+        for own in self.own_shared:
+            if own.id == shared.id:
+                return own
+        self.own_shared.append(Session(shared.id, shared.coroutine, shared.arguments, []))
+        return self.own_shared[-1]
+
+    def ask(self, step):
+        while True:
+            try:
+                answer = self.once(step.ask)
+            except Lost:
+                if self.gives_up():
+                    return
+                continue
+            if isinstance(answer, testing.Refusal) and answer.reason in AGAIN:
+                if answer.reason == "JOURNAL_UNAVAILABLE" and self.rng.random() < 0.05:
+                    return
+                self.pause(answer)
+                continue
+            self.note(step, answer)
+            return
+
+    def drive(self, sessions):
+        pending = []
+        for session in sessions:
+            for _ in range(min(len(session.plan), self.rng.randrange(1, 8))):
+                pending.append(self.next_step(session))
+        # Interleaved, each session's in its order.
+        queues = collections.defaultdict(collections.deque)
+        order = [step.session.id for step in pending]
+        self.rng.shuffle(order)
+        for step in pending:
+            queues[step.session.id].append(step)
+        pending = [queues[session_id].popleft() for session_id in order]
+        while pending:
+            refusal = None
+            try:
+                refusal = self.drive_once(pending)
+            except Lost:
+                if self.gives_up():
+                    return
+            pending = [step for step in pending if step.open]
+            if refusal and pending:
+                self.pause(refusal)
+
+    def drive_once(self, pending):
+        """Returns a refusal after which to try again, or None."""
+        first, again, commands = set(), None, []
+        for tag, step in enumerate(pending):
+            commands.append(step.command(tag, step.session.id not in first))
+            first.add(step.session.id)
+        requests = [pb.DriveRequest(commands=commands[at:at + 20]) for at in range(0, len(commands), 20)]
+
+        def run(client):
+            nonlocal again
+            for response in client.stub.Drive(iter(requests), timeout=testing.CALL_SECONDS):
+                for proto in response.replies:
+                    reply = testing.reply_of(proto)
+                    if isinstance(reply, testing.Refusal) and reply.reason in AGAIN:
+                        again = reply
+                    else:
+                        self.note(pending[reply.tag], reply)
+
+        self.once(run)
+        return again
+
+    def delete(self, session):
+        self.resolve([session])
+        if session.vanished:
+            return
+        step = Step(session, self.new_request_id(), "delete")
+        session.sent.append(step)
+        self.note(step, self.until_answered(step.ask))
+        session.deleted = True
+        self.counts["deletes"] += 1
+
+    def fork(self, session):
+        """At its end, or at a step before."""
+        steps = max((step.step for step in session.acknowledged()), default=session.at_step)
+        if any(step.open for step in session.sent):
+            self.resolve([session])
+            steps = max((step.step for step in session.acknowledged()), default=session.at_step)
+        at_step = steps if self.rng.random() < 0.5 else self.rng.randrange(max(0, steps - 25), steps + 1)
+        self.created += 1
+        fork = Session(f"s{self.number}-{self.created}-fork", session.coroutine, session.arguments,
+                       arguments_and_commands(session.coroutine, self.rng)[1], session, at_step)
+        request_id = self.new_request_id()
+        request = pb.ForkRequest(session_id=session.id, at_step=at_step, new_session_id=fork.id, request_id=request_id)
+        answer = self.until_answered(lambda client: client.stub.Fork(request, timeout=testing.CALL_SECONDS))
+        if isinstance(answer, testing.Refusal):
+            if answer.reason != "HISTORY_TRIMMED" or int(answer.metadata["earliest_step"]) <= at_step:
+                self.verdict.add("lost", f"{session.id} of {steps} steps cannot be forked at {at_step}: {answer}")
+            return
+        if answer.session.steps != at_step:
+            self.verdict.add("changed", f"{fork.id}: {answer.session.steps} steps, forked at {at_step}")
+        self.cluster.note_answers(1)
+        self.counts["forks"] += 1
+        self.sessions.append(fork)
+        self.active.append(fork)
+
+    def resolve(self, sessions):
+        """Repeats what is open."""
+        for session in sessions:
+            for step in session.sent:
+                if step.open and not session.vanished:
+                    self.note(step, self.until_answered(step.ask))
+                    self.counts["left open, then repeated"] += 1
+
+    # ---- what was answered
+
+    def note(self, step, answer):
+        note(step, answer, self.verdict)
+        self.cluster.note_answers(1)
+
+
+def note(step, answer, verdict):
+    where = f"{step.session.id} ({step.session.coroutine}) {step.operation} {step.request_id}"
+    if isinstance(answer, testing.Refusal):
+        if answer.reason == "REPLY_FORGOTTEN":
+            number = int(answer.metadata["step"])
+            if step.step not in (None, number):
+                verdict.add("changed", f"{where}: was step {step.step}, is {number}")
+            step.step = number
+            step.session.forgotten.append((number, where))
+        elif answer.reason == "NOT_PRIMED":
+            step.refused = answer
+            if step.session.acknowledged() or step.session.parent and step.session.at_step:
+                verdict.add("lost", f"{where}: not primed, but has steps")
+        else:
+            step.refused = answer
+            step.session.vanished = step.session.vanished or answer.reason == "SESSION_NOT_FOUND"
+            verdict.add("lost", f"{where}: {answer}")
+        return
+    if answer is None or answer.kind is None:
+        verdict.add("changed", f"{where}: no outcome in {answer}")
+        return
+    result = answer.kind, strict(answer.value)
+    if step.step is not None and step.step != answer.step:
+        verdict.add("changed", f"{where}: was step {step.step}, is {answer.step}")
+    if step.result is not None and step.result != result:
+        verdict.add("changed", f"{where}: was {step.result}, is {result}")
+    step.step, step.result = answer.step, result
+
+
+def replay(session, history, verdict):
+    """Through the original, in the order of steps."""
+    generator = ORIGINALS[session.coroutine](**session.arguments)
+    for number in range(1, max(history, default=0) + 1):
+        owners = history.get(number, [])
+        where = f"{session.id} ({session.coroutine}) step {number} of {max(history)}"
+        if not owners:
+            verdict.add("repeated", f"{where} is no client's")
+            return
+        if len(owners) > 1:
+            verdict.add("lost", f"{where} is {', '.join(owner.request_id for owner in owners)}")
+            return
+        owner = owners[0]
+        try:
+            if owner.operation in ("close", "delete"):
+                result = "returned", close(generator)
+            elif owner.operation == "throw":
+                result = "yielded", generator.throw(fresh(owner.operand))
+            else:
+                result = "yielded", generator.send(owner.operand)
+        except StopIteration as stop:
+            result = "returned", stop.value
+        except BaseException as exception:  # whatever it is, it is the outcome
+            result = "raised", exception
+        result = result[0], strict(result[1], message_of)
+        if owner.result is not None and owner.result != result:
+            verdict.add("changed", f"{where}, {owner.operation}: {str(owner.result)[:300]} is not {str(result)[:300]}")
+            return
+
+
+def check(cluster, sessions, rng, verdict):
+    """What the server has at the end against what the clients were told."""
+    address, _ = cluster.wait_for(0)
+    client = testing.Client(address)
+    counts = collections.Counter()
+    again = []
+    for session in sessions:
+        history = session.history()
+        replay(session, history, verdict)
+        steps = max(history, default=0)
+        counts["steps"] += len(session.acknowledged())
+        if session.deleted or session.vanished:
+            refusal = testing.refused(client.get, session.id)
+            if refusal.reason != "SESSION_NOT_FOUND":
+                verdict.add("repeated", f"{session.id} was deleted: {refusal}")
+            again += [step for step in session.sent if step.operation == "delete" and step.step is not None]
+            continue
+        try:
+            shown = client.get(session.id)
+        except grpc.RpcError as error:
+            verdict.add("lost", f"{session.id}: {testing.refusal_of(error)}")
+            continue
+        # A fork's begins where the nearest checkpoint was.
+        if not session.parent and shown.earliest_step > max(1, steps - HISTORY + 1):
+            verdict.add("lost", f"{session.id} of {steps} steps keeps only those from {shown.earliest_step} on")
+        if shown.steps != steps:
+            verdict.add("lost" if shown.steps < steps else "repeated",
+                        f"{session.id} has {shown.steps} steps, its clients know of {steps}")
+            continue
+        check_forgotten(session, shown, verdict)
+        acknowledged = session.acknowledged()
+        again += acknowledged[-3:] + rng.sample(acknowledged[:-3], min(3, len(acknowledged[:-3])))
+        if steps and rng.random() < 0.3:
+            check_history(client, session, history, shown, verdict)
+            counts["watched"] += 1
+    for step in again:
+        try:
+            answer = step.ask(client)
+            if step.operation != "delete" and not answer.replayed and step.operation != "create":
+                verdict.add("repeated", f"{step.session.id} {step.request_id} was executed again")
+        except grpc.RpcError as error:
+            answer = testing.refusal_of(error)
+        note(step, answer, verdict)
+        if step.session.forgotten and not step.session.deleted:
+            check_forgotten(step.session, client.get(step.session.id), verdict)  # going to sleep trims, too
+        counts["asked again"] += 1
+    client.disconnect()
+    return counts
+
+
+def check_forgotten(session, shown, verdict):
+    for number, where in session.forgotten:
+        if number >= shown.earliest_step:
+            verdict.add("lost", f"{where}: step {number} is forgotten, {shown.earliest_step} is kept")
+
+
+def check_history(client, session, history, shown, verdict):
+    stream = client.stub.Watch(pb.WatchRequest(session_id=session.id, from_step=shown.earliest_step),
+                               timeout=testing.CALL_SECONDS)
+    expected = shown.earliest_step
+    try:
+        while expected <= shown.steps:
+            event = next(stream).event
+            owner = history[expected][0]
+            where = f"{session.id} step {expected} in its history"
+            if event.step != expected or (event.request_id and event.request_id != owner.request_id):
+                verdict.add("changed", f"{where} is step {event.step}, {event.request_id}, not {owner.request_id}")
+                break
+            outcome = testing.outcome_of(event.outcome)
+            if owner.result is not None and (outcome.kind, strict(outcome.value)) != owner.result:
+                verdict.add("changed", f"{where}: {outcome} is not {owner.result}")
+            expected += 1
+    except StopIteration:
+        state = "finished" if shown.state == session_pb2.STATE_CLOSED else "not finished"
+        # A history ends with the step that finished the session; what was sent to the finished one may come behind it.
+        if shown.state != session_pb2.STATE_CLOSED:
+            verdict.add("lost", f"{session.id} ({state}): the history ends before step {expected} of {shown.steps}")
+    except grpc.RpcError as error:
+        verdict.add("lost", f"{session.id}: the history from {shown.earliest_step}: {testing.refusal_of(error)}")
+    stream.cancel()
+
+
+class Volume:
+    """Where the data are, which can be full."""
+
+    def __init__(self, directory):
+        self.directory = directory
+
+    def fill(self):
+        pass
+
+    def empty(self):
+        pass
+
+
+class Tmpfs(Volume):
+    """Raises OSError if it cannot be mounted."""
+
+    def __init__(self, directory, stack):
+        path = os.path.join(directory, "volume")
+        os.mkdir(path)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", path], capture_output=True, check=False)
+        if done.returncode:
+            raise OSError(done.stderr.decode().strip())
+        stack.callback(subprocess.run, ["umount", "-l", path], check=True)
+        super().__init__(os.path.join(path, "data"))
+        self._ballast = os.path.join(path, "ballast")
+
+    def fill(self):
+        with open(self._ballast, "wb", buffering=0) as ballast, contextlib.suppress(OSError):
+            for size in (1 << 16, 1):
+                with contextlib.suppress(OSError):
+                    while ballast.tell() < MAX_FILL_BYTES:
+                        ballast.write(bytes(size))
+
+    def empty(self):
+        os.remove(self._ballast)
+
+
+class FullByFaults(Volume):
+    def __init__(self, directory):
+        super().__init__(os.path.join(directory, "data"))
+        self._mark = os.path.join(directory, "full")
+        os.environ["COROD_DISK_FULL_WHILE"] = self._mark
+
+    def fill(self):
+        with open(self._mark, "w", encoding="ascii"):
+            pass
+
+    def empty(self):
+        os.remove(self._mark)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--sessions", type=int, default=500)
+    parser.add_argument("--seed", default=None)
+    parser.add_argument("--sync", default="always")
+    parser.add_argument("--power-cut", action="store_true", help="a kill is a loss of power")
+    parser.add_argument("--fills", type=int, default=0, help="how often the disk is filled, in turn with kills")
+    parser.add_argument("--failure-probability", type=float, default=0, help="of each write")
+    parser.add_argument("--expect-losses", action="store_true")
+    arguments = parser.parse_args()
+    seed = arguments.seed or str(random.SystemRandom().randrange(10**9))
+    print(f"seed {seed}", flush=True)
+    with contextlib.ExitStack() as stack:
+        directory = tempfile.mkdtemp(prefix="corod-crash-")
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        sys.exit(run(arguments, seed, directory, stack))
+
+
+def run(arguments, seed, directory, stack):
+    started = time.monotonic()
+    rng = random.Random(seed)
+    path = testing.binary("COROD_BIN")
+    volume = Volume(os.path.join(directory, "data"))
+    if arguments.fills:
+        try:
+            volume = Tmpfs(directory, stack)
+            print("the full disk is a tmpfs")
+        except OSError as error:
+            print(f"the full disk is the faulty file system's: no tmpfs can be mounted ({error})")
+            volume = FullByFaults(directory)
+    if arguments.power_cut or arguments.failure_probability or isinstance(volume, FullByFaults):
+        path = testing.binary("COROD_CRASH_SERVER")
+        os.environ["COROD_POWER_CUT"] = "1" if arguments.power_cut else "0"
+    flags = ["--checkpoint-every", "7", "--max-live-sessions", "50", "--history", str(HISTORY), "--sync", arguments.sync]
+    cluster = Cluster(path, flags, volume.directory)
+    verdict = Verdict()
+    finish = threading.Event()
+
+    def start():
+        os.environ["COROD_FAULT_SEED"] = str(rng.randrange(2**32))
+        cluster.start()
+
+    start()
+    shared = [Session(f"shared-{number}", "rolling_stats", {"window": 5}, []) for number in range(SHARED_SESSIONS)]
+    first = testing.Client(cluster.wait_for(0)[0])
+    for session in shared:
+        step = Step(session, f"prime-{session.id}", "create")
+        session.sent.append(step)
+        note(step, step.ask(first), verdict)
+    first.disconnect()
+    os.environ["COROD_FAILURE_PROBABILITY"] = str(arguments.failure_probability)
+    workers = [Worker(number, seed, cluster, verdict, shared, finish) for number in range(WORKERS)]
+    for worker in workers:
+        worker.start()
+    kills = fills = 0
+    try:
+        while kills < arguments.kills or sum(worker.created for worker in workers) < arguments.sessions:
+            cluster.wait_for_answers(rng.choice([1, rng.randrange(1, 200), rng.randrange(1, 1500)]))
+            if fills < arguments.fills:
+                fills += 1
+                unavailable = sum(worker.counts["JOURNAL_UNAVAILABLE"] for worker in workers)
+                volume.fill()
+                testing.eventually(
+                    lambda: sum(w.counts["JOURNAL_UNAVAILABLE"] for w in workers) >= unavailable + 10 or cluster.stopped,
+                    "JOURNAL_UNAVAILABLE on a full disk")
+                volume.empty()
+                cluster.wait_for_answers(rng.randrange(1, 500))  # it goes on by itself
+            if kills >= arguments.kills:
+                continue
+            kills += 1
+            cluster.kill()
+            if not arguments.failure_probability and rng.random() < 0.2 and kills < arguments.kills:
+                kills += 1
+                cluster.kill_while_starting(rng.random() * 0.3)
+            if kills >= arguments.kills:
+                os.environ["COROD_FAILURE_PROBABILITY"] = "0"
+            start()
+    except AssertionError as error:
+        failures = [worker.failure for worker in workers if worker.failure]
+        raise AssertionError(f"{error}; {failures}; {cluster.stderr}") from (failures or [None])[0]
+    finish.set()
+    for worker in workers:
+        worker.join()
+        if worker.failure:
+            raise worker.failure
+    for worker in workers:
+        for own in worker.own_shared:
+            next(session for session in shared if session.id == own.id).sent += own.sent
+    sessions = shared + [session for worker in workers for session in worker.sessions]
+    loaded = time.monotonic()
+    counts = check(cluster, sessions, rng, verdict)
+    for worker in workers:
+        counts.update(worker.counts)
+    cluster.kill()
+    commands = sum(len(session.sent) for session in sessions)
+    found = verdict.counts
+    print(f"{commands} commands, {kills} kills, {found['lost']} lost, {found['repeated']} repeated, "
+          f"{found['changed']} changed")
+    print(f"{len(sessions)} sessions, {fills} times a full disk, {loaded - started:.1f} s of load, "
+          f"{time.monotonic() - loaded:.1f} s to check; {dict(counts)}")
+    for example in verdict.examples[:3 if arguments.expect_losses else None]:
+        print(example[:600])
+    if arguments.expect_losses:
+        return 0 if found["lost"] else "no loss was seen where there must be some"
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    main()
