@@ -215,7 +215,7 @@ bool Session::ExecuteBatch() {
   while (Command* command = log.batch.Pop()) {
     Reply reply = TakeStep(*command, time);
     if (command->operation == Operation::kDelete) {
-      NoteDeletion(*command, reply);
+      log.deleting = true;
       RemoveFromJournal(command, std::move(reply));
       return false;
     }
@@ -285,12 +285,12 @@ absl::Status Session::Adopt(const Batch& batch) {
   for (const Record& record : batch.records) {
     if (Command* command = ours ? log.batch.Pop() : nullptr) {
       Reply reply = TakeStep(*command, record.time);
-      if (record.operation == Operation::kDelete) NoteDeletion(*command, reply);
+      if (record.operation == Operation::kDelete) log.deleting = true;
       command->Finish(std::move(reply));
     } else {
       UnheardCommand unheard(record);
-      const Reply reply = TakeStep(unheard, record.time);
-      if (record.operation == Operation::kDelete) NoteDeletion(unheard, reply);
+      TakeStep(unheard, record.time);
+      if (record.operation == Operation::kDelete) log.deleting = true;
     }
   }
   return absl::OkStatus();
@@ -449,28 +449,14 @@ void Session::Trim(std::optional<Step> oldest, const std::vector<Step>& dropped)
   environment_.journal.Trim(key, up_to, dropped);
 }
 
-void Session::NoteDeletion(const Command& command, const Reply& reply) {
-  log_->deleting = true;
-  log_->deleted.reset();
-  if (command.request_id.empty()) return;
-  log_->deleted = Tombstone{.request_id = command.request_id,
-                            .fingerprint = command.fingerprint,
-                            .outcome = {reply.step, *reply.outcome},
-                            .expire_time = {}};
-}
-
 void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
-  // However often it was tried, and by whichever process: whoever sends the Delete again is to be answered.
   std::optional<Tombstone> tombstone;
-  if (log_->deleting) {
-    tombstone = log_->deleted;
-  } else if (command && reply && !command->request_id.empty()) {
+  if (command && reply && !command->request_id.empty()) {
     tombstone = Tombstone{.request_id = command->request_id,
                           .fingerprint = command->fingerprint,
                           .outcome = {reply->step, *reply->outcome},
-                          .expire_time = {}};
+                          .expire_time = environment_.clock.Now() + environment_.retention};
   }
-  if (tombstone) tombstone->expire_time = environment_.clock.Now() + environment_.retention;
   const auto done = [self = SessionPtr(this), command, reply = std::move(reply)](const absl::Status& status) mutable {
     self->environment_.executor.Run([self, command, reply = std::move(reply), status]() mutable {
       if (status.ok()) {

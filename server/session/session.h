@@ -223,8 +223,6 @@ class Session : public ReferenceCounted {
   void Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Time> due, Journal::Done done);
   // Removes what lies before the checkpoint `oldest`, and the checkpoints that were dropped.
   void Trim(std::optional<Step> oldest, const std::vector<Step>& dropped);
-  // A Delete was that step: the session is to leave the journal.
-  void NoteDeletion(const Command& command, const Reply& reply);
   // Then answers `command`, if there is one.
   void RemoveFromJournal(Command* command, std::optional<Reply> reply);
   std::optional<absl::Time> DueInJournal() const;

@@ -34,11 +34,10 @@ struct SessionLog {
   // What the next append is to do before anything else.
   std::unique_ptr<Journal::NewSession> creating;  // the session is not in the journal yet
   std::function<void(const absl::Status&)> created;
-  bool claiming = false;             // append an empty batch, so that no other writer's lands any more
-  bool doubtful = false;             // the log may hold more than is known here: read it first
-  bool deleting = false;             // the last step was a Delete: remove the session from the journal
-  std::optional<Tombstone> deleted;  // what that Delete is answered when it is sent again
-  bool scheduled = false;            // the journal's index by time knows that this session is alive
+  bool claiming = false;  // append an empty batch, so that no other writer's lands any more
+  bool doubtful = false;  // the log may hold more than is known here: read it first
+  bool deleting = false;  // the last step was a Delete: remove the session from the journal
+  bool scheduled = false;  // the journal's index by time knows that this session is alive
 
   // Of the Create.
   std::string create_request_id;
@@ -48,7 +47,7 @@ struct SessionLog {
   Step asked_checkpoint = 0;  // the newest that was asked for
 
   // Guarded by the session's mutex.
-  std::uint64_t digest = 0;       // of all outcomes
+  std::uint64_t digest = 0;  // of all outcomes
   std::vector<Step> checkpoints;  // the steps of those that are stored, in order
   Step earliest_step = 1;
   Step saved_steps = 0;         // the head in the journal speaks of so many

@@ -582,13 +582,6 @@ absl::StatusOr<SessionPtr> Sessions::LoadSession(const std::string& id) {
       const Record& record = (*executed)->record;
       log->ids.Remember(record.request_id, record.fingerprint, (*executed)->step);
       log->deleting = record.operation == Operation::kDelete;
-      log->deleted.reset();
-      if (log->deleting && !record.request_id.empty()) {
-        log->deleted = Tombstone{.request_id = record.request_id,
-                                 .fingerprint = record.fingerprint,
-                                 .outcome = {(*executed)->step, (*executed)->result.outcome},
-                                 .expire_time = {}};
-      }
     }
     head = replay.head();
     log->tail = replay.tail();
