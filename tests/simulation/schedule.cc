@@ -112,6 +112,8 @@ class Schedule {
   void Trace(const std::string& what) {
     if (trace_) trace_->push_back(what);
   }
+  // No two sessions are used at the same time, so that they come in one order everywhere.
+  void Tick() { clock_.Advance(absl::Milliseconds(1)); }
   void ChooseOptions();
   void Start();
   void Stop();
@@ -144,6 +146,7 @@ class Schedule {
   std::size_t clients_ = 1;
   std::uint64_t crash_percent_ = 0;
   bool warms_ = false;
+  bool keeps_finished_ = true;  // for longer than the schedule takes; and the answers of Deletes
   std::vector<std::string> coroutines_;
   std::unique_ptr<LogStore> store_;
   SimulatedJournal::Late late_;
@@ -171,6 +174,8 @@ void Schedule::ChooseOptions() {
   options_.max_remembered_ids = 1024;
   options_.max_queued = dice_.Percent(20) ? 2 : 64;
   if (dice_.Percent(20)) options_.durable_idle_timeout = absl::Minutes(5);
+  keeps_finished_ = dice_.Percent(60);
+  if (keeps_finished_) options_.retention = absl::Hours(100);
   ids_ = 1 + dice_.Below(3);
   clients_ = 1 + dice_.Below(4);
   crash_percent_ = dice_.Percent(70) ? 2 : 0;
@@ -200,6 +205,7 @@ void Schedule::Start() {
     spec.prime = true;
     spec.durability = Durability::kEphemeral;
     if (coroutine == "stubborn") spec.arguments["times"] = 1;
+    Tick();
     sessions_->Create(spec, [](const absl::StatusOr<Created>&) {});
     while (executor_->HasTasks() || journal_->HasPending()) {
       if (executor_->HasTasks()) executor_->RunOne();
@@ -240,6 +246,7 @@ void Schedule::Stop() {
 void Schedule::Settle() {
   int i = 0;
   while (executor_->HasTasks() || journal_->HasPending()) {
+    Tick();
     if (executor_->HasTasks()) executor_->RunOne();
     journal_->Advance();
     if (++i > kMaxDrain) {
@@ -436,6 +443,7 @@ void Schedule::ClaimByOther() {
 }
 
 void Schedule::Act() {
+  Tick();
   std::erase_if(open_, [this](int number) { return wishes_[static_cast<std::size_t>(number)].over; });
   const std::uint64_t what = dice_.Below(100);
   if (what < 40) {
@@ -529,6 +537,10 @@ std::string Schedule::Run() {
     }
   }
   late_.clear();
+  // What is in doubt is found out when it is time to sleep.
+  clock_.Advance(options_.durability.passivate_after);
+  sessions_->Sweep();
+  Settle();
   if (complaint_.empty()) Check();
   if (complaint_.empty()) CheckServer();
   if (complaint_.empty()) AskAgain();
@@ -623,14 +635,18 @@ void Schedule::CheckAnswer(const Wish& wish) {
     return;
   }
   if (!wish.reply) return;
+  bool there = false;
   for (const auto& [uid, life] : store_->lives()) {
     if (life.key.id != wish.id || wish.reply->step <= life.base || !life.Has(wish.reply->step)) continue;
     const Record& record = life.record(wish.reply->step);
-    if (record.operation != wish.operation || record.request_id != wish.request_id || record.value != wish.value)
+    if (record.operation != wish.operation || record.request_id != wish.request_id || record.value != wish.value) {
       continue;
-    if (*wish.reply->outcome != life.outcome(wish.reply->step)) {
-      Complain(name + " was told another outcome than that of step " + std::to_string(wish.reply->step));
     }
+    if (*wish.reply->outcome == life.outcome(wish.reply->step)) return;
+    there = true;
+  }
+  if (there) {
+    Complain(name + " was told another outcome than that of step " + std::to_string(wish.reply->step));
     return;
   }
   Complain(name + " was told step " + std::to_string(wish.reply->step) + ", which is not in the log as that");
@@ -644,6 +660,9 @@ void Schedule::Check() {
     const int times = found[static_cast<std::size_t>(wish.number)];
     const std::string name = "command " + std::to_string(wish.number);
     if (times > 1 && (wish.request_id.empty() || wish.tries == 1)) Complain(name + " was executed twice");
+    if (times > 1 && wish.kind == Wish::Kind::kCommand && wish.operation == Operation::kDelete && keeps_finished_) {
+      Complain(name + ", a Delete that was sent again, has deleted another session");
+    }
     if (times > 0 && !wish.doubtful && wish.refusal) {
       Complain(name + " was refused (" + TextOf(*wish.refusal) + ") and executed");
     }
