@@ -32,8 +32,8 @@ class UnheardCommand : public Command {
 absl::Status Unread(const absl::Status& status) {
   if (IsFailure(status, Reason::JOURNAL_UNAVAILABLE)) return status;
   return Doubtful(Reason::JOURNAL_UNAVAILABLE,
-                  "the log cannot be read: " + std::string(status.message()) + "; try again with the same request_id", {},
-                  absl::Seconds(1));
+                  "the log cannot be read: " + std::string(status.message()) + "; try again with the same request_id",
+                  {}, absl::Seconds(1));
 }
 
 Record RecordOf(const Command& command, absl::Time time) {
@@ -473,12 +473,17 @@ void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
 bool Session::Sleep(std::function<void(bool asleep)> done) {
   SessionLog& log = *log_;
   bool saved = false;
+  bool unsettled = false;
   {
     const MutexLock lock(mutex_);
-    if (running_ || gone_ || !queue_.empty()) return false;
-    if (log.doubtful || log.deleting || log.creating) return false;
+    if (running_ || gone_ || !queue_.empty() || log.creating) return false;
     running_ = true;
+    unsettled = log.doubtful || log.deleting;
     saved = log.saved_steps == steps_ && (state_ != CoroutineState::kClosed || log.saved_finished) && steps_ > 0;
+  }
+  if (unsettled) {  // first it finds out what became of its last batch, or goes; it sleeps another time
+    environment_.executor.Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
+    return false;
   }
   const auto leave = [self = SessionPtr(this), done = std::move(done)](const absl::Status& status) {
     bool gone = false;
