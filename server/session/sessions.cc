@@ -101,8 +101,8 @@ absl::Time SleepTimeOf(const Session& session) { return session.SleepDue(); }
 
 }  // namespace
 
-// The command behind a Create: primes the session that it made (`first`), or asks one that exists for the answer that an
-// equal Create got.
+// The command behind a Create: primes the session that it made (`first`), or asks one that exists for the answer that
+// an equal Create got.
 class Sessions::CreateCommand : public Command {
  public:
   CreateCommand(Sessions& sessions, SessionPtr session, CreateDone done, CreateSpec spec, bool first)
@@ -211,8 +211,8 @@ absl::StatusOr<Sessions::Built> Sessions::Build(const CreateSpec& spec) {
                   "no coroutine '" + spec.coroutine + "' in the catalog; ListCoroutines shows what there is",
                   {{"coroutine", spec.coroutine}});
   }
-  const bool durable = spec.durability == Durability::kDurable ||
-                       (spec.durability == Durability::kDefault && journal_.IsDurable());
+  const bool durable =
+      spec.durability == Durability::kDurable || (spec.durability == Durability::kDefault && journal_.IsDurable());
   if (durable && !journal_.IsDurable()) {
     return Failed(Reason::DURABILITY_UNAVAILABLE,
                   "this server keeps no journal, so a session cannot be durable; ask for an ephemeral one");
@@ -237,8 +237,7 @@ absl::StatusOr<Sessions::Built> Sessions::Build(const CreateSpec& spec) {
   head.create_time = head.last_used_time = environment_.clock.Now();
   head.seed = random_.Next();
   head.labels = spec.labels;
-  head.idle_timeout =
-      spec.idle_timeout.value_or(durable ? options_.durable_idle_timeout : options_.idle_timeout);
+  head.idle_timeout = spec.idle_timeout.value_or(durable ? options_.durable_idle_timeout : options_.idle_timeout);
   if (head.idle_timeout == absl::ZeroDuration()) head.idle_timeout = absl::InfiniteDuration();
   head.expire_time = spec.expire_time;
   std::unique_ptr<SessionLog> log;
@@ -694,8 +693,8 @@ absl::StatusOr<std::string> Sessions::ListPage(const ListQuery& query, const Lis
     while (next_live != live.end() || next_stored != stored->end()) {
       if (next_live == live.end() && live.size() == kListBatch) break;
       if (next_stored == stored->end() && stored->size() == kListBatch) break;
-      const bool takes_live = next_live != live.end() &&
-                              (next_stored == stored->end() || (*next_live)->id() <= next_stored->id);
+      const bool takes_live =
+          next_live != live.end() && (next_stored == stored->end() || (*next_live)->id() <= next_stored->id);
       const std::string id = takes_live ? (*next_live)->id() : next_stored->id;
       SessionInfo info;
       bool matches = true;
@@ -797,6 +796,14 @@ void Sessions::Fork(ForkSpec spec, GetDone done) {
 }
 
 void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const GetDone& done) {
+  // The id was taken meanwhile: perhaps by this very Fork, sent before.
+  const auto taken = [this, spec, done] {
+    if (spec.request_id.empty()) {
+      done(Exists(spec.new_session_id, "", false));
+    } else {
+      Fork(spec, done);
+    }
+  };
   if (environment_.draining.load()) {
     done(Draining());
     return;
@@ -809,8 +816,8 @@ void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const G
   }
   absl::StatusOr<std::optional<Journal::Stored>> found = journal_.Find(spec.session_id);
   if (!found.ok() || !*found) {
-    absl::Status status = absl::IsDataLoss(found.status()) ? ProblemStatus(spec.session_id, DamagedHead())
-                                                           : found.status();
+    absl::Status status =
+        absl::IsDataLoss(found.status()) ? ProblemStatus(spec.session_id, DamagedHead()) : found.status();
     done(found.ok() ? NotFound(spec.session_id) : status);
     return;
   }
@@ -830,10 +837,10 @@ void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const G
   head.create_primed = false;
   head.labels = spec.labels;
   head.expire_time = absl::InfiniteFuture();
-  PlaceCopy(*std::move(copy), done);
+  PlaceCopy(*std::move(copy), done, taken);
 }
 
-void Sessions::PlaceCopy(History::Copy copy, const GetDone& done) {
+void Sessions::PlaceCopy(History::Copy copy, const GetDone& done, const std::function<void()>& taken) {
   const Head head = copy.stored.head;
   std::unique_ptr<SessionLog> log = NewLog(head);
   if (copy.stored.checkpoint) {
@@ -851,24 +858,32 @@ void Sessions::PlaceCopy(History::Copy copy, const GetDone& done) {
   log->saved_steps = head.steps;
   log->saved_finished = head.state == CoroutineState::kClosed;
   const Definition* definition = &copy.replay->definition();
-  SessionPtr session(new Session(environment_, head, definition, PaceOf(definition), copy.replay->TakeCoroutine(),
-                                 std::move(log)));
+  SessionPtr session(
+      new Session(environment_, head, definition, PaceOf(definition), copy.replay->TakeCoroutine(), std::move(log)));
   if (!head.create_request_id.empty()) session->SetCreateId(head.create_request_id);
   session->Hold();
   creating_.fetch_add(1);
-  session->CreateInJournal(std::move(copy.stored), [this, session, done](const absl::Status& status) {
+  session->CreateInJournal(std::move(copy.stored), [this, session, done, taken](const absl::Status& status) {
     creating_.fetch_sub(1);
     if (status.ok()) {
       done(session->Describe());
       return;
     }
     Forget(*session);
-    done(IsConflict(status) ? Exists(session->id(), "", false) : status);
+    if (IsConflict(status)) {
+      taken();
+    } else {
+      done(status);
+    }
   });
   if (absl::Status admitted = Admit(session, SessionPtr()); !admitted.ok()) {
     creating_.fetch_sub(1);
     session->Abandon();
-    done(IsConflict(admitted) ? Exists(session->id(), "", false) : admitted);
+    if (IsConflict(admitted)) {
+      taken();
+    } else {
+      done(admitted);
+    }
     return;
   }
   session->Release();
@@ -921,7 +936,7 @@ void Sessions::Import(std::string file, std::string session_id, GetDone done) {
       } else if (*opened) {
         done(Exists(id, (*opened)->uid(), false));
       } else {
-        PlaceCopy(std::move(*shared), done);
+        PlaceCopy(std::move(*shared), done, [id, done] { done(Exists(id, "", false)); });
       }
     });
   });
@@ -1091,14 +1106,13 @@ void Sessions::SweepEntry(const Journal::Due& entry, absl::Time now) {
       return;
     }
     const bool forgets = due.act == Session::Due::Act::kForget;
-    CloseInBackground(session,
-                      due.act == Session::Due::Act::kCloseExpired ? CloseCause::kExpired : CloseCause::kIdle, forgets,
-                      [this, session, taken_care_of] {
-                        const absl::Time next = session->NextDue().when;
-                        const absl::Time later = environment_.clock.Now() + options_.durability.settle_after;
-                        taken_care_of(table_.Find(session->id()) == session ? std::optional(std::min(next, later))
-                                                                            : std::nullopt);
-                      });
+    CloseInBackground(
+        session, due.act == Session::Due::Act::kCloseExpired ? CloseCause::kExpired : CloseCause::kIdle, forgets,
+        [this, session, taken_care_of] {
+          const absl::Time next = session->NextDue().when;
+          const absl::Time later = environment_.clock.Now() + options_.durability.settle_after;
+          taken_care_of(table_.Find(session->id()) == session ? std::optional(std::min(next, later)) : std::nullopt);
+        });
   });
 }
 
