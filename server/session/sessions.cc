@@ -124,7 +124,8 @@ class Sessions::CreateCommand : public Command {
     } else {
       if (first_) sessions_.Forget(*session_);  // a Create that is refused leaves no session
       // It went before it could answer, or came before this one.
-      const bool again = first_ ? IsConflict(reply.status()) : IsFailure(reply.status(), Reason::SESSION_NOT_FOUND);
+      const bool again =
+          IsConflict(reply.status()) || (!first_ && IsFailure(reply.status(), Reason::SESSION_NOT_FOUND));
       if (again) {
         sessions_.Create(std::move(spec_), std::move(done_));
       } else {
@@ -170,7 +171,8 @@ Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& 
                            deleted_.Remember(session.id(), command->request_id, *reply, environment_.clock.Now());
                          }
                          Forget(session);
-                       }},
+                       },
+                   .submit_again = [this](const std::string& id, Command* command) { SubmitToSession(id, command); }},
       history_(environment_.replay),
       timers_(&DueTimeOf),
       recency_(&SleepTimeOf),
@@ -576,7 +578,12 @@ absl::StatusOr<SessionPtr> Sessions::LoadSession(const std::string& id) {
       if (!executed.ok() || !*executed) break;
       const Record& record = (*executed)->record;
       log->ids.Remember(record.request_id, record.fingerprint, (*executed)->step);
-      log->deleting = record.operation == Operation::kDelete;
+      if (record.operation == Operation::kDelete) {
+        log->NoteDelete(record.request_id, record.fingerprint,
+                        Reply{.step = (*executed)->step, .outcome = (*executed)->result.outcome});
+      } else {
+        log->deleting = false;
+      }
     }
     head = replay.head();
     log->tail = replay.tail();
