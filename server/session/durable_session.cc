@@ -63,7 +63,7 @@ bool Session::RunDurable(Thread thread) {
     }
   }
   if (log.deleting) {
-    RemoveFromJournal(nullptr, std::nullopt);
+    RemoveFromJournal(std::exchange(log.deleter, nullptr), std::exchange(log.deleted, std::nullopt));
     return false;
   }
   switch (GatherBatch(thread)) {
@@ -215,7 +215,7 @@ bool Session::ExecuteBatch() {
   while (Command* command = log.batch.Pop()) {
     Reply reply = TakeStep(*command, time);
     if (command->operation == Operation::kDelete) {
-      log.deleting = true;
+      log.NoteDelete(command->request_id, command->fingerprint, reply);
       RemoveFromJournal(command, std::move(reply));
       return false;
     }
@@ -229,6 +229,8 @@ void Session::Recover(const absl::Status& status) {
   SessionLog& log = *log_;
   log.doubtful = true;
   if (absl::Status read = ReadToTip(); !read.ok()) {
+    log.deleted.reset();
+    if (Command* command = std::exchange(log.deleter, nullptr)) command->Finish(read);
     FailBatch(read);
     return;
   }
@@ -285,12 +287,17 @@ absl::Status Session::Adopt(const Batch& batch) {
   for (const Record& record : batch.records) {
     if (Command* command = ours ? log.batch.Pop() : nullptr) {
       Reply reply = TakeStep(*command, record.time);
-      if (record.operation == Operation::kDelete) log.deleting = true;
-      command->Finish(std::move(reply));
+      if (record.operation == Operation::kDelete) {  // answered when it is carried out
+        log.NoteDelete(record.request_id, record.fingerprint, reply);
+        log.deleter = command;
+        log.deleted = std::move(reply);
+      } else {
+        command->Finish(std::move(reply));
+      }
     } else {
       UnheardCommand unheard(record);
-      TakeStep(unheard, record.time);
-      if (record.operation == Operation::kDelete) log.deleting = true;
+      const Reply reply = TakeStep(unheard, record.time);
+      if (record.operation == Operation::kDelete) log.NoteDelete(record.request_id, record.fingerprint, reply);
     }
   }
   return absl::OkStatus();
@@ -314,8 +321,25 @@ void Session::End(const absl::Status& status) {
     const MutexLock lock(mutex_);
     forgotten_ = gone_ = true;
   }
-  FailBatch(status);
-  FailQueue(status);
+  if (!absl::IsAborted(status)) {
+    FailBatch(status);
+    FailQueue(status);
+    return;
+  }
+  // The id stands for another session: what is not part of the Create is for that one.
+  CommandQueue commands;
+  {
+    const MutexLock lock(mutex_);
+    std::swap(commands, queue_);
+  }
+  commands.PutBack(log_->batch);
+  while (Command* command = commands.Pop()) {
+    if (command->operation == Operation::kCreate || command->cause != CloseCause::kClient) {
+      command->Finish(status);
+    } else {
+      environment_.submit_again(id_, command);
+    }
+  }
 }
 
 void Session::Repeat(Command& command) {
@@ -451,12 +475,15 @@ void Session::Trim(std::optional<Step> oldest, const std::vector<Step>& dropped)
 
 void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
   std::optional<Tombstone> tombstone;
-  if (command && reply && !command->request_id.empty()) {
+  if (log_->deleting) {
+    tombstone = log_->tombstone;
+  } else if (command && reply && !command->request_id.empty()) {
     tombstone = Tombstone{.request_id = command->request_id,
                           .fingerprint = command->fingerprint,
                           .outcome = {reply->step, *reply->outcome},
-                          .expire_time = environment_.clock.Now() + environment_.retention};
+                          .expire_time = {}};
   }
+  if (tombstone) tombstone->expire_time = environment_.clock.Now() + environment_.retention;
   const auto done = [self = SessionPtr(this), command, reply = std::move(reply)](const absl::Status& status) mutable {
     self->environment_.executor.Run([self, command, reply = std::move(reply), status]() mutable {
       if (status.ok()) {
@@ -479,12 +506,17 @@ void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
 bool Session::Sleep(std::function<void(bool asleep)> done) {
   SessionLog& log = *log_;
   bool saved = false;
+  bool unsettled = false;
   {
     const MutexLock lock(mutex_);
-    if (running_ || gone_ || !queue_.empty()) return false;
-    if (log.doubtful || log.deleting || log.creating) return false;
+    if (running_ || gone_ || !queue_.empty() || log.creating) return false;
     running_ = true;
+    unsettled = log.doubtful || log.deleting;
     saved = log.saved_steps == steps_ && (state_ != CoroutineState::kClosed || log.saved_finished) && steps_ > 0;
+  }
+  if (unsettled) {  // first it finds out what became of its last batch, or goes; it sleeps another time
+    environment_.executor.Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
+    return false;
   }
   const auto leave = [self = SessionPtr(this), done = std::move(done)](const absl::Status& status) {
     bool gone = false;

@@ -67,6 +67,8 @@ struct SessionEnvironment {
   // Called when a session is to be forgotten at once, for the Delete that asked for it (nullptr: nobody's). On the
   // thread that runs it.
   std::function<void(Session&, const Command*, const Reply*)> on_deleted;
+  // Called with a command of a session that could not be created since the id stands for another one.
+  std::function<void(const std::string& id, Command*)> submit_again;
 };
 
 // A session as it stood at one moment.

@@ -126,7 +126,8 @@ class Sessions::CreateCommand : public Command {
     } else {
       if (first_) sessions_.Forget(*session_);  // a Create that is refused leaves no session
       // It went before it could answer, or came before this one.
-      const bool again = first_ ? IsConflict(reply.status()) : IsFailure(reply.status(), Reason::SESSION_NOT_FOUND);
+      const bool again =
+          IsConflict(reply.status()) || (!first_ && IsFailure(reply.status(), Reason::SESSION_NOT_FOUND));
       if (again) {
         sessions_.Create(std::move(spec_), std::move(done_));
       } else {
@@ -172,7 +173,8 @@ Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& 
                            deleted_.Remember(session.id(), command->request_id, *reply, environment_.clock.Now());
                          }
                          Forget(session);
-                       }},
+                       },
+                   .submit_again = [this](const std::string& id, Command* command) { SubmitToSession(id, command); }},
       history_(environment_.replay),
       timers_(&DueTimeOf),
       recency_(&SleepTimeOf),
@@ -581,7 +583,12 @@ absl::StatusOr<SessionPtr> Sessions::LoadSession(const std::string& id) {
       if (!executed.ok() || !*executed) break;
       const Record& record = (*executed)->record;
       log->ids.Remember(record.request_id, record.fingerprint, (*executed)->step);
-      log->deleting = record.operation == Operation::kDelete;
+      if (record.operation == Operation::kDelete) {
+        log->NoteDelete(record.request_id, record.fingerprint,
+                        Reply{.step = (*executed)->step, .outcome = (*executed)->result.outcome});
+      } else {
+        log->deleting = false;
+      }
     }
     head = replay.head();
     log->tail = replay.tail();
@@ -801,6 +808,14 @@ void Sessions::Fork(ForkSpec spec, GetDone done) {
 }
 
 void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const GetDone& done) {
+  // The id was taken meanwhile: perhaps by this very Fork, sent before.
+  const auto taken = [this, spec, done] {
+    if (spec.request_id.empty()) {
+      done(Exists(spec.new_session_id, "", false));
+    } else {
+      Fork(spec, done);
+    }
+  };
   if (environment_.draining.load()) {
     done(Draining());
     return;
@@ -834,10 +849,10 @@ void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const G
   head.create_primed = false;
   head.labels = spec.labels;
   head.expire_time = absl::InfiniteFuture();
-  PlaceCopy(*std::move(copy), done);
+  PlaceCopy(*std::move(copy), done, taken);
 }
 
-void Sessions::PlaceCopy(History::Copy copy, const GetDone& done) {
+void Sessions::PlaceCopy(History::Copy copy, const GetDone& done, const std::function<void()>& taken) {
   const Head head = copy.stored.head;
   std::unique_ptr<SessionLog> log = NewLog(head);
   if (copy.stored.checkpoint) {
@@ -860,19 +875,27 @@ void Sessions::PlaceCopy(History::Copy copy, const GetDone& done) {
   if (!head.create_request_id.empty()) session->SetCreateId(head.create_request_id);
   session->Hold();
   creating_.fetch_add(1);
-  session->CreateInJournal(std::move(copy.stored), [this, session, done](const absl::Status& status) {
+  session->CreateInJournal(std::move(copy.stored), [this, session, done, taken](const absl::Status& status) {
     creating_.fetch_sub(1);
     if (status.ok()) {
       done(session->Describe());
       return;
     }
     Forget(*session);
-    done(IsConflict(status) ? Exists(session->id(), "", false) : status);
+    if (IsConflict(status)) {
+      taken();
+    } else {
+      done(status);
+    }
   });
   if (absl::Status admitted = Admit(session, SessionPtr()); !admitted.ok()) {
     creating_.fetch_sub(1);
     session->Abandon();
-    done(IsConflict(admitted) ? Exists(session->id(), "", false) : admitted);
+    if (IsConflict(admitted)) {
+      taken();
+    } else {
+      done(admitted);
+    }
     return;
   }
   session->Release();
@@ -925,7 +948,7 @@ void Sessions::Import(std::string file, std::string session_id, GetDone done) {
       } else if (*opened) {
         done(Exists(id, (*opened)->uid(), false));
       } else {
-        PlaceCopy(std::move(*shared), done);
+        PlaceCopy(std::move(*shared), done, [id, done] { done(Exists(id, "", false)); });
       }
     });
   });

@@ -184,7 +184,8 @@ class Sessions {
   absl::Status Admit(const SessionPtr& session, const SessionPtr& replaced);
   void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, std::uint64_t fingerprint, CreateDone done);
   void MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const GetDone& done);
-  void PlaceCopy(History::Copy copy, const GetDone& done);
+  // `taken`: called instead of `done` if the id was taken meanwhile.
+  void PlaceCopy(History::Copy copy, const GetDone& done, const std::function<void()>& taken);
 
   void SubmitToSession(std::string_view id, Command* command);
   // Whether the command is a Delete that was answered before.
