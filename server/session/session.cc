@@ -152,7 +152,12 @@ std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::Stat
       answer = Reply{.step = 0, .outcome = std::nullopt, .replayed = true};
       return Verdict::kAnswered;
     }
+    if (log_->tombstone && log_->tombstone->request_id == command.request_id) {
+      answer = Reply{.step = known->step, .outcome = log_->tombstone->outcome.outcome, .replayed = true};
+      return Verdict::kAnswered;
+    }
     const MutexLock lock(mutex_);
+    if (forgotten_) return std::nullopt;  // and with it its log
     if (known->step == last_outcome_step_) {
       answer = Reply{.step = known->step, .outcome = last_outcome_, .replayed = true};
       return Verdict::kAnswered;
