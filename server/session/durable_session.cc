@@ -28,6 +28,26 @@ class UnheardCommand : public Command {
   void Finish(absl::StatusOr<Reply>) override {}
 };
 
+// A Delete of the log that is yet to be carried out.
+class LoggedDelete : public UnheardCommand {
+ public:
+  using UnheardCommand::UnheardCommand;
+  void Finish(absl::StatusOr<Reply>) override { delete this; }
+};
+
+// nullopt if the log cannot be run to its end.
+std::optional<Replay::Executed> LastStepOf(const ReplayEnvironment& environment, const Head& head) {
+  absl::StatusOr<std::unique_ptr<Replay>> replay = Replay::Begin(environment, head, head.steps - 1);
+  if (!replay.ok()) return std::nullopt;
+  std::optional<Replay::Executed> last;
+  while (true) {
+    absl::StatusOr<std::optional<Replay::Executed>> executed = (*replay)->Next();
+    if (!executed.ok()) return std::nullopt;
+    if (!*executed) return last;
+    last = **std::move(executed);
+  }
+}
+
 // What those are told whose command may or may not be in the log.
 absl::Status Unread(const absl::Status& status) {
   if (IsFailure(status, Reason::JOURNAL_UNAVAILABLE)) return status;
@@ -63,7 +83,19 @@ bool Session::RunDurable(Thread thread) {
     }
   }
   if (log.deleting) {
-    RemoveFromJournal(nullptr, std::nullopt);
+    if (thread == Thread::kCallers) return true;
+    Head head;
+    {
+      const MutexLock lock(mutex_);
+      head = MakeHeadLocked();
+    }
+    std::optional<Replay::Executed> last = LastStepOf(environment_.replay, head);
+    if (last && last->record.operation == Operation::kDelete) {
+      auto* command = new LoggedDelete(last->record);
+      RemoveFromJournal(command, Reply{.step = last->step, .outcome = std::move(last->result.outcome)});
+    } else {
+      RemoveFromJournal(nullptr, std::nullopt);
+    }
     return false;
   }
   switch (GatherBatch(thread)) {
@@ -314,6 +346,18 @@ void Session::End(const absl::Status& status) {
 
 void Session::Repeat(Command& command) {
   const Step step = command.repeats;
+  if (Stand().forgotten) {  // its log is gone; what is known is the answer of the Delete
+    absl::StatusOr<std::optional<Tombstone>> found = environment_.journal.FindTombstone(id_, command.request_id);
+    if (!found.ok()) {
+      command.Finish(found.status());
+    } else if (*found) {
+      command.Finish(Reply{.step = (*found)->outcome.step, .outcome = (*found)->outcome.outcome, .replayed = true});
+    } else {
+      command.Finish(
+          Failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "'", {{"session_id", id_}}));
+    }
+    return;
+  }
   const auto repeat = [&]() -> absl::StatusOr<Reply> {
     Head head;
     {
@@ -338,7 +382,7 @@ void Session::Repeat(Command& command) {
 }
 
 std::optional<Checkpoint> Session::MakeCheckpoint() const {
-  if (!definition_ || !definition_->restartable) return std::nullopt;
+  if (!definition_ || !definition_->restartable || HasProblem()) return std::nullopt;
   std::optional<Value> state = coroutine_.Save();
   if (!state) return std::nullopt;
   Checkpoint checkpoint;
