@@ -344,6 +344,17 @@ void Session::End(const absl::Status& status) {
 
 void Session::Repeat(Command& command) {
   const Step step = command.repeats;
+  if (Stand().forgotten) {  // its log is gone; what is known is the answer of the Delete
+    absl::StatusOr<std::optional<Tombstone>> found = environment_.journal.FindTombstone(id_, command.request_id);
+    if (!found.ok()) {
+      command.Finish(found.status());
+    } else if (*found) {
+      command.Finish(Reply{.step = (*found)->outcome.step, .outcome = (*found)->outcome.outcome, .replayed = true});
+    } else {
+      command.Finish(Failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "'", {{"session_id", id_}}));
+    }
+    return;
+  }
   const auto repeat = [&]() -> absl::StatusOr<Reply> {
     Head head;
     {
@@ -368,7 +379,7 @@ void Session::Repeat(Command& command) {
 }
 
 std::optional<Checkpoint> Session::MakeCheckpoint() const {
-  if (!definition_ || !definition_->restartable) return std::nullopt;
+  if (!definition_ || !definition_->restartable || HasProblem()) return std::nullopt;
   std::optional<Value> state = coroutine_.Save();
   if (!state) return std::nullopt;
   Checkpoint checkpoint;

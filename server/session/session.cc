@@ -213,7 +213,8 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
   if (command.cause != CloseCause::kClient) {  // what the server itself does may be needless by now
     const Due due = NextDue();
     const bool forgets = due.act == Due::Act::kForget;
-    if (forgets != command.forgets || (command.cause != CloseCause::kDrain && due.when > now)) {
+    const bool sleeps = log_ && command.cause == CloseCause::kDrain;  // draining closes no durable session
+    if (sleeps || forgets != command.forgets || (command.cause != CloseCause::kDrain && due.when > now)) {
       return refused(NotStarted(absl::StatusCode::kAborted, "the session needs this no more"));
     }
   }
@@ -287,7 +288,9 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
   }
   if (finished) coroutine_ = Coroutine();
   Reply reply{.step = step, .outcome = std::move(result.outcome), .replayed = false};
-  if (log_) {
+  if (log_ && command.operation == Operation::kCreate && !command.request_id.empty()) {
+    log_->ids.Pin(command.request_id, command.fingerprint, step);
+  } else if (log_) {
     log_->ids.Remember(command.request_id, command.fingerprint, step);
   } else if (!command.request_id.empty()) {
     Window().Remember(command.request_id, command.fingerprint, reply, result.bytes,

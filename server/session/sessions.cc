@@ -24,7 +24,7 @@ constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxBackground = 256;
 constexpr absl::Duration kBackgroundPause = absl::Milliseconds(20);
 // How many busy sessions are tried when one must leave memory.
-constexpr int kEvictionTries = 16;
+constexpr std::size_t kEvictionTries = 16;
 // How often it is tried to put a session to sleep when the server ends.
 constexpr int kDrainTries = 10;
 // A replay that ended the process so often is not tried again.
@@ -1021,11 +1021,23 @@ void Sessions::PutToSleep(const SessionPtr& session, const std::function<void(bo
 }
 
 void Sessions::Evict() {
-  for (int tries = 0; tries < kEvictionTries; ++tries) {
-    if (durable_live_.load() <= options_.durability.max_live_sessions + falling_asleep_.load()) return;
-    const SessionPtr session = recency_.TakeFirst();
-    if (!session) return;
-    PutToSleep(session, [](bool) {});
+  const auto enough = [this] {
+    return durable_live_.load() <= options_.durability.max_live_sessions + falling_asleep_.load();
+  };
+  if (enough()) return;
+  // All at once, since one that is busy goes back to where it stood: before the others.
+  std::vector<SessionPtr> first;
+  while (first.size() < kEvictionTries) {
+    SessionPtr session = recency_.TakeFirst();
+    if (!session) break;
+    first.push_back(std::move(session));
+  }
+  for (const SessionPtr& session : first) {
+    if (enough()) {
+      recency_.Schedule(*session);
+    } else {
+      PutToSleep(session, [](bool) {});
+    }
   }
 }
 

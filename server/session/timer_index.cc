@@ -45,16 +45,16 @@ std::vector<IntrusivePtr<Session>> TimerIndex::TakeDue(absl::Time now, std::size
 IntrusivePtr<Session> TimerIndex::TakeFirst() {
   const MutexLock lock(mutex_);
   while (!due_.empty()) {
-    const auto [stood_at, session] = *due_.begin();
+    const auto [at, first] = *due_.begin();
     due_.erase(due_.begin());
-    const absl::Time due = when_(*session);
-    TimerSlot& slot = session->timer();
+    TimerSlot& slot = first->timer();
+    const absl::Time due = when_(*first);
     slot.due = due == absl::InfiniteFuture() ? TimerSlot::kNone : Milliseconds(due);
-    if (slot.due == stood_at) {
+    if (slot.due <= at) {
       slot.due = TimerSlot::kNone;
-      return IntrusivePtr<Session>(session);
+      return IntrusivePtr<Session>(first);
     }
-    if (slot.due != TimerSlot::kNone) due_.emplace(slot.due, session);
+    if (slot.due != TimerSlot::kNone) due_.emplace(slot.due, first);  // it was used since it was put there
   }
   return {};
 }
