@@ -261,7 +261,7 @@ absl::Status Session::ReadToTip() {
   }
   const absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(id_);
   if (!found.ok()) return Unread(found.status());
-  if (!*found || (*found)->head.key.uid != uid_) MarkForgotten();
+  if (!*found || (*found)->head.key.uid != uid_) environment_.on_deleted(*this, nullptr, nullptr);
   log.writer = environment_.random.Next();
   log.last_number = std::max(log.last_number, log.tail.number);
   log.doubtful = false;

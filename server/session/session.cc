@@ -213,8 +213,9 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
   if (command.cause != CloseCause::kClient) {  // what the server itself does may be needless by now
     const Due due = NextDue();
     const bool forgets = due.act == Due::Act::kForget;
-    const bool sleeps = log_ && command.cause == CloseCause::kDrain;  // draining closes no durable session
-    if (sleeps || forgets != command.forgets || (command.cause != CloseCause::kDrain && due.when > now)) {
+    // A durable session outlives the server: the close that drains is a mark in its queue.
+    const bool only_marks = log_ && command.cause == CloseCause::kDrain;
+    if (only_marks || forgets != command.forgets || (command.cause != CloseCause::kDrain && due.when > now)) {
       return refused(NotStarted(absl::StatusCode::kAborted, "the session needs this no more"));
     }
   }
