@@ -532,9 +532,12 @@ def check(cluster, sessions, rng, verdict):
         steps = max(history, default=0)
         counts["steps"] += len(session.acknowledged())
         if session.deleted or session.vanished:
-            refusal = testing.refused(client.get, session.id)
-            if refusal.reason != "SESSION_NOT_FOUND":
-                verdict.add("repeated", f"{session.id} was deleted: {refusal}")
+            try:
+                client.get(session.id)
+                verdict.add("lost", f"{session.id} is there, its {'delete' if session.deleted else 'refusal'} is not")
+            except grpc.RpcError as error:
+                if testing.refusal_of(error).reason != "SESSION_NOT_FOUND":
+                    verdict.add("lost", f"{session.id} was deleted: {testing.refusal_of(error)}")
             again += [step for step in session.sent if step.operation == "delete" and step.step is not None]
             continue
         try:
@@ -563,7 +566,7 @@ def check(cluster, sessions, rng, verdict):
         except grpc.RpcError as error:
             answer = testing.refusal_of(error)
         note(step, answer, verdict)
-        if step.session.forgotten and not step.session.deleted:
+        if step.session.forgotten and not step.session.deleted and not step.session.vanished:
             check_forgotten(step.session, client.get(step.session.id), verdict)  # going to sleep trims, too
         counts["asked again"] += 1
     client.disconnect()
@@ -621,7 +624,7 @@ class Tmpfs(Volume):
     def __init__(self, directory, stack):
         path = os.path.join(directory, "volume")
         os.mkdir(path)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", path], capture_output=True, check=False)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", path], capture_output=True, check=False)
         if done.returncode:
             raise OSError(done.stderr.decode().strip())
         stack.callback(subprocess.run, ["umount", "-l", path], check=True)
