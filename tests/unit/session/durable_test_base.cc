@@ -72,8 +72,8 @@ ForkSpec DurableTest::Forking(std::optional<Step> at_step, const std::string& to
 }
 
 absl::StatusOr<SessionInfo> DurableTest::Fork(ForkSpec spec) {
-  return AnswerOf<SessionInfo>(
-      [&](Sessions::GetDone done) { sessions_->Fork(std::move(spec), std::move(done)); }, [this] { RunAll(); });
+  return AnswerOf<SessionInfo>([&](Sessions::GetDone done) { sessions_->Fork(std::move(spec), std::move(done)); },
+                               [this] { RunAll(); });
 }
 
 absl::StatusOr<std::string> DurableTest::Export(const std::string& id) {
@@ -92,15 +92,15 @@ absl::StatusOr<std::string> DurableTest::Export(const std::string& id) {
 }
 
 absl::StatusOr<SessionInfo> DurableTest::Import(std::string file, const std::string& id) {
-  return AnswerOf<SessionInfo>(
-      [&](Sessions::GetDone done) { sessions_->Import(std::move(file), id, std::move(done)); }, [this] { RunAll(); });
+  return AnswerOf<SessionInfo>([&](Sessions::GetDone done) { sessions_->Import(std::move(file), id, std::move(done)); },
+                               [this] { RunAll(); });
 }
 
 absl::StatusOr<Watching> DurableTest::StartWatch(std::optional<Step> from_step, const std::string& id) {
   using Made = std::shared_ptr<Watch>;
-  absl::StatusOr<Made> watch = AnswerOf<Made>(
-      [&](Sessions::WatchDone done) { sessions_->StartWatch(id, from_step, [] {}, std::move(done)); },
-      [this] { RunAll(); });
+  absl::StatusOr<Made> watch =
+      AnswerOf<Made>([&](Sessions::WatchDone done) { sessions_->StartWatch(id, from_step, [] {}, std::move(done)); },
+                     [this] { RunAll(); });
   if (!watch.ok()) return watch.status();
   Watching watching;
   watching.watch = *std::move(watch);

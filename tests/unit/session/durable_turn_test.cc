@@ -50,7 +50,8 @@ TEST_F(DurableTurnTest, WhatWaitsBecomesOneBatchAnsweredInOrder) {
   for (int i = 0; i < 100; ++i) calls.push_back(&Submit(Sending(i)));
   RunAll();
   EXPECT_EQ(durable_journal_.appends(), before + 1);
-  for (int i = 0; i < 100; ++i) EXPECT_THAT(calls[static_cast<std::size_t>(i)]->answer(), AllOf(IsStep(i + 2), Yields(i)));
+  for (int i = 0; i < 100; ++i)
+    EXPECT_THAT(calls[static_cast<std::size_t>(i)]->answer(), AllOf(IsStep(i + 2), Yields(i)));
 }
 
 TEST_F(DurableTurnTest, WhatComesWhileABatchIsUnderWayIsTheNext) {

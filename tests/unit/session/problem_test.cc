@@ -1,7 +1,11 @@
 // Sessions that cannot be run again as they were.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdlib>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "tests/unit/session/durable_test_base.h"
@@ -66,6 +70,57 @@ TEST_F(ProblemTest, DamagedRecordIsFound) {
   });
   CrashAndRestart();
   ExpectBrokenFrom(5, Reason::SESSION_BROKEN);
+}
+
+TEST_F(ProblemTest, ReplayThatEndsTheServerTwiceIsNotTriedAgain) {
+  Prime("probing");
+  ASSERT_THAT(Send(), IsStep(2));
+  Prime("counter", "other");
+  Crash();
+  const std::string path = testing::TempDir() + "/corod_crash_marks_" + std::to_string(getpid());
+  const auto replay_ends_it = [this] {
+    probe_.during = [] { abort(); };
+    static_cast<void>(Send());
+  };
+  EXPECT_DEATH(
+      {
+        const auto marks = CrashMarks::Open(path).value();
+        crash_marks_ = marks.get();
+        Restart();
+        replay_ends_it();
+      },
+      "");
+  auto marks = CrashMarks::Open(path).value();
+  crash_marks_ = marks.get();
+  ASSERT_EQ(marks->found().size(), 1u);
+  EXPECT_EQ(marks->found()[0].key.id, "s");
+  EXPECT_EQ(marks->found()[0].step, 1u);
+  Restart();
+  EXPECT_EQ(Stored().head.crashes, 1u);
+  EXPECT_FALSE(Stored().head.problem);
+  EXPECT_DEATH(replay_ends_it(), "");
+  Crash();
+  crash_marks_ = nullptr;
+  marks = CrashMarks::Open(path).value();
+  crash_marks_ = marks.get();
+  Restart();
+  EXPECT_THAT(Send(), FailsWith(Reason::SESSION_BROKEN));
+  EXPECT_THAT(Do(Sending().To("other")), IsStep(2));
+  EXPECT_EQ(ListAll({.has_problem = true}).size(), 1u);
+  EXPECT_THAT(Delete(), IsOk());
+  Crash();
+  crash_marks_ = nullptr;
+  unlink(path.c_str());
+}
+
+TEST_F(ProblemTest, ReplayThatSucceedsForgetsTheCrash) {
+  MakeSix();
+  Head head = Stored().head;
+  head.crashes = 1;
+  store_.Save({.head = head, .checkpoint = {}, .due = {}, .synced = true}, [](const absl::Status&) {});
+  CrashAndRestart();
+  EXPECT_THAT(Send(), IsStep(7));
+  EXPECT_EQ(Stored().head.crashes, 0u);
 }
 
 }  // namespace
