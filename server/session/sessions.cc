@@ -531,7 +531,6 @@ void Sessions::Load(const std::string& id) {
     durable_live_.fetch_add(1);
     recency_.Schedule(*session);
     session->Release();
-    Evict();
   }
   while (Command* command = commands.Pop()) {
     if (!loaded.ok()) {
@@ -542,6 +541,7 @@ void Sessions::Load(const std::string& id) {
     }
   }
   for (const Opened& then : waiting) then(loaded);
+  if (added) Evict();  // not before those who waited had it: it may be the one to go
 }
 
 absl::StatusOr<SessionPtr> Sessions::LoadSession(const std::string& id) {
