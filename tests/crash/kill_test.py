@@ -664,6 +664,7 @@ def main():
     parser.add_argument("--sync", default="always")
     parser.add_argument("--power-cut", action="store_true", help="a kill is a loss of power")
     parser.add_argument("--fills", type=int, default=0, help="how often the disk is filled, in turn with kills")
+    parser.add_argument("--tmpfs", action="store_true", help="fill a tmpfs instead of the faulty file system")
     parser.add_argument("--failure-probability", type=float, default=0, help="of each write")
     parser.add_argument("--expect-losses", action="store_true")
     arguments = parser.parse_args()
@@ -681,12 +682,11 @@ def run(arguments, seed, directory, stack):
     path = testing.binary("COROD_BIN")
     volume = Volume(os.path.join(directory, "data"))
     if arguments.fills:
-        try:
+        if arguments.tmpfs:
             volume = Tmpfs(directory, stack)
-            print("the full disk is a tmpfs")
-        except OSError as error:
-            print(f"the full disk is the faulty file system's: no tmpfs can be mounted ({error})")
+        else:
             volume = FullByFaults(directory)
+        print("the full disk is", "a tmpfs" if arguments.tmpfs else "the faulty file system's")
     if arguments.power_cut or arguments.failure_probability or isinstance(volume, FullByFaults):
         path = testing.binary("COROD_CRASH_SERVER")
         os.environ["COROD_POWER_CUT"] = "1" if arguments.power_cut else "0"
