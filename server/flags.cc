@@ -39,7 +39,7 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
   Flags flags;
   CLI::App app("corod keeps one live coroutine per session id and lets any gRPC client drive it.", "corod");
   app.set_version_flag("--version", "corod " COROD_VERSION);
-  const auto add_choice = [&app]<typename T>(const char* name, T& choice, std::map<std::string, T> choices,
+  const auto add_choice = [&app]<typename T>(const char* name, T& choice, const std::map<std::string, T>& choices,
                                              const char* what) {
     std::vector<std::string> names;
     std::string chosen;
@@ -55,9 +55,9 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
   app.add_option("--listen", flags.listen, "Address to listen on, HOST:PORT")
       ->capture_default_str()
       ->check(CheckListen);
-  add_choice("--journal", flags.journal,
-             {{"rocksdb", Flags::JournalKind::kRocksDb}, {"memory", Flags::JournalKind::kMemory}},
-             "Where durable sessions are kept: rocksdb (in --data-dir) or memory (nowhere: every session is ephemeral)");
+  add_choice(
+      "--journal", flags.journal, {{"rocksdb", Flags::JournalKind::kRocksDb}, {"memory", Flags::JournalKind::kMemory}},
+      "Where durable sessions are kept: rocksdb (in --data-dir) or memory (nowhere: every session is ephemeral)");
   app.add_option("--data-dir", flags.data_dir, "Directory of the journal; --journal memory writes nothing there")
       ->capture_default_str()
       ->check([](const std::string& path) {
@@ -106,7 +106,8 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
          },
          "Steps of a restartable coroutine that can be watched, forked from and looked at; all: every one")
       ->check([](const std::string& text) {
-        const bool number = !text.empty() && text.size() <= 18 && text.find_first_not_of("0123456789") == std::string::npos;
+        const bool number =
+            !text.empty() && text.size() <= 18 && text.find_first_not_of("0123456789") == std::string::npos;
         return number || text == "all" ? std::string() : "'" + text + "' is neither a number of steps nor all";
       })
       ->default_str(std::to_string(flags.sessions.durability.history));

@@ -48,7 +48,8 @@ v1::CloseCause ToProto(CloseCause cause) {
 }
 
 // By name; none if this server does not know the names.
-void AddArguments(const Head& head, const Definition* definition, google::protobuf::Map<std::string, v1::Value>* proto) {
+void AddArguments(const Head& head, const Definition* definition,
+                  google::protobuf::Map<std::string, v1::Value>* proto) {
   if (!definition || definition->parameters.size() != head.arguments.size()) return;
   for (std::size_t i = 0; i < head.arguments.size(); ++i) {
     wire::ToProto(head.arguments[i], &(*proto)[definition->parameters[i].name]);

@@ -11,16 +11,15 @@
 namespace corod::rpc {
 
 // What gRPC calls. Requests come as bytes, so that they can be parsed with our own limit on depth.
-using CoroutineServiceBase =
-    v1::CoroutineService::WithRawCallbackMethod_Create<v1::CoroutineService::WithRawCallbackMethod_Send<
-        v1::CoroutineService::WithRawCallbackMethod_Throw<v1::CoroutineService::WithRawCallbackMethod_Close<
-            v1::CoroutineService::WithRawCallbackMethod_Drive<v1::CoroutineService::WithRawCallbackMethod_Get<
-                v1::CoroutineService::WithRawCallbackMethod_List<v1::CoroutineService::WithRawCallbackMethod_Update<
-                    v1::CoroutineService::WithRawCallbackMethod_Delete<v1::CoroutineService::WithRawCallbackMethod_Watch<
-                        v1::CoroutineService::WithRawCallbackMethod_Fork<
-                            v1::CoroutineService::WithRawCallbackMethod_Export<
-                                v1::CoroutineService::WithRawCallbackMethod_Import<
-                                    v1::CoroutineService::Service>>>>>>>>>>>>>;
+using CoroutineServiceBase = v1::CoroutineService::WithRawCallbackMethod_Create<
+    v1::CoroutineService::WithRawCallbackMethod_Send<v1::CoroutineService::WithRawCallbackMethod_Throw<
+        v1::CoroutineService::WithRawCallbackMethod_Close<v1::CoroutineService::WithRawCallbackMethod_Drive<
+            v1::CoroutineService::WithRawCallbackMethod_Get<v1::CoroutineService::WithRawCallbackMethod_List<
+                v1::CoroutineService::WithRawCallbackMethod_Update<v1::CoroutineService::WithRawCallbackMethod_Delete<
+                    v1::CoroutineService::WithRawCallbackMethod_Watch<v1::CoroutineService::WithRawCallbackMethod_Fork<
+                        v1::CoroutineService::WithRawCallbackMethod_Export<
+                            v1::CoroutineService::WithRawCallbackMethod_Import<
+                                v1::CoroutineService::Service>>>>>>>>>>>>>;
 
 // corod.v1.CoroutineService over the session layer. Thread-safe; blocks no thread.
 class CoroutineService final : public CoroutineServiceBase {

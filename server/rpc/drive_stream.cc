@@ -225,7 +225,8 @@ void DriveStream::HandOver(Lane* lane) {
       const MutexLock lock(mutex_);
       // A create takes its turn when all before it are answered: until then the id may stand for another session. For
       // the same reason what comes behind it waits for its answer.
-      const bool waits = lane->creating || (!lane->waiting.empty() && lane->waiting.front()->create && lane->under_way > 0);
+      const bool waits =
+          lane->creating || (!lane->waiting.empty() && lane->waiting.front()->create && lane->under_way > 0);
       if (lane->waiting.empty() || waits) {
         lane->handing_over = false;
         ForgetIdleLanes();

@@ -32,8 +32,8 @@ class UnheardCommand : public Command {
 absl::Status Unread(const absl::Status& status) {
   if (IsFailure(status, Reason::JOURNAL_UNAVAILABLE)) return status;
   return Doubtful(Reason::JOURNAL_UNAVAILABLE,
-                  "the log cannot be read: " + std::string(status.message()) + "; try again with the same request_id", {},
-                  absl::Seconds(1));
+                  "the log cannot be read: " + std::string(status.message()) + "; try again with the same request_id",
+                  {}, absl::Seconds(1));
 }
 
 Record RecordOf(const Command& command, absl::Time time) {
@@ -63,7 +63,7 @@ bool Session::RunDurable(Thread thread) {
     }
   }
   if (log.deleting) {
-    RemoveFromJournal(nullptr, std::nullopt);
+    RemoveFromJournal(std::exchange(log.deleter, nullptr), std::exchange(log.deleted, std::nullopt));
     return false;
   }
   switch (GatherBatch(thread)) {
@@ -215,7 +215,7 @@ bool Session::ExecuteBatch() {
   while (Command* command = log.batch.Pop()) {
     Reply reply = TakeStep(*command, time);
     if (command->operation == Operation::kDelete) {
-      NoteDeletion(*command, reply);
+      log.NoteDelete(command->request_id, command->fingerprint, reply);
       RemoveFromJournal(command, std::move(reply));
       return false;
     }
@@ -229,6 +229,8 @@ void Session::Recover(const absl::Status& status) {
   SessionLog& log = *log_;
   log.doubtful = true;
   if (absl::Status read = ReadToTip(); !read.ok()) {
+    log.deleted.reset();
+    if (Command* command = std::exchange(log.deleter, nullptr)) command->Finish(read);
     FailBatch(read);
     return;
   }
@@ -245,6 +247,12 @@ absl::Status Session::ReadToTip() {
   SessionLog& log = *log_;
   while (true) {
     absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read({id_, uid_}, log.tail, kReadBytes);
+    if (absl::IsDataLoss(read.status())) {
+      const MutexLock lock(mutex_);
+      log.problem = Broken("the record of step " + std::to_string(steps_ + 1) + " is damaged", steps_ + 1);
+      log.doubtful = false;
+      return ProblemStatus(id_, *log.problem);
+    }
     if (!read.ok()) return Unread(read.status());
     if (read->empty()) break;
     for (const Batch& batch : *read) {
@@ -253,7 +261,7 @@ absl::Status Session::ReadToTip() {
   }
   const absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(id_);
   if (!found.ok()) return Unread(found.status());
-  if (!*found || (*found)->head.key.uid != uid_) MarkForgotten();
+  if (!*found || (*found)->head.key.uid != uid_) environment_.on_deleted(*this, nullptr, nullptr);
   log.writer = environment_.random.Next();
   log.last_number = std::max(log.last_number, log.tail.number);
   log.doubtful = false;
@@ -279,12 +287,17 @@ absl::Status Session::Adopt(const Batch& batch) {
   for (const Record& record : batch.records) {
     if (Command* command = ours ? log.batch.Pop() : nullptr) {
       Reply reply = TakeStep(*command, record.time);
-      if (record.operation == Operation::kDelete) NoteDeletion(*command, reply);
-      command->Finish(std::move(reply));
+      if (record.operation == Operation::kDelete) {  // answered when it is carried out
+        log.NoteDelete(record.request_id, record.fingerprint, reply);
+        log.deleter = command;
+        log.deleted = std::move(reply);
+      } else {
+        command->Finish(std::move(reply));
+      }
     } else {
       UnheardCommand unheard(record);
       const Reply reply = TakeStep(unheard, record.time);
-      if (record.operation == Operation::kDelete) NoteDeletion(unheard, reply);
+      if (record.operation == Operation::kDelete) log.NoteDelete(record.request_id, record.fingerprint, reply);
     }
   }
   return absl::OkStatus();
@@ -308,12 +321,40 @@ void Session::End(const absl::Status& status) {
     const MutexLock lock(mutex_);
     forgotten_ = gone_ = true;
   }
-  FailBatch(status);
-  FailQueue(status);
+  if (!absl::IsAborted(status)) {
+    FailBatch(status);
+    FailQueue(status);
+    return;
+  }
+  // The id stands for another session: what is not part of the Create is for that one.
+  CommandQueue commands;
+  {
+    const MutexLock lock(mutex_);
+    std::swap(commands, queue_);
+  }
+  commands.PutBack(log_->batch);
+  while (Command* command = commands.Pop()) {
+    if (command->operation == Operation::kCreate || command->cause != CloseCause::kClient) {
+      command->Finish(status);
+    } else {
+      environment_.submit_again(id_, command);
+    }
+  }
 }
 
 void Session::Repeat(Command& command) {
   const Step step = command.repeats;
+  if (Stand().forgotten) {  // its log is gone; what is known is the answer of the Delete
+    absl::StatusOr<std::optional<Tombstone>> found = environment_.journal.FindTombstone(id_, command.request_id);
+    if (!found.ok()) {
+      command.Finish(found.status());
+    } else if (*found) {
+      command.Finish(Reply{.step = (*found)->outcome.step, .outcome = (*found)->outcome.outcome, .replayed = true});
+    } else {
+      command.Finish(Failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "'", {{"session_id", id_}}));
+    }
+    return;
+  }
   const auto repeat = [&]() -> absl::StatusOr<Reply> {
     Head head;
     {
@@ -338,7 +379,7 @@ void Session::Repeat(Command& command) {
 }
 
 std::optional<Checkpoint> Session::MakeCheckpoint() const {
-  if (!definition_ || !definition_->restartable) return std::nullopt;
+  if (!definition_ || !definition_->restartable || HasProblem()) return std::nullopt;
   std::optional<Value> state = coroutine_.Save();
   if (!state) return std::nullopt;
   Checkpoint checkpoint;
@@ -443,21 +484,10 @@ void Session::Trim(std::optional<Step> oldest, const std::vector<Step>& dropped)
   environment_.journal.Trim(key, up_to, dropped);
 }
 
-void Session::NoteDeletion(const Command& command, const Reply& reply) {
-  log_->deleting = true;
-  log_->deleted.reset();
-  if (command.request_id.empty()) return;
-  log_->deleted = Tombstone{.request_id = command.request_id,
-                            .fingerprint = command.fingerprint,
-                            .outcome = {reply.step, *reply.outcome},
-                            .expire_time = {}};
-}
-
 void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
-  // However often it was tried, and by whichever process: whoever sends the Delete again is to be answered.
   std::optional<Tombstone> tombstone;
   if (log_->deleting) {
-    tombstone = log_->deleted;
+    tombstone = log_->tombstone;
   } else if (command && reply && !command->request_id.empty()) {
     tombstone = Tombstone{.request_id = command->request_id,
                           .fingerprint = command->fingerprint,
@@ -487,12 +517,17 @@ void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
 bool Session::Sleep(std::function<void(bool asleep)> done) {
   SessionLog& log = *log_;
   bool saved = false;
+  bool unsettled = false;
   {
     const MutexLock lock(mutex_);
-    if (running_ || gone_ || !queue_.empty()) return false;
-    if (log.doubtful || log.deleting || log.creating) return false;
+    if (running_ || gone_ || !queue_.empty() || log.creating) return false;
     running_ = true;
+    unsettled = log.doubtful || log.deleting;
     saved = log.saved_steps == steps_ && (state_ != CoroutineState::kClosed || log.saved_finished) && steps_ > 0;
+  }
+  if (unsettled) {  // first it finds out what became of its last batch, or goes; it sleeps another time
+    environment_.executor.Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
+    return false;
   }
   const auto leave = [self = SessionPtr(this), done = std::move(done)](const absl::Status& status) {
     bool gone = false;

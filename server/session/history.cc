@@ -173,10 +173,10 @@ absl::Status History::Export(const Head& head, const std::function<bool(std::str
     if (read->empty()) break;
     for (Batch& batch : *read) {
       if (batch.previous != tail) {
-        return Failed(Reason::HISTORY_TRIMMED,
-                      "the log was shortened while it was exported (at step " + std::to_string(next) +
-                          "); export again",
-                      {{"session_id", head.key.id}}, absl::Milliseconds(100));
+        return Failed(
+            Reason::HISTORY_TRIMMED,
+            "the log was shortened while it was exported (at step " + std::to_string(next) + "); export again",
+            {{"session_id", head.key.id}}, absl::Milliseconds(100));
       }
       tail = batch.id;
       next = batch.first_step + batch.records.size();

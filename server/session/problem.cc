@@ -28,12 +28,11 @@ SessionProblem Diverged(Step from, Step to) {
 SessionProblem DamagedHead() { return Broken("what the journal has of the session is damaged", 0); }
 
 absl::Status VersionUnavailable(const Head& head) {
-  return Failed(Reason::VERSION_UNAVAILABLE,
-                "coroutine '" + head.coroutine + "' has no version " + std::to_string(head.version) +
-                    " in this server; the session is untouched, a server that has it can go on with it",
-                {{"session_id", head.key.id},
-                 {"coroutine", head.coroutine},
-                 {"version", std::to_string(head.version)}});
+  return Failed(
+      Reason::VERSION_UNAVAILABLE,
+      "coroutine '" + head.coroutine + "' has no version " + std::to_string(head.version) +
+          " in this server; the session is untouched, a server that has it can go on with it",
+      {{"session_id", head.key.id}, {"coroutine", head.coroutine}, {"version", std::to_string(head.version)}});
 }
 
 absl::Status Trimmed(const Head& head, Step step) {

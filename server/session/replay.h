@@ -30,8 +30,8 @@ struct ReplayEnvironment {
 // and how one is looked at, watched and forked at a step that has passed. Blocks for the journal and for the body. Not
 // thread-safe.
 //
-// What can go wrong, here and in Next: HISTORY_TRIMMED, VERSION_UNAVAILABLE, JOURNAL_UNAVAILABLE; and what is wrong with
-// the session itself, REPLAY_DIVERGED and SESSION_BROKEN (see problem()).
+// What can go wrong, here and in Next: HISTORY_TRIMMED, VERSION_UNAVAILABLE, JOURNAL_UNAVAILABLE; and what is wrong
+// with the session itself, REPLAY_DIVERGED and SESSION_BROKEN (see problem()).
 class Replay {
  public:
   // Stands behind the newest checkpoint at or before `step` (or at the beginning).

@@ -139,9 +139,8 @@ std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::Stat
   if (command.request_id.empty()) return std::nullopt;
   command.fingerprint = FingerprintOf(command);
   const auto failed = [&](Reason reason, std::string_view message, Step step) {
-    answer = Failed(
-        reason, message,
-        {{"session_id", id_}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
+    answer = Failed(reason, message,
+                    {{"session_id", id_}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
     return Verdict::kAnswered;
   };
   constexpr const char* kReused = "request_id stands for another command; take a new id for each command";
@@ -153,8 +152,8 @@ std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::Stat
       answer = Reply{.step = 0, .outcome = std::nullopt, .replayed = true};
       return Verdict::kAnswered;
     }
-    if (const std::optional<Tombstone>& deleted = log_->deleted; deleted && deleted->request_id == command.request_id) {
-      answer = Reply{.step = known->step, .outcome = deleted->outcome.outcome, .replayed = true};
+    if (log_->tombstone && log_->tombstone->request_id == command.request_id) {
+      answer = Reply{.step = known->step, .outcome = log_->tombstone->outcome.outcome, .replayed = true};
       return Verdict::kAnswered;
     }
     const MutexLock lock(mutex_);
@@ -214,7 +213,9 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
   if (command.cause != CloseCause::kClient) {  // what the server itself does may be needless by now
     const Due due = NextDue();
     const bool forgets = due.act == Due::Act::kForget;
-    if (forgets != command.forgets || (command.cause != CloseCause::kDrain && due.when > now)) {
+    // A durable session outlives the server: the close that drains is a mark in its queue.
+    const bool only_marks = log_ && command.cause == CloseCause::kDrain;
+    if (only_marks || forgets != command.forgets || (command.cause != CloseCause::kDrain && due.when > now)) {
       return refused(NotStarted(absl::StatusCode::kAborted, "the session needs this no more"));
     }
   }
@@ -288,7 +289,9 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
   }
   if (finished) coroutine_ = Coroutine();
   Reply reply{.step = step, .outcome = std::move(result.outcome), .replayed = false};
-  if (log_) {
+  if (log_ && command.operation == Operation::kCreate && !command.request_id.empty()) {
+    log_->ids.Pin(command.request_id, command.fingerprint, step);
+  } else if (log_) {
     log_->ids.Remember(command.request_id, command.fingerprint, step);
   } else if (!command.request_id.empty()) {
     Window().Remember(command.request_id, command.fingerprint, reply, result.bytes,

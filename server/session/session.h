@@ -35,9 +35,9 @@ using SessionPtr = IntrusivePtr<Session>;
 
 // How durable sessions are kept.
 struct DurabilityOptions {
-  Step checkpoint_every = 1'000;                     // steps
-  Step history = 10'000;                             // steps that stay reachable; kAllHistory: all
-  Step history_limit = 1'000'000;                    // steps of a coroutine that cannot be restarted
+  Step checkpoint_every = 1'000;                       // steps
+  Step history = 10'000;                               // steps that stay reachable; kAllHistory: all
+  Step history_limit = 1'000'000;                      // steps of a coroutine that cannot be restarted
   absl::Duration passivate_after = absl::Minutes(10);  // without a command; infinite: never
   std::size_t max_live_sessions = 1'000'000;
   // A session that is alive when the server ends without warning is brought up to date after so long, if nobody asks
@@ -67,6 +67,8 @@ struct SessionEnvironment {
   // Called when a session is to be forgotten at once, for the Delete that asked for it (nullptr: nobody's). On the
   // thread that runs it.
   std::function<void(Session&, const Command*, const Reply*)> on_deleted;
+  // Called with a command of a session that could not be created since the id stands for another one.
+  std::function<void(const std::string& id, Command*)> submit_again;
 };
 
 // A session as it stood at one moment.
@@ -87,8 +89,8 @@ absl::Status CheckLabels(const Labels& labels);
 // runs it, on the thread at hand or on the executor (see Pace). No lock is held while a body runs, while the journal
 // works, or while an answer is given.
 //
-// A durable session takes all commands at the head of its queue that are certain to be steps, appends them to its log as
-// one batch, and goes on when the journal calls back: it runs them, and answers. What the journal does not take is
+// A durable session takes all commands at the head of its queue that are certain to be steps, appends them to its log
+// as one batch, and goes on when the journal calls back: it runs them, and answers. What the journal does not take is
 // answered with JOURNAL_UNAVAILABLE.
 //
 // A finished session answers on: each command is a step with the outcome that Python gives for a finished generator.
@@ -223,8 +225,6 @@ class Session : public ReferenceCounted {
   void Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Time> due, Journal::Done done);
   // Removes what lies before the checkpoint `oldest`, and the checkpoints that were dropped.
   void Trim(std::optional<Step> oldest, const std::vector<Step>& dropped);
-  // A Delete was that step: the session is to leave the journal.
-  void NoteDeletion(const Command& command, const Reply& reply);
   // Then answers `command`, if there is one.
   void RemoveFromJournal(Command* command, std::optional<Reply> reply);
   std::optional<absl::Time> DueInJournal() const;
@@ -250,7 +250,7 @@ class Session : public ReferenceCounted {
   bool running_ ABSL_GUARDED_BY(mutex_) = false;  // somebody takes commands from the queue
   bool in_step_ ABSL_GUARDED_BY(mutex_) = false;
   bool forgotten_ ABSL_GUARDED_BY(mutex_) = false;
-  bool gone_ ABSL_GUARDED_BY(mutex_) = false;  // it has left memory: takes no commands
+  bool gone_ ABSL_GUARDED_BY(mutex_) = false;                                // it has left memory: takes no commands
   CoroutineState state_ ABSL_GUARDED_BY(mutex_) = CoroutineState::kCreated;  // between steps
   CommandQueue queue_ ABSL_GUARDED_BY(mutex_);
   Step steps_ ABSL_GUARDED_BY(mutex_) = 0;

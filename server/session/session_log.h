@@ -37,7 +37,22 @@ struct SessionLog {
   bool claiming = false;  // append an empty batch, so that no other writer's lands any more
   bool doubtful = false;  // the log may hold more than is known here: read it first
   bool deleting = false;  // the last step was a Delete: remove the session from the journal
-  std::optional<Tombstone> deleted;  // what that Delete is answered when it is sent again
+  // Of that Delete: what is to be kept of it, and the command that waits for its answer.
+  std::optional<Tombstone> tombstone;
+  Command* deleter = nullptr;
+  std::optional<Reply> deleted;
+
+  // The step `reply` was a Delete.
+  void NoteDelete(const std::string& request_id, std::uint64_t fingerprint, const Reply& reply) {
+    deleting = true;
+    tombstone.reset();
+    if (!request_id.empty()) {
+      tombstone = Tombstone{.request_id = request_id,
+                            .fingerprint = fingerprint,
+                            .outcome = {reply.step, *reply.outcome},
+                            .expire_time = {}};
+    }
+  }
   bool scheduled = false;  // the journal's index by time knows that this session is alive
 
   // Of the Create.
@@ -48,7 +63,7 @@ struct SessionLog {
   Step asked_checkpoint = 0;  // the newest that was asked for
 
   // Guarded by the session's mutex.
-  std::uint64_t digest = 0;  // of all outcomes
+  std::uint64_t digest = 0;       // of all outcomes
   std::vector<Step> checkpoints;  // the steps of those that are stored, in order
   Step earliest_step = 1;
   Step saved_steps = 0;         // the head in the journal speaks of so many

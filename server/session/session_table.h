@@ -14,7 +14,8 @@
 
 namespace corod {
 
-// The sessions that are in memory, by id. Look-ups touch one of many locks; the order of ids is kept beside. Thread-safe.
+// The sessions that are in memory, by id. Look-ups touch one of many locks; the order of ids is kept beside.
+// Thread-safe.
 class SessionTable {
  public:
   // nullptr if there is none.

@@ -24,7 +24,9 @@ constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxBackground = 256;
 constexpr absl::Duration kBackgroundPause = absl::Milliseconds(20);
 // How many busy sessions are tried when one must leave memory.
-constexpr int kEvictionTries = 16;
+constexpr std::size_t kEvictionTries = 16;
+// How often it is tried to put a session to sleep when the server ends.
+constexpr int kDrainTries = 10;
 // A replay that ended the process so often is not tried again.
 constexpr std::uint32_t kMaxCrashes = 2;
 
@@ -101,8 +103,8 @@ absl::Time SleepTimeOf(const Session& session) { return session.SleepDue(); }
 
 }  // namespace
 
-// The command behind a Create: primes the session that it made (`first`), or asks one that exists for the answer that an
-// equal Create got.
+// The command behind a Create: primes the session that it made (`first`), or asks one that exists for the answer that
+// an equal Create got.
 class Sessions::CreateCommand : public Command {
  public:
   CreateCommand(Sessions& sessions, SessionPtr session, CreateDone done, CreateSpec spec, bool first)
@@ -124,7 +126,8 @@ class Sessions::CreateCommand : public Command {
     } else {
       if (first_) sessions_.Forget(*session_);  // a Create that is refused leaves no session
       // It went before it could answer, or came before this one.
-      const bool again = first_ ? IsConflict(reply.status()) : IsFailure(reply.status(), Reason::SESSION_NOT_FOUND);
+      const bool again =
+          IsConflict(reply.status()) || (!first_ && IsFailure(reply.status(), Reason::SESSION_NOT_FOUND));
       if (again) {
         sessions_.Create(std::move(spec_), std::move(done_));
       } else {
@@ -170,7 +173,8 @@ Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& 
                            deleted_.Remember(session.id(), command->request_id, *reply, environment_.clock.Now());
                          }
                          Forget(session);
-                       }},
+                       },
+                   .submit_again = [this](const std::string& id, Command* command) { SubmitToSession(id, command); }},
       history_(environment_.replay),
       timers_(&DueTimeOf),
       recency_(&SleepTimeOf),
@@ -211,8 +215,8 @@ absl::StatusOr<Sessions::Built> Sessions::Build(const CreateSpec& spec) {
                   "no coroutine '" + spec.coroutine + "' in the catalog; ListCoroutines shows what there is",
                   {{"coroutine", spec.coroutine}});
   }
-  const bool durable = spec.durability == Durability::kDurable ||
-                       (spec.durability == Durability::kDefault && journal_.IsDurable());
+  const bool durable =
+      spec.durability == Durability::kDurable || (spec.durability == Durability::kDefault && journal_.IsDurable());
   if (durable && !journal_.IsDurable()) {
     return Failed(Reason::DURABILITY_UNAVAILABLE,
                   "this server keeps no journal, so a session cannot be durable; ask for an ephemeral one");
@@ -237,8 +241,7 @@ absl::StatusOr<Sessions::Built> Sessions::Build(const CreateSpec& spec) {
   head.create_time = head.last_used_time = environment_.clock.Now();
   head.seed = random_.Next();
   head.labels = spec.labels;
-  head.idle_timeout =
-      spec.idle_timeout.value_or(durable ? options_.durable_idle_timeout : options_.idle_timeout);
+  head.idle_timeout = spec.idle_timeout.value_or(durable ? options_.durable_idle_timeout : options_.idle_timeout);
   if (head.idle_timeout == absl::ZeroDuration()) head.idle_timeout = absl::InfiniteDuration();
   head.expire_time = spec.expire_time;
   std::unique_ptr<SessionLog> log;
@@ -485,8 +488,11 @@ void Sessions::Wait(std::string_view id, Command* command, Opened then) {
     }
   }
   if (found) {
-    if (command) SubmitToSession(id, command);
-    if (then) then(found);
+    if (command) {
+      SubmitToSession(id, command);
+    } else {
+      then(found);  // NOLINT(bugprone-use-after-move): it was moved only if there was no session
+    }
     return;
   }
   if (begins) environment_.executor.Run([this, key] { Load(key); });
@@ -577,13 +583,11 @@ absl::StatusOr<SessionPtr> Sessions::LoadSession(const std::string& id) {
       if (!executed.ok() || !*executed) break;
       const Record& record = (*executed)->record;
       log->ids.Remember(record.request_id, record.fingerprint, (*executed)->step);
-      log->deleting = record.operation == Operation::kDelete;
-      log->deleted.reset();
-      if (log->deleting && !record.request_id.empty()) {
-        log->deleted = Tombstone{.request_id = record.request_id,
-                                 .fingerprint = record.fingerprint,
-                                 .outcome = {(*executed)->step, (*executed)->result.outcome},
-                                 .expire_time = {}};
+      if (record.operation == Operation::kDelete) {
+        log->NoteDelete(record.request_id, record.fingerprint,
+                        Reply{.step = (*executed)->step, .outcome = (*executed)->result.outcome});
+      } else {
+        log->deleting = false;
       }
     }
     head = replay.head();
@@ -701,8 +705,8 @@ absl::StatusOr<std::string> Sessions::ListPage(const ListQuery& query, const Lis
     while (next_live != live.end() || next_stored != stored->end()) {
       if (next_live == live.end() && live.size() == kListBatch) break;
       if (next_stored == stored->end() && stored->size() == kListBatch) break;
-      const bool takes_live = next_live != live.end() &&
-                              (next_stored == stored->end() || (*next_live)->id() <= next_stored->id);
+      const bool takes_live =
+          next_live != live.end() && (next_stored == stored->end() || (*next_live)->id() <= next_stored->id);
       const std::string id = takes_live ? (*next_live)->id() : next_stored->id;
       SessionInfo info;
       bool matches = true;
@@ -746,14 +750,14 @@ void Sessions::Update(std::string_view id, const Session::Changes& changes, GetD
     done(checked);
     return;
   }
-  if (changes.idle_timeout && *changes.idle_timeout < absl::ZeroDuration()) {
-    done(Failed(Reason::INVALID_ARGUMENTS, "idle_timeout is negative; 0 s means never",
-                {{"parameter", "idle_timeout"}}));
-    return;
-  }
   Open(id, [this, id = std::string(id), changes, done = std::move(done)](const absl::StatusOr<SessionPtr>& opened) {
     if (!opened.ok() || !*opened) {
       done(opened.ok() ? NotFound(id) : opened.status());
+      return;
+    }
+    if (changes.idle_timeout && *changes.idle_timeout < absl::ZeroDuration()) {
+      done(Failed(Reason::INVALID_ARGUMENTS, "idle_timeout is negative; 0 s means never",
+                  {{"parameter", "idle_timeout"}}));
       return;
     }
     const SessionPtr& session = *opened;
@@ -804,6 +808,14 @@ void Sessions::Fork(ForkSpec spec, GetDone done) {
 }
 
 void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const GetDone& done) {
+  // The id was taken meanwhile: perhaps by this very Fork, sent before.
+  const auto taken = [this, spec, done] {
+    if (spec.request_id.empty()) {
+      done(Exists(spec.new_session_id, "", false));
+    } else {
+      Fork(spec, done);
+    }
+  };
   if (environment_.draining.load()) {
     done(Draining());
     return;
@@ -816,8 +828,8 @@ void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const G
   }
   absl::StatusOr<std::optional<Journal::Stored>> found = journal_.Find(spec.session_id);
   if (!found.ok() || !*found) {
-    absl::Status status = absl::IsDataLoss(found.status()) ? ProblemStatus(spec.session_id, DamagedHead())
-                                                           : found.status();
+    absl::Status status =
+        absl::IsDataLoss(found.status()) ? ProblemStatus(spec.session_id, DamagedHead()) : found.status();
     done(found.ok() ? NotFound(spec.session_id) : status);
     return;
   }
@@ -837,10 +849,10 @@ void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const G
   head.create_primed = false;
   head.labels = spec.labels;
   head.expire_time = absl::InfiniteFuture();
-  PlaceCopy(*std::move(copy), done);
+  PlaceCopy(*std::move(copy), done, taken);
 }
 
-void Sessions::PlaceCopy(History::Copy copy, const GetDone& done) {
+void Sessions::PlaceCopy(History::Copy copy, const GetDone& done, const std::function<void()>& taken) {
   const Head head = copy.stored.head;
   std::unique_ptr<SessionLog> log = NewLog(head);
   if (copy.stored.checkpoint) {
@@ -858,24 +870,32 @@ void Sessions::PlaceCopy(History::Copy copy, const GetDone& done) {
   log->saved_steps = head.steps;
   log->saved_finished = head.state == CoroutineState::kClosed;
   const Definition* definition = &copy.replay->definition();
-  SessionPtr session(new Session(environment_, head, definition, PaceOf(definition), copy.replay->TakeCoroutine(),
-                                 std::move(log)));
+  SessionPtr session(
+      new Session(environment_, head, definition, PaceOf(definition), copy.replay->TakeCoroutine(), std::move(log)));
   if (!head.create_request_id.empty()) session->SetCreateId(head.create_request_id);
   session->Hold();
   creating_.fetch_add(1);
-  session->CreateInJournal(std::move(copy.stored), [this, session, done](const absl::Status& status) {
+  session->CreateInJournal(std::move(copy.stored), [this, session, done, taken](const absl::Status& status) {
     creating_.fetch_sub(1);
     if (status.ok()) {
       done(session->Describe());
       return;
     }
     Forget(*session);
-    done(IsConflict(status) ? Exists(session->id(), "", false) : status);
+    if (IsConflict(status)) {
+      taken();
+    } else {
+      done(status);
+    }
   });
   if (absl::Status admitted = Admit(session, SessionPtr()); !admitted.ok()) {
     creating_.fetch_sub(1);
     session->Abandon();
-    done(IsConflict(admitted) ? Exists(session->id(), "", false) : admitted);
+    if (IsConflict(admitted)) {
+      taken();
+    } else {
+      done(admitted);
+    }
     return;
   }
   session->Release();
@@ -928,7 +948,7 @@ void Sessions::Import(std::string file, std::string session_id, GetDone done) {
       } else if (*opened) {
         done(Exists(id, (*opened)->uid(), false));
       } else {
-        PlaceCopy(std::move(*shared), done);
+        PlaceCopy(std::move(*shared), done, [id, done] { done(Exists(id, "", false)); });
       }
     });
   });
@@ -942,7 +962,8 @@ void Sessions::StartWatch(std::string_view id, std::optional<Step> from_step, st
       done(info.ok() ? ProblemStatus(id, DamagedHead()) : info.status());
       return;
     }
-    Watch::Options options{.head = *info, .from_step = from_step, .reads_log = from_step && info->durable};
+    Watch::Options options{
+        .head = static_cast<const Head&>(*info), .from_step = from_step, .reads_log = from_step && info->durable};
     if (from_step && *from_step == 0) options.from_step = 1;
     if (options.reads_log && *options.from_step < info->earliest_step) {
       done(Trimmed(*info, *options.from_step));
@@ -982,7 +1003,7 @@ void Sessions::Leave(Session& session) {
   if (table_.Remove(session)) durable_live_.fetch_sub(1);
 }
 
-void Sessions::PutToSleep(const SessionPtr& session, std::function<void(bool)> done) {
+void Sessions::PutToSleep(const SessionPtr& session, const std::function<void(bool)>& done) {
   falling_asleep_.fetch_add(1);
   const bool begun = session->Sleep([this, session, done](bool asleep) {
     if (asleep) {
@@ -1000,11 +1021,23 @@ void Sessions::PutToSleep(const SessionPtr& session, std::function<void(bool)> d
 }
 
 void Sessions::Evict() {
-  for (int tries = 0; tries < kEvictionTries; ++tries) {
-    if (durable_live_.load() <= options_.durability.max_live_sessions + falling_asleep_.load()) return;
-    const SessionPtr session = recency_.TakeFirst();
-    if (!session) return;
-    PutToSleep(session, [](bool) {});
+  const auto enough = [this] {
+    return durable_live_.load() <= options_.durability.max_live_sessions + falling_asleep_.load();
+  };
+  if (enough()) return;
+  // All at once, since one that is busy goes back to where it stood: before the others.
+  std::vector<SessionPtr> first;
+  while (first.size() < kEvictionTries) {
+    SessionPtr session = recency_.TakeFirst();
+    if (!session) break;
+    first.push_back(std::move(session));
+  }
+  for (const SessionPtr& session : first) {
+    if (enough()) {
+      recency_.Schedule(*session);
+    } else {
+      PutToSleep(session, [](bool) {});
+    }
   }
 }
 
@@ -1091,21 +1124,20 @@ void Sessions::SweepEntry(const Journal::Due& entry, absl::Time now) {
       taken_care_of(std::nullopt);
       return;
     }
-    const SessionPtr session = *opened;
+    const SessionPtr& session = *opened;
     const Session::Due due = session->NextDue();
     if (due.when > now) {
       taken_care_of(std::min(due.when, now + options_.durability.settle_after));
       return;
     }
     const bool forgets = due.act == Session::Due::Act::kForget;
-    CloseInBackground(session,
-                      due.act == Session::Due::Act::kCloseExpired ? CloseCause::kExpired : CloseCause::kIdle, forgets,
-                      [this, session, taken_care_of] {
-                        const absl::Time next = session->NextDue().when;
-                        const absl::Time later = environment_.clock.Now() + options_.durability.settle_after;
-                        taken_care_of(table_.Find(session->id()) == session ? std::optional(std::min(next, later))
-                                                                            : std::nullopt);
-                      });
+    CloseInBackground(
+        session, due.act == Session::Due::Act::kCloseExpired ? CloseCause::kExpired : CloseCause::kIdle, forgets,
+        [this, session, taken_care_of] {
+          const absl::Time next = session->NextDue().when;
+          const absl::Time later = environment_.clock.Now() + options_.durability.settle_after;
+          taken_care_of(table_.Find(session->id()) == session ? std::optional(std::min(next, later)) : std::nullopt);
+        });
   });
 }
 
@@ -1143,7 +1175,7 @@ void Sessions::Drain(std::function<void()> done) {
       if (!session->durable() && session->state() == CoroutineState::kClosed) continue;
       left->fetch_add(1);
       if (session->durable()) {
-        DrainDurable(session, one_less);
+        DrainDurable(session, kDrainTries, one_less);
       } else {
         CloseInBackground(session, CloseCause::kDrain, /*forgets=*/false, one_less);
       }
@@ -1153,15 +1185,16 @@ void Sessions::Drain(std::function<void()> done) {
   one_less();
 }
 
-void Sessions::DrainDurable(const SessionPtr& session, std::function<void()> done) {
+void Sessions::DrainDurable(const SessionPtr& session, int tries, std::function<void()> done) {
   // A command that is refused in its turn tells when all before it are through.
-  CloseInBackground(session, CloseCause::kDrain, /*forgets=*/false, [this, session, done = std::move(done)] {
-    environment_.executor.Run([this, session, done] {
-      PutToSleep(session, [this, session, done](bool asleep) {
-        if (asleep || table_.Find(session->id()) != session) {
+  CloseInBackground(session, CloseCause::kDrain, /*forgets=*/false, [this, session, tries, done = std::move(done)] {
+    environment_.executor.Run([this, session, tries, done] {
+      PutToSleep(session, [this, session, tries, done](bool asleep) {
+        // One that cannot be saved loses nothing: its log says all.
+        if (asleep || tries == 1 || table_.Find(session->id()) != session) {
           done();
         } else {
-          DrainDurable(session, done);
+          DrainDurable(session, tries - 1, done);
         }
       });
     });

@@ -115,8 +115,8 @@ class Sessions {
   SessionPtr FindLive(std::string_view id) const;
 
   // Queues the command for the session of that id; SESSION_NOT_FOUND goes to its Finish. Commands of one caller for one
-  // session stay in their order. A kDelete that repeats the one that deleted the session (by its request id) is answered
-  // with the same outcome.
+  // session stay in their order. A kDelete that repeats the one that deleted the session (by its request id) is
+  // answered with the same outcome.
   void Submit(std::string_view id, Command* command);
 
   // The session as it stands, or as it stood after a step (0: as created). Does not wake it.
@@ -184,7 +184,8 @@ class Sessions {
   absl::Status Admit(const SessionPtr& session, const SessionPtr& replaced);
   void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, std::uint64_t fingerprint, CreateDone done);
   void MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const GetDone& done);
-  void PlaceCopy(History::Copy copy, const GetDone& done);
+  // `taken`: called instead of `done` if the id was taken meanwhile.
+  void PlaceCopy(History::Copy copy, const GetDone& done, const std::function<void()>& taken);
 
   void SubmitToSession(std::string_view id, Command* command);
   // Whether the command is a Delete that was answered before.
@@ -203,12 +204,13 @@ class Sessions {
 
   absl::StatusOr<SessionInfo> Look(const std::string& id, std::optional<Step> at_step);
   absl::StatusOr<std::string> ListPage(const ListQuery& query, const ListEach& each);
-  absl::StatusOr<SessionInfo> InfoOf(const std::string& id, const absl::StatusOr<Journal::Stored>& stored, bool replays);
+  absl::StatusOr<SessionInfo> InfoOf(const std::string& id, const absl::StatusOr<Journal::Stored>& stored,
+                                     bool replays);
 
   void Forget(Session& session);
   // A durable session has left memory.
   void Leave(Session& session);
-  void PutToSleep(const SessionPtr& session, std::function<void(bool asleep)> done);
+  void PutToSleep(const SessionPtr& session, const std::function<void(bool asleep)>& done);
   // Puts to sleep what was used longest ago, if there are too many.
   void Evict();
   void CloseInBackground(const SessionPtr& session, CloseCause cause, bool forgets, std::function<void()> done);
@@ -217,7 +219,7 @@ class Sessions {
   void SweepEntry(const Journal::Due& entry, absl::Time now);
   absl::Time DueOf(const Head& head) const;
   void CountCrashes(const CrashMarks& marks);
-  void DrainDurable(const SessionPtr& session, std::function<void()> done);
+  void DrainDurable(const SessionPtr& session, int tries, std::function<void()> done);
 
   Pace* PaceOf(const Definition* definition);
   // On a thread that may wait for the journal; on this one if there is none.
@@ -237,9 +239,9 @@ class Sessions {
   DeletedSessions deleted_;
   std::atomic<std::size_t> ephemeral_{0};
   std::atomic<std::size_t> durable_live_{0};
-  std::atomic<std::size_t> creating_{0};        // durable sessions that are not in the journal yet
+  std::atomic<std::size_t> creating_{0};  // durable sessions that are not in the journal yet
   std::atomic<std::size_t> falling_asleep_{0};
-  std::atomic<std::size_t> background_{0};      // sessions that were woken because their time had come
+  std::atomic<std::size_t> background_{0};  // sessions that were woken because their time had come
   Mutex loading_mutex_;
   absl::flat_hash_map<std::string, std::unique_ptr<Loading>> loading_ ABSL_GUARDED_BY(loading_mutex_);
   Mutex paces_mutex_;

@@ -44,11 +44,19 @@ std::vector<IntrusivePtr<Session>> TimerIndex::TakeDue(absl::Time now, std::size
 
 IntrusivePtr<Session> TimerIndex::TakeFirst() {
   const MutexLock lock(mutex_);
-  if (due_.empty()) return {};
-  IntrusivePtr<Session> session(due_.begin()->second);
-  due_.erase(due_.begin());
-  session->timer().due = TimerSlot::kNone;
-  return session;
+  while (!due_.empty()) {
+    const auto [at, first] = *due_.begin();
+    due_.erase(due_.begin());
+    TimerSlot& slot = first->timer();
+    const absl::Time due = when_(*first);
+    slot.due = due == absl::InfiniteFuture() ? TimerSlot::kNone : Milliseconds(due);
+    if (slot.due <= at) {
+      slot.due = TimerSlot::kNone;
+      return IntrusivePtr<Session>(first);
+    }
+    if (slot.due != TimerSlot::kNone) due_.emplace(slot.due, first);  // it was used since it was put there
+  }
+  return {};
 }
 
 absl::Time TimerIndex::Earliest() const {

@@ -38,7 +38,7 @@ class TimerIndex {
   void Remove(Session& session);
   // Takes out what is due, the earliest first, `limit` at most.
   std::vector<IntrusivePtr<Session>> TakeDue(absl::Time now, std::size_t limit);
-  // Takes out the first session; nullptr if there is none.
+  // Takes out the session that is due first, by what is so now; nullptr if there is none.
   IntrusivePtr<Session> TakeFirst();
   // The earliest time; infinite if there is none.
   absl::Time Earliest() const;

@@ -64,9 +64,9 @@ class Watch : public Watcher, public std::enable_shared_from_this<Watch> {
   Mutex mutex_;
   bool in_log_ ABSL_GUARDED_BY(mutex_);
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
-  bool waiting_ ABSL_GUARDED_BY(mutex_) = false;         // Take gave nothing
-  Step next_ ABSL_GUARDED_BY(mutex_) = 0;                // the step that is pushed next; 0: whichever comes
-  Step published_ ABSL_GUARDED_BY(mutex_) = 0;           // the newest that the session told of
+  bool waiting_ ABSL_GUARDED_BY(mutex_) = false;  // Take gave nothing
+  Step next_ ABSL_GUARDED_BY(mutex_) = 0;         // the step that is pushed next; 0: whichever comes
+  Step published_ ABSL_GUARDED_BY(mutex_) = 0;    // the newest that the session told of
   std::deque<std::shared_ptr<const StepEvent>> ready_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
 };

@@ -9,6 +9,7 @@
 // A finding again: build-fuzz/fuzz/commands build-fuzz/findings/commands/crash-...
 // It prints what was done up to there. An input: options, then commands, each a byte and its parameters (see Do);
 // make_seeds.py writes some.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -16,7 +17,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,8 +35,8 @@
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/session_model.h"
 #include "tests/fuzz/tally.h"
-#include "tests/unit/session/fakes.h"
 #include "tests/unit/session/answers.h"
+#include "tests/unit/session/fakes.h"
 
 namespace corod::fuzz {
 namespace {
@@ -197,7 +197,8 @@ class Harness {
 
   // Does the next command.
   void Do(Input& input);
-  // Runs all that waits, and checks that it leaves nothing.
+  // Runs all that waits, and looks into what does not show: sends again what has a request id, then lets time go on
+  // until all that is finished is forgotten.
   void Finish();
 
  private:
@@ -209,10 +210,14 @@ class Harness {
   void Close(Input& input);
   void Delete(Input& input);
   void Create(Input& input);
+  void Create(const CreateOrder& order);
   void Update(Input& input);
   void List(Input& input);
   void Peek(Input& input);
   void Drain();
+  void Advance(std::int64_t seconds);
+  void SendAgain();
+  void DeleteAgain();
 
   CommandSpec ReadCommand(Verb verb, Input& input);
   std::string ReadId(Input& input);
@@ -243,9 +248,8 @@ class Harness {
   int next_token_ = 0;
   std::map<int, std::optional<Expected>> open_;  // by token; what is expected, if it is known already
   std::map<int, PendingCommand*> cancellable_;   // by token
-  std::map<std::string, Life*> lives_by_uid_;
-  std::vector<std::string> uids_;      // all that there were
-  std::vector<std::string> made_ids_;  // that the server made
+  std::vector<std::string> uids_;                // all that there were
+  std::vector<std::string> made_ids_;            // that the server made
   bool drained_ = false;
   std::vector<std::string> log_;
 };
@@ -434,7 +438,7 @@ void Harness::Create(Input& input) {
   order.request_id = ReadRequestId(input);
   const std::uint8_t how = input.Byte();
   order.version = (how & 3) == 3 ? input.Pick(4) : 0;
-  if ((how & 12) != 0) order.argument = order.coroutine == "brief" ? (how >> 2) & 1 : ((how & 12) >> 2) * 2 - 1;
+  if ((how & 12) != 0) order.argument = order.coroutine == "brief" ? (how >> 2) & 1 : (how >> 2) & 3;
   if ((how & 16) != 0) order.idle_timeout = static_cast<std::int64_t>(input.Pick(12)) - 1;
   if ((how & 32) != 0) order.expire_time = model_.now() + input.Pick(16);
   if ((how & 64) != 0) order.labels = {{"color", input.Flag() ? "red" : "blue"}};
@@ -450,7 +454,10 @@ void Harness::Create(Input& input) {
     // One that is made at random is not known until the Create is answered.
     if (order.request_id.empty() && order.prime) order.session_id = sessions_->MakeSessionId("");
   }
+  Create(order);
+}
 
+void Harness::Create(const CreateOrder& order) {
   CreateSpec spec;
   spec.coroutine = order.coroutine;
   spec.version = order.version;
@@ -633,25 +640,25 @@ void Harness::CompareSession(Life& life) {
   const std::string who = "session " + life.id + ": ";
   Check(info.ok(), who + info.status().ToString());
   if (life.uid.empty()) {
-    life.uid = info->origin.uid;
-    Check(lives_by_uid_.emplace(life.uid, &life).second, who + "a uid was given twice");
+    life.uid = info->key.uid;
+    Check(std::find(uids_.begin(), uids_.end(), life.uid) == uids_.end(), who + "a uid was given twice");
     uids_.push_back(life.uid);
   }
   static constexpr const char* kStates[] = {"created", "suspended", "running", "closed"};
   const std::string state = kStates[static_cast<int>(info->state)];
-  Check(info->origin.uid == life.uid, who + "another uid");
-  Check(info->origin.definition->name == life.coroutine && info->origin.definition->version == life.version,
-        who + "another definition");
+  Check(info->key.uid == life.uid, who + "another uid");
+  Check(info->coroutine == life.coroutine && info->version == life.version, who + "another definition");
   Check(state == life.body.state(), who + "is " + state + ", should be " + life.body.state());
   Check(info->steps == life.steps,
         who + "has " + std::to_string(info->steps) + " steps, should have " + std::to_string(life.steps));
-  const Told last = info->last_outcome ? ToTold(*info->last_outcome) : Told();
+  const Told last =
+      info->last_outcome ? ToTold(Reply{info->last_outcome->step, info->last_outcome->outcome, false}) : Told();
   Check(last.step == life.last_step && last.said == life.last_said, who + "last outcome " + Described(last) +
                                                                         ", should be '" + life.last_said +
                                                                         "' as step " + std::to_string(life.last_step));
-  Check(info->origin.labels == life.labels, who + "other labels");
-  Check(info->origin.idle_timeout == ToDuration(life.idle_timeout), who + "another idle timeout");
-  Check(info->origin.expire_time == ToTime(life.expire_time, start_), who + "expires at another time");
+  Check(info->labels == life.labels, who + "other labels");
+  Check(info->idle_timeout == ToDuration(life.idle_timeout), who + "another idle timeout");
+  Check(info->expire_time == ToTime(life.expire_time, start_), who + "expires at another time");
   Check(info->create_time == ToTime(life.created, start_), who + "created at another time");
   Check(info->last_used_time == ToTime(life.last_used, start_),
         who + "used at another time, should be " + std::to_string(life.last_used) + " s");
@@ -696,12 +703,9 @@ void Harness::Do(Input& input) {
     case 9:
       Create(input);
       break;
-    case 10: {
-      const std::int64_t seconds = kSeconds[input.Pick(std::size(kSeconds))];
-      model_.Advance(seconds);
-      clock_.Advance(absl::Seconds(seconds));
+    case 10:
+      Advance(kSeconds[input.Pick(std::size(kSeconds))]);
       break;
-    }
     case 11:
     case 12:
       Sweep();
@@ -739,9 +743,47 @@ void Harness::Do(Input& input) {
   Compare();
 }
 
+void Harness::Advance(std::int64_t seconds) {
+  model_.Advance(seconds);
+  clock_.Advance(absl::Seconds(seconds));
+}
+
+void Harness::SendAgain() {
+  std::vector<Life::Known> known;
+  for (const auto& [id, life] : model_.lives()) known.insert(known.end(), life->known.begin(), life->known.end());
+  for (const Life::Known& each : known) {
+    if (each.of_create) {
+      Create(each.order);
+    } else {
+      Submit(each.command);
+    }
+    RunAll();
+  }
+}
+
+void Harness::DeleteAgain() {
+  for (const auto& [session_id, request_id] : model_.Deletes()) {
+    if (model_.Find(session_id)) continue;  // another life of it
+    CommandSpec command;
+    command.verb = Verb::kDelete;
+    command.session_id = session_id;
+    command.request_id = request_id;
+    Submit(command);
+  }
+}
+
 void Harness::Finish() {
   RunAll();
   Compare();
+  SendAgain();
+  Compare();
+  for (std::int64_t second = 0; second <= kOptions.retention; ++second) {
+    DeleteAgain();
+    Advance(1);
+    Sweep();
+    RunAll();
+    Compare();
+  }
 }
 
 void TestOneInput(Input input) {

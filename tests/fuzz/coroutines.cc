@@ -132,8 +132,30 @@ Coroutine Relay(World* world, Coroutine sub) {
   co_return co_await YieldFrom(std::move(iterator));
 }
 
-// A body that does what its script says: operation (4 bits), what is caught of it (2 bits), what is done with what was
-// caught (2 bits), parameters.
+// What a script says: each byte a Deed (4 bits), what is caught of it (Guard), and what is done with that (Then, 2
+// bits); then the deed's parameters.
+enum Deed : std::uint8_t {
+  kYield,
+  kYieldLast,  // what came in last
+  kReturnLast,
+  kRaise,
+  kRaiseLast,
+  kRaiseFromCaught,
+  kDelegate,
+  kDelegateToValue,
+  kDriveItself,
+  kMakeOther,  // a coroutine that it keeps
+  kDriveOther,
+  kDelegateToOther,
+  kDelegateToItself,
+  kRaiseWhileHandling,
+  kDelegateToChain,
+  kLookAtItself,
+};
+enum Guard : std::uint8_t { kNothing, kExceptions, kEverything };
+enum Then : std::uint8_t { kForget, kYieldHandling, kReraise, kRaiseAnother };
+
+// A body that does what its script says.
 Coroutine Scripted(World* world, Input script, int level) {  // NOLINT(readability-function-cognitive-complexity)
   const CoroutineRef self = co_await ThisCoroutine();
   ++world->entered;
@@ -146,23 +168,23 @@ Coroutine Scripted(World* world, Input script, int level) {  // NOLINT(readabili
     std::optional<Exception> handled;
     try {
       switch (code & 15) {
-        case 0:
+        case kYield:
           last = co_yield Value(script.Byte());
           break;
-        case 1:
+        case kYieldLast:
           last = co_yield last;
           break;
-        case 2:
+        case kReturnLast:
           co_return last;
-        case 3:
+        case kRaise:
           Raise(MakeException(script));
-        case 4:
+        case kRaiseLast:
           if (last.kind() == Value::Kind::kException) Raise(last.AsException());
           break;
-        case 5:
+        case kRaiseFromCaught:
           if (caught) throw From(py::KeyError(script.Byte()), *caught);
           break;
-        case 6: {
+        case kDelegate: {
           Coroutine sub = Scripted(world, InnerScript(script, level), level + 1);
           if (script.Flag()) last = sub.Next().value;
           Coroutine relay = Relay(world, std::move(sub));
@@ -173,38 +195,38 @@ Coroutine Scripted(World* world, Input script, int level) {  // NOLINT(readabili
           }
           break;
         }
-        case 7: {
+        case kDelegateToValue: {
           const Value iterable = MakeIterable(script);
           last = co_await YieldFrom(iterable);
           break;
         }
-        case 8: {
+        case kDriveItself: {
           const Outcome outcome = Drive(self, script);
           Require(outcome.kind == Outcome::Kind::kRaised && outcome.exception().type() == "ValueError",
                   "a running coroutine answers itself: " + Repr(outcome.value));
           last = outcome.value;
           break;
         }
-        case 9:
+        case kMakeOther:
           other = Scripted(world, InnerScript(script, level), level + 1);
           last = other->Next().value;
           break;
-        case 10:
+        case kDriveOther:
           if (other) last = Drive(other->ref(), script).value;
           break;
-        case 11:
+        case kDelegateToOther:
           if (other) last = co_await YieldFrom(other->ref());
           break;
-        case 12:
+        case kDelegateToItself:
           last = co_await YieldFrom(self);
           break;
-        case 13:
+        case kRaiseWhileHandling:
           try {
             Raise(MakeException(script));
           } catch (const py::BaseException&) {
             Raise(MakeException(script));
           }
-        case 14: {
+        case kDelegateToChain: {
           const int relays = script.Byte() * world->relays_per_byte / 16;
           Coroutine chain = Scripted(world, InnerScript(script, level), level + 1);
           for (int i = 0; i < relays; ++i) chain = Relay(world, std::move(chain));
@@ -217,21 +239,21 @@ Coroutine Scripted(World* world, Input script, int level) {  // NOLINT(readabili
       }
     } catch (const py::BaseException& e) {
       const int guard = (code >> 4) & 3;
-      if (guard == 0 || (guard == 1 && !e.IsA("Exception"))) throw;
+      if (guard == kNothing || (guard == kExceptions && !e.IsA("Exception"))) throw;
       handled = e;
     }
     if (!handled) continue;
     caught = handled;
     switch (code >> 6) {
-      case 0:
+      case kForget:
         last = Value(*handled);
         break;
-      case 1: {
+      case kYieldHandling: {
         const Handling handling(self, *handled);
         last = co_yield Value("handling");
         break;
       }
-      case 2: {
+      case kReraise: {
         const Handling handling(self, *handled);
         last = co_yield Value("handling");
         handling.Reraise();

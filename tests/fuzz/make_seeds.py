@@ -57,7 +57,8 @@ def exception(kind, *arguments, more=b""):
 def chain(levels, shared):
     error = exception("ValueError", TEXT)
     for _ in range(levels):
-        error = exception("KeyError", INTEGER, more=field(4, error) + (number_field(8, 1) if shared else field(5, error[:9])))
+        context = number_field(8, 1) if shared else field(5, exception("LookupError"))
+        error = exception("KeyError", INTEGER, more=field(4, error) + context)
     return error
 
 
@@ -78,11 +79,14 @@ def value_decoding():
                 number_field(1, 4) + field(6, field(1, "tally") + field(3, "s2") + number_field(4, 1))]
     yield "drive", drive + roomy + b"".join(field(1, command) for command in commands)
     bad_text = field(3, field(4, b"\xff"))
-    yield "drive_one_unreadable", drive + roomy + field(1, number_field(1, 1) + field(2, "s") + bad_text) + field(1, commands[0])
-    yield "drive_bad_id", drive + roomy + field(1, number_field(1, 1) + field(2, b"\xff") + bad_text)
-    yield "drive_bad_create", drive + roomy + field(1, number_field(1, 1) + field(6, field(1, b"\xff") + field(3, b"\xfe")))
-    yield "create", create + roomy + (field(1, "csv_parser") + field(2, field(1, "delimiter") + field(2, field(4, ";"))) +
-                                      field(5, number_field(1, 60)) + field(7, field(1, "k") + field(2, "v")))
+    tag = number_field(1, 1)
+    yield "drive_one_unreadable", drive + roomy + field(1, tag + field(2, "s") + bad_text) + field(1, commands[0])
+    yield "drive_bad_id", drive + roomy + field(1, tag + field(2, b"\xff") + bad_text)
+    yield "drive_bad_create", drive + roomy + field(1, tag + field(6, field(1, b"\xff") + field(3, b"\xfe")))
+    yield "drive_field_of_another_type", drive + roomy + field(1, tag + field(2, "s") + number_field(2, 20))
+    delimiter = field(1, "delimiter") + field(2, field(4, ";"))
+    yield "create", create + roomy + (field(1, "csv_parser") + field(2, delimiter) + field(5, number_field(1, 60)) +
+                                      field(7, field(1, "k") + field(2, "v")))
     for levels in (4, 5, 200):
         for maps in (0, 1):
             yield f"nested_{levels * 6}_{'maps' if maps else 'lists'}", nested + roomy + bytes([maps, levels]) + TEXT
@@ -146,9 +150,9 @@ def parsers():
                            ("tiny", "-1e-999"), ("long", "18446744073709551616"), ("surrogate", '"\\ud800x"'),
                            ("mixed", '{"a":{"b":[0,-0,0.5E+1,"\\n\\/"]},"a":false}')):
         yield f"json_{name}", bytes([json]) + document.encode()
-    yield "smtp", bytes([smtp]) + (b"EHLO a.org\nMAIL FROM:<x@a.org> SIZE=10 BODY=8BITMIME\nRCPT TO:<\"q s\"@[127.0.0.1]>\n"
-                                   b"DATA\nhello\n..dot\n.\nRSET\nNOOP\nQUIT")
-    yield "smtp_out_of_order", bytes([smtp]) + b"RCPT TO:<y@b>\nHELO [IPv6:::1]\nMAIL FROM:<>\nDATA\nVRFY y\nHELP\nTURN"
+    yield "smtp", bytes([smtp]) + (b"EHLO a.org\nMAIL FROM:<x@a.org> SIZE=10 BODY=8BITMIME\n"
+                                   b"RCPT TO:<\"q s\"@[127.0.0.1]>\nDATA\nhello\n..dot\n.\nRSET\nNOOP\nQUIT")
+    yield "smtp_disorder", bytes([smtp]) + b"RCPT TO:<y@b>\nHELO [IPv6:::1]\nMAIL FROM:<>\nDATA\nVRFY y\nHELP\nTURN"
 
 
 # --- commands: options, commands
@@ -184,40 +188,52 @@ def commands():
         return command(DELETE_OP, where, expected=(), last=[how], **more)
 
     def create(flags=PRIME, where=S0, name=None, how=0, more=()):
-        return bytes([CREATE_OP, flags]) + (b"" if flags & NO_ID else bytes([where])) + bytes([request(name), how, *more])
+        session = b"" if flags & NO_ID else bytes([where])
+        return bytes([CREATE_OP, flags]) + session + bytes([request(name), how, *more])
 
     def advance(*seconds):
         return b"".join(bytes([ADVANCE_OP, SECONDS[each]]) for each in seconds)
 
     sweep, run, drain = bytes([SWEEP_OP]), bytes([RUN_OP]), bytes([OTHER_OP, 15])
     slow, quick = b"\x00", b"\x03"
-    life = create() + run + send() + send() + send(STOP_WORD) + send() + run
+    new = create() + run
+    life = new + send() + send() + send(STOP_WORD) + send() + run
     for name, options in (("", slow), ("_quick", quick)):
         yield f"life{name}", options + life + delete() + run
         yield f"replay{name}", options + create() + (send(name="a") * 2 + run) * 2 + send(NULL, name="a") + run
         yield f"retention{name}", options + life + advance(9) + sweep + send() + run
         yield f"slow_step{name}", options + create(how=16, more=[3]) + run + send(SLOW) + send() + sweep + run + sweep
-        yield f"deletes_again{name}", options + create() + run + delete(name="b") * 2 + run + delete(name="b") + create()
+        yield f"deletes_again{name}", options + new + delete(name="b") * 2 + run + delete(name="b") + create()
     yield "before_retention", slow + life + advance(5, 3) + sweep + run + advance(1) + sweep
-    yield "refused_keeps_id_free", slow + create() + run + send(name="a", expected=(2,)) + run + send(name="a") + run
+    yield "refused_keeps_id_free", slow + new + send(name="a", expected=(2,)) + run + send(name="a") + run
+    named = create(name="f") + run
     four = b"".join(send(name=each) + run for each in "abcd")
-    yield "knows_ids", slow + create(name="f") + run + four + send(name="a") + run + create(name="f") + run
-    yield "forgets_ids", slow + create(name="f") + run + four + send(name="e") + send(name="b") + run + send(name="a") + run
-    yield "forgets_replies", slow + create(name="f") + run + send(BIG, name="a") + send(BIG, name="b") + run + (
+    yield "knows_ids", slow + named + four + send(name="a") + run + create(name="f") + run
+    yield "forgets_ids", slow + named + four + send(name="e") + send(name="b") + run + send(name="a") + run
+    yield "forgets_replies", slow + named + send(BIG, name="a") + send(BIG, name="b") + run + (
         send(BIG, name="a") + create(name="f") + run)
     yield "idle", slow + create(how=16, more=[6]) + run + send() + run + advance(5) + sweep + run + advance(10) + sweep
-    yield "expires", slow + create(how=32, more=[4]) + send() + advance(3) + sweep + advance(1) + sweep + run + advance(9) + sweep
-    yield "stubborn", slow + create(how=12) + run + close() + run + close(force=1) + run + create(IF_REPLACE | PRIME, how=12) + delete() + run
-    yield "deadline", slow + create() + run + send(deadline=1) + send() + advance(2) + run
-    yield "prime_too_late", slow + create(PRIME, how=128, name="a", more=[within(0), 0, 0]) + create(PRIME, name="a") + advance(1) + run
-    yield "made_ids", slow + create(NO_ID | PRIME, name="a") + create(NO_ID) + run + create(NO_ID | PRIME, name="a") + send(where=MADE) + run
-    yield "throws", slow + create() + run + b"".join(throw(which) for which in (0, 2, 1, 3)) + run + throw(2) + run
+    yield "expires", slow + create(how=32, more=[4]) + send() + advance(3) + sweep + advance(1) + sweep + run + (
+        advance(9) + sweep)
+    yield "expires_when_finished", slow + create(how=32, more=[0]) + close() + sweep + run
+    yield "gives_in", slow + create(how=8) + run + delete() + run
+    yield "stubborn", slow + create(how=12) + run + close() + run + close(force=1) + run + (
+        create(IF_REPLACE | PRIME, how=12) + delete() + run)
+    yield "replaced", slow + life + create(IF_REPLACE | PRIME) + send() + run + advance(9) + sweep + send() + run
+    yield "deadline", slow + new + send(deadline=1) + send() + advance(2) + run
+    late = create(PRIME, how=128, name="a", more=[within(0), 0, 0])
+    yield "prime_too_late", slow + late + create(PRIME, name="a") + advance(1) + run
+    yield "made_ids", slow + create(NO_ID | PRIME, name="a") + create(NO_ID) + run + (
+        create(NO_ID | PRIME, name="a") + send(where=MADE) + run)
+    yield "throws", slow + new + b"".join(throw(which) for which in (0, 2, 1, 3)) + run + throw(2) + run
     yield "brief", slow + create(13 | PRIME, how=4) + run + create(13 | PRIME | IF_REPLACE) + run + send() + run
-    yield "queue_full", slow + create() + run + send() * 4 + bytes([CANCEL_OP]) + run
-    yield "full", slow + b"".join(create(0, where=each) for each in (S0, S1, 4)) + create(NO_ID) * 3 + bytes([LIST_OP, 1, 1])
-    yield "update", slow + create() + run + bytes([UPDATE_OP, S0, 3]) + bytes([LIST_OP, 16, 0]) + (
+    yield "queue_full", slow + new + send() * 4 + bytes([CANCEL_OP]) + run
+    yield "full", slow + b"".join(create(0, where=each) for each in (S0, S1, 4)) + create(NO_ID) * 3 + (
+        bytes([LIST_OP, 1, 1]))
+    yield "update", slow + new + bytes([UPDATE_OP, S0, 3]) + bytes([LIST_OP, 16, 0]) + (
         bytes([UPDATE_OP, S0, 12, 4]) + advance(3) + sweep + run)
-    yield "drain", slow + create(name="a") + create(0, where=S1) + run + send() + drain + send() + create(name="a") + run
+    yield "drain", slow + create(name="a") + create(0, where=S1) + run + send() + drain + send() + (
+        create(name="a") + run)
 
 
 def main():

@@ -200,8 +200,13 @@ std::optional<Expected> SessionModel::CreateAnew(int token, const CreateOrder& o
     return std::nullopt;
   }
   if (!order.request_id.empty()) {
-    life->known.push_back(
-        {.request_id = order.request_id, .what = WhatOf(order), .step = 0, .said = "", .bytes = 0, .of_create = true});
+    life->known.push_back({.request_id = order.request_id,
+                           .what = WhatOf(order),
+                           .step = 0,
+                           .said = "",
+                           .bytes = 0,
+                           .of_create = true,
+                           .order = order});
   }
   return Expected{};
 }
@@ -352,7 +357,9 @@ Expected SessionModel::TakeStep(Life& life, const Life::Waiting& waiting) {
                     .step = life.steps,
                     .said = said.text,
                     .bytes = said.bytes,
-                    .of_create = create});
+                    .of_create = create,
+                    .command = waiting.command,
+                    .order = waiting.order});
   }
   if (waiting.kind == Life::Waiting::Kind::kCommand && waiting.command.verb == Verb::kDelete) {
     if (!request_id.empty()) {
@@ -452,6 +459,12 @@ std::int64_t SessionModel::EarliestDue() const {
     if (!IsBeingClosed(*life)) earliest = std::min(earliest, DueOf(*life));
   }
   return earliest;
+}
+
+std::vector<std::pair<std::string, std::string>> SessionModel::Deletes() const {
+  std::vector<std::pair<std::string, std::string>> deletes;
+  for (const auto& [ids, answer] : deleted_) deletes.push_back(ids);
+  return deletes;
 }
 
 void SessionModel::Sweep() {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 // What a server does by the rules of docs/api.md, said once more and as simply as possible: one thread, plain structs,
@@ -113,6 +114,8 @@ struct Life {
     std::size_t bytes;
     bool forgotten = false;
     bool of_create = false;
+    CommandSpec command = {};
+    CreateOrder order = {};  // of_create
   };
   // A command that waits.
   struct Waiting {
@@ -204,6 +207,8 @@ class SessionModel {
   // When something is due for a session that nobody closes yet; kNever: nothing is.
   std::int64_t EarliestDue() const;
   int cleanups() const { return cleanups_; }
+  // The Deletes whose answers have been kept: session id and request id.
+  std::vector<std::pair<std::string, std::string>> Deletes() const;
 
  private:
   std::optional<Expected> CreateAnew(int token, const CreateOrder& order, const std::string& id);

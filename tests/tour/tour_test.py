@@ -18,6 +18,9 @@ import sys
 import tempfile
 
 
+KILL = "kill -9 $(pidof corod)"
+
+
 def tour_blocks(readme):
     """The blocks of the tour as (kind, text)."""
     tour = re.search(r"^## A five-minute tour$(.*?)^## ", readme, re.M | re.S)
@@ -60,7 +63,8 @@ def main():
         os.symlink(os.path.join(repository, name), os.path.join(place, name))
     os.makedirs(os.path.join(place, "build", "bin"))
     os.symlink(coroctl, os.path.join(place, "build", "bin", "coroctl"))
-    server, address = start_server(corod, os.path.join(place, "corod-data"))
+    data_dir = os.path.join(place, "corod-data")
+    server, address = start_server(corod, data_dir)
     environment = dict(os.environ, COROD_SERVER=address, PATH="/usr/bin:/bin")
     failures = ran = 0
     try:
@@ -76,7 +80,13 @@ def main():
                     file.write(block.replace("127.0.0.1:7117", address))
                 continue
             for command, expected in commands_of(block):
+                if command == KILL:
+                    server.kill()
+                    server.wait(timeout=60)
+                    continue
                 if command.startswith("make "):
+                    if server.poll() is not None:
+                        server, _ = start_server(corod, data_dir, address)
                     continue
                 done = subprocess.run(["bash", "-c", command], cwd=place, env=environment, text=True, timeout=60,
                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

@@ -22,7 +22,8 @@ SessionsTest::~SessionsTest() {
 }
 
 void SessionsTest::Restart(const Sessions::Options& options) {
-  sessions_ = std::make_unique<Sessions>(options, catalog_, clock_, executor_, random_, journal_);
+  sessions_ = std::make_unique<Sessions>(options, catalog_, clock_, executor_, random_, *journal_in_use_,
+                                         crash_marks_);
 }
 
 void SessionsTest::Crash() { sessions_.reset(); }

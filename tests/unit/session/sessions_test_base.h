@@ -17,8 +17,10 @@
 #include "server/catalog/catalog.h"
 #include "server/coroutine/exception.h"
 #include "server/coroutine/value.h"
+#include "server/journal/journal.h"
 #include "server/journal/memory_journal.h"
 #include "server/session/command.h"
+#include "server/session/crash_marks.h"
 #include "server/session/sessions.h"
 #include "tests/unit/session/answers.h"
 #include "tests/unit/session/fakes.h"
@@ -138,6 +140,8 @@ class SessionsTest : public testing::Test {
   ManualExecutor executor_;
   SequenceRandom random_;
   MemoryJournal journal_{executor_};
+  Journal* journal_in_use_ = &journal_;  // what the next Restart takes
+  CrashMarks* crash_marks_ = nullptr;
   Probe probe_;
   Catalog catalog_;
   std::unique_ptr<Sessions> sessions_;

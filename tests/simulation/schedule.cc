@@ -1,0 +1,795 @@
+#include "tests/simulation/schedule.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "server/base/failure.h"
+#include "server/coroutine/errors.h"
+#include "server/session/sessions.h"
+#include "tests/unit/session/test_catalog.h"
+
+namespace corod {
+namespace {
+
+constexpr int kMaxTries = 4;
+constexpr int kMaxDrain = 100'000;
+
+// Runs its tasks in an order that the dice say.
+class DiceExecutor : public Executor {
+ public:
+  explicit DiceExecutor(Dice& dice) : dice_(dice) {}
+  void Run(std::function<void()> task) override { tasks_.push_back(std::move(task)); }
+  bool HasTasks() const { return !tasks_.empty(); }
+  void RunOne() {
+    const auto place = tasks_.begin() + static_cast<std::ptrdiff_t>(dice_.Below(tasks_.size()));
+    const std::function<void()> task = std::move(*place);
+    tasks_.erase(place);
+    task();
+  }
+
+ private:
+  Dice& dice_;
+  std::deque<std::function<void()>> tasks_;
+};
+
+const Catalog& TestCatalog() {
+  static Probe* const probe = new Probe;
+  static const Catalog* const catalog = [] {
+    auto* made = new Catalog;
+    AddTestCoroutines(*made, *probe);
+    return made;
+  }();
+  return *catalog;
+}
+
+std::string TextOf(const absl::Status& status) {
+  const FailureDetails details = DetailsOf(status);
+  return details.reason.empty() ? status.ToString() : details.reason + ": " + std::string(status.message());
+}
+
+bool SurelyNotExecuted(const absl::Status& status) {
+  const FailureDetails details = DetailsOf(status);
+  const auto executed = details.metadata.find("executed");
+  if (details.reason == "REPLY_FORGOTTEN" || details.reason == "REQUEST_ID_REUSED") return false;
+  return executed != details.metadata.end() && executed->second == "no";
+}
+
+// What a client wants, over all its attempts.
+struct Wish {
+  enum class Kind : std::uint8_t { kCommand, kCreate, kFork } kind = Kind::kCommand;
+  int number = 0;
+  std::string id;
+  std::string request_id;
+  // kCommand
+  Operation operation = Operation::kSend;
+  bool force = false;
+  Value value;
+  Step expected_step = 0;
+  CreateSpec create;
+  ForkSpec fork;
+
+  int tries = 0;
+  bool under_way = false;
+  bool over = false;
+  bool doubtful = false;  // an attempt may have been executed
+  // The answer, if it is one.
+  std::optional<Reply> reply;  // of a command, or of priming
+  std::string uid;             // of what was created
+  std::optional<absl::Status> refusal;
+};
+
+class Schedule;
+
+class Attempt : public Command {
+ public:
+  Attempt(Schedule& schedule, int wish, int server) : schedule_(schedule), wish_(wish), server_(server) {}
+  void Finish(absl::StatusOr<Reply> reply) override;
+
+ private:
+  Schedule& schedule_;
+  const int wish_;
+  const int server_;
+};
+
+class Schedule {
+ public:
+  Schedule(std::uint64_t seed, Fault fault, Totals& totals, std::vector<std::string>* trace)
+      : dice_(seed * 0x9e3779b97f4a7c15 + 1), fault_(fault), totals_(totals), trace_(trace) {}
+
+  std::string Run();
+
+  void Answered(int wish, int server, absl::StatusOr<Reply> reply);
+
+ private:
+  void Complain(const std::string& what) {
+    if (complaint_.empty()) complaint_ = what;
+    Trace("WRONG: " + what);
+  }
+  void Trace(const std::string& what) {
+    if (trace_) trace_->push_back(what);
+  }
+  // No two sessions are used at the same time, so that they come in one order everywhere.
+  void Tick() { clock_.Advance(absl::Milliseconds(1)); }
+  void ChooseOptions();
+  void Start();
+  void Stop();
+  void Settle();
+  void Act();
+  void Begin();
+  void Try(int number);
+  void AnsweredCreate(int wish, int server, const absl::StatusOr<Created>& created);
+  void AnsweredFork(int wish, int server, const absl::StatusOr<SessionInfo>& forked);
+  bool Accept(Wish& wish, int server, const absl::Status& status);
+  void ClaimByOther();
+  std::string AnyId() { return "s" + std::to_string(dice_.Below(ids_)); }
+
+  void Check();
+  void CheckSteps(std::vector<int>& found);
+  void CheckAnswer(const Wish& wish);
+  void CheckServer();
+  void AskAgain();
+  void CheckDrain();
+
+  Dice dice_;
+  const Fault fault_;
+  Totals& totals_;
+  std::vector<std::string>* const trace_;
+  std::string complaint_;
+
+  FakeClock clock_;
+  Sessions::Options options_;
+  SimulatedJournal::Rates rates_;
+  std::uint64_t ids_ = 1;
+  std::size_t clients_ = 1;
+  std::uint64_t crash_percent_ = 0;
+  bool warms_ = false;
+  bool keeps_finished_ = true;  // for longer than the schedule takes; and the answers of Deletes
+  std::vector<std::string> coroutines_;
+  std::unique_ptr<LogStore> store_;
+  SimulatedJournal::Late late_;
+  bool readable_ = true;
+
+  int server_ = 0;
+  std::unique_ptr<SequenceRandom> random_;
+  std::unique_ptr<DiceExecutor> executor_;
+  std::unique_ptr<SimulatedJournal> journal_;
+  std::unique_ptr<Sessions> sessions_;
+
+  std::deque<Wish> wishes_;
+  std::vector<std::unique_ptr<Attempt>> attempts_;
+  std::vector<int> open_;  // wishes that are neither over nor given up
+};
+
+void Attempt::Finish(absl::StatusOr<Reply> reply) { schedule_.Answered(wish_, server_, std::move(reply)); }
+
+void Schedule::ChooseOptions() {
+  options_.durability.checkpoint_every = 3 + dice_.Below(5);
+  options_.durability.history = 5 + dice_.Below(16);
+  options_.durability.max_live_sessions = 1 + dice_.Below(3);
+  options_.durability.passivate_after = absl::Minutes(1 + static_cast<std::int64_t>(dice_.Below(3)));
+  options_.durability.settle_after = absl::Minutes(10);
+  options_.max_remembered_ids = 1024;
+  options_.max_queued = dice_.Percent(20) ? 2 : 64;
+  if (dice_.Percent(20)) options_.durable_idle_timeout = absl::Minutes(5);
+  keeps_finished_ = dice_.Percent(60);
+  if (keeps_finished_) options_.retention = absl::Hours(100);
+  ids_ = 1 + dice_.Below(3);
+  clients_ = 1 + dice_.Below(4);
+  crash_percent_ = dice_.Percent(70) ? 2 : 0;
+  warms_ = dice_.Percent(30);
+  if (!dice_.Percent(25)) rates_.failing = 3 + dice_.Below(15);
+  rates_.landing = dice_.Below(101);
+  rates_.late = dice_.Below(101);
+  static constexpr const char* kCoroutines[] = {"averager", "token_counter", "echo",       "tallying",
+                                                "counter",  "averager",      "last_words", "stubborn"};
+  for (int i = 0; i < 2; ++i) coroutines_.emplace_back(kCoroutines[dice_.Below(8)]);
+}
+
+void Schedule::Start() {
+  ++server_;
+  executor_ = std::make_unique<DiceExecutor>(dice_);
+  journal_ = std::make_unique<SimulatedJournal>(*store_, late_, dice_, rates_, fault_,
+                                                [this](const std::string& what) { Trace("  journal: " + what); });
+  readable_ = true;
+  sessions_ = std::make_unique<Sessions>(options_, TestCatalog(), clock_, *executor_, *random_, *journal_);
+  Trace("server " + std::to_string(server_) + " starts");
+  if (!warms_) return;
+  // Bodies that are known to be quick run at once.
+  for (const std::string& coroutine : std::set<std::string>(coroutines_.begin(), coroutines_.end())) {
+    CreateSpec spec;
+    spec.coroutine = coroutine;
+    spec.session_id = "warm-" + coroutine;
+    spec.prime = true;
+    spec.durability = Durability::kEphemeral;
+    if (coroutine == "stubborn") spec.arguments["times"] = 1;
+    Tick();
+    sessions_->Create(spec, [](const absl::StatusOr<Created>&) {});
+    while (executor_->HasTasks() || journal_->HasPending()) {
+      if (executor_->HasTasks()) executor_->RunOne();
+    }
+    for (int i = 0; i < 32; ++i) {
+      attempts_.push_back(std::make_unique<Attempt>(*this, -1, server_));
+      attempts_.back()->value = coroutine == "token_counter" ? Value("t") : Value(1);
+      sessions_->Submit(spec.session_id, attempts_.back().get());
+      while (executor_->HasTasks()) executor_->RunOne();
+    }
+  }
+}
+
+void Schedule::Stop() {
+  const int gone = server_++;  // what is answered now, nobody hears
+  journal_->Crash();
+  for (int i = 0; executor_->HasTasks() || journal_->HasPending(); ++i) {
+    if (executor_->HasTasks()) executor_->RunOne();
+    journal_->Advance();
+    if (i > kMaxDrain) {
+      Complain("a server whose journal is gone does not come to rest");
+      std::abort();
+    }
+  }
+  sessions_.reset();
+  journal_.reset();
+  executor_.reset();
+  store_->LoseUnsynced([this] { return dice_.Percent(50); });
+  Trace("server " + std::to_string(gone) + " has crashed");
+  for (const int number : open_) {
+    Wish& wish = wishes_[static_cast<std::size_t>(number)];
+    if (wish.under_way) wish.doubtful = true;
+    wish.under_way = false;
+  }
+  attempts_.clear();
+}
+
+void Schedule::Settle() {
+  int i = 0;
+  while (executor_->HasTasks() || journal_->HasPending()) {
+    Tick();
+    if (executor_->HasTasks()) executor_->RunOne();
+    journal_->Advance();
+    if (++i > kMaxDrain) {
+      Complain("the server does not come to rest");
+      return;
+    }
+  }
+}
+
+void Schedule::Begin() {
+  Wish wish;
+  wish.number = static_cast<int>(wishes_.size());
+  const std::string name = std::to_string(wish.number);
+  wish.id = AnyId();
+  if (dice_.Percent(75)) wish.request_id = "r" + name;
+  const std::uint64_t what = dice_.Below(100);
+  const Life* life = store_->Current(wish.id);
+  if (what < 14 || (!life && what < 70)) {
+    wish.kind = Wish::Kind::kCreate;
+    wish.create.coroutine = coroutines_[dice_.Below(coroutines_.size())];
+    wish.create.session_id = wish.id;
+    if (wish.create.coroutine == "stubborn") wish.create.arguments["times"] = 1;
+    wish.create.prime = dice_.Percent(70);
+    wish.create.request_id = wish.request_id;
+    wish.create.labels["n"] = name;
+    const std::uint64_t variant = dice_.Below(3);
+    wish.create.if_exists = variant == 0   ? IfExists::kFail
+                            : variant == 1 ? IfExists::kReturn
+                                           : IfExists::kReplaceFinished;
+    wish.create.durability = Durability::kDurable;
+  } else if (what < 20) {
+    wish.kind = Wish::Kind::kFork;
+    wish.fork.session_id = wish.id;
+    wish.id = wish.fork.new_session_id = "f" + std::to_string(dice_.Below(2));
+    if (life && dice_.Percent(50) && life->last() > 0) wish.fork.at_step = 1 + dice_.Below(life->last());
+    wish.fork.labels["n"] = name;
+    wish.fork.request_id = wish.request_id;
+  } else {
+    if (dice_.Percent(15)) wish.id = "f" + std::to_string(dice_.Below(2));
+    life = store_->Current(wish.id);
+    if (what < 25) {
+      wish.operation = Operation::kClose;
+      wish.force = dice_.Percent(50);
+      wish.request_id = "r" + name;
+    } else if (what < 29) {
+      wish.operation = Operation::kDelete;
+      wish.force = dice_.Percent(30);
+      wish.request_id = "r" + name;
+    } else if (what < 34) {
+      wish.operation = Operation::kThrow;
+      wish.value = py::ValueError("x" + name);
+    } else if (what < 42) {
+      wish.request_id = "r" + name;  // next
+    } else if (life && life->definition->name == "token_counter") {
+      wish.value = "t" + name;
+    } else {
+      wish.value = wish.number;
+    }
+    if (life && dice_.Percent(10)) wish.expected_step = life->last() + 1;
+  }
+  open_.push_back(wish.number);
+  wishes_.push_back(std::move(wish));
+  ++totals_.commands;
+  Try(static_cast<int>(wishes_.size()) - 1);
+}
+
+void Schedule::Try(int number) {
+  Wish& wish = wishes_[static_cast<std::size_t>(number)];
+  wish.under_way = true;
+  ++wish.tries;
+  ++totals_.attempts;
+  const int server = server_;
+  if (trace_) {
+    static constexpr const char* kOperations[] = {"send", "throw", "close", "create", "delete"};
+    std::string text = "client: " + std::to_string(number) + " try " + std::to_string(wish.tries) + " " + wish.id + " ";
+    if (wish.kind == Wish::Kind::kCommand) {
+      text += kOperations[static_cast<int>(wish.operation)];
+    } else if (wish.kind == Wish::Kind::kCreate) {
+      text += "Create " + wish.create.coroutine + " prime " + std::to_string(wish.create.prime) + " if_exists " +
+              std::to_string(static_cast<int>(wish.create.if_exists));
+    } else {
+      text +=
+          "Fork of " + wish.fork.session_id + " at " + (wish.fork.at_step ? std::to_string(*wish.fork.at_step) : "-");
+    }
+    Trace(text + " id '" + wish.request_id + "'");
+  }
+  if (wish.kind == Wish::Kind::kCreate) {
+    const CreateSpec spec = wish.create;
+    sessions_->Create(spec, [this, number, server](const absl::StatusOr<Created>& created) {
+      AnsweredCreate(number, server, created);
+    });
+  } else if (wish.kind == Wish::Kind::kFork) {
+    const ForkSpec spec = wish.fork;
+    sessions_->Fork(spec, [this, number, server](const absl::StatusOr<SessionInfo>& forked) {
+      AnsweredFork(number, server, forked);
+    });
+  } else {
+    attempts_.push_back(std::make_unique<Attempt>(*this, number, server));
+    Attempt& attempt = *attempts_.back();
+    attempt.operation = wish.operation;
+    attempt.force = wish.force;
+    attempt.value = Snapshot(wish.value);
+    attempt.request_id = wish.request_id;
+    attempt.expected_step = wish.expected_step;
+    const std::string id = wish.id;
+    sessions_->Submit(id, &attempt);
+  }
+}
+
+// Whether an attempt was answered with what was asked for.
+bool Schedule::Accept(Wish& wish, int server, const absl::Status& status) {
+  if (server != server_) return false;
+  if (!wish.under_way) {
+    Complain("command " + std::to_string(wish.number) + " is answered twice");
+    return false;
+  }
+  wish.under_way = false;
+  Trace("client: " + std::to_string(wish.number) + " is answered: " + (status.ok() ? "OK" : TextOf(status)));
+  if (status.ok()) {
+    wish.over = true;
+    ++totals_.answered;
+    return true;
+  }
+  if (SurelyNotExecuted(status)) {
+    ++totals_.refused;
+    const FailureDetails details = DetailsOf(status);
+    // Waiting helps.
+    if (details.reason == "QUEUE_FULL" && wish.tries < kMaxTries) return false;
+    wish.over = true;
+    wish.refusal = status;
+    if (details.reason == "SESSION_EXISTS" && !wish.request_id.empty()) {
+      const Life* life = store_->Current(wish.id);
+      const auto label = life ? life->labels.find("n") : Labels::const_iterator();
+      // While another is being created under that id, what is in the journal is not looked at.
+      const SessionPtr live = sessions_->FindLive(wish.id);
+      const bool tentative = life && live && live->uid() != life->key.uid;
+      if (!tentative && life && label != life->labels.end() && label->second == std::to_string(wish.number)) {
+        Complain("command " + std::to_string(wish.number) + " is told that the session exists which it made itself");
+      }
+    }
+    return false;
+  }
+  wish.doubtful = true;
+  const FailureDetails details = DetailsOf(status);
+  if (details.reason != "JOURNAL_UNAVAILABLE") {
+    wish.over = true;
+    wish.refusal = status;
+    if (details.reason != "REPLY_FORGOTTEN" && details.reason != "HISTORY_TRIMMED") {
+      Complain("command " + std::to_string(wish.number) + " is refused strangely: " + TextOf(status));
+    }
+  }
+  return false;
+}
+
+void Schedule::Answered(int number, int server, absl::StatusOr<Reply> reply) {
+  if (number < 0) return;
+  Wish& wish = wishes_[static_cast<std::size_t>(number)];
+  if (!Accept(wish, server, reply.status())) return;
+  wish.reply = *std::move(reply);
+  if (wish.reply->replayed) ++totals_.replayed;
+}
+
+void Schedule::AnsweredCreate(int number, int server, const absl::StatusOr<Created>& created) {
+  Wish& wish = wishes_[static_cast<std::size_t>(number)];
+  if (!Accept(wish, server, created.status())) return;
+  wish.uid = created->existed ? "" : created->session->uid();
+  wish.reply = created->primed;
+  if (created->replayed) ++totals_.replayed;
+  if (!created->existed && wish.create.prime != created->primed.has_value()) {
+    Complain("command " + std::to_string(number) + " asked for priming and got another answer");
+  }
+}
+
+void Schedule::AnsweredFork(int number, int server, const absl::StatusOr<SessionInfo>& forked) {
+  Wish& wish = wishes_[static_cast<std::size_t>(number)];
+  if (server == server_ && absl::IsOutOfRange(forked.status())) {
+    wish.under_way = false;
+    wish.over = true;
+    return;
+  }
+  if (!Accept(wish, server, forked.status())) return;
+  wish.uid = forked->key.uid;
+}
+
+void Schedule::ClaimByOther() {
+  const std::string id = AnyId();
+  const auto found = store_->reads().Find(id);
+  const Life* life = store_->Current(id);
+  if (!found.ok() || !*found || !life) return;
+  Batch claim;
+  claim.id = {(*found)->tail.number + 1, dice_.Next()};
+  claim.previous = (*found)->tail;
+  claim.first_step = life->last() + 1;
+  claim.digest = life->digests.back();
+  Trace("another server claims " + id);
+  static_cast<void>(store_->Apply(LogStore::Append{life->key, claim, std::nullopt}));
+}
+
+void Schedule::Act() {
+  Tick();
+  std::erase_if(open_, [this](int number) { return wishes_[static_cast<std::size_t>(number)].over; });
+  const std::uint64_t what = dice_.Below(100);
+  if (what < 40) {
+    if (executor_->HasTasks()) executor_->RunOne();
+  } else if (what < 68) {
+    journal_->Advance();
+  } else if (what < 92) {
+    std::vector<int> waiting;
+    for (const int number : open_) {
+      if (!wishes_[static_cast<std::size_t>(number)].under_way) waiting.push_back(number);
+    }
+    if (!waiting.empty() && dice_.Percent(70)) {
+      const int number = waiting[dice_.Below(waiting.size())];
+      const Wish& wish = wishes_[static_cast<std::size_t>(number)];
+      // Without an id it must not be tried again; and some do not try for ever.
+      if ((wish.request_id.empty() && wish.doubtful) || wish.tries >= kMaxTries || dice_.Percent(5)) {
+        std::erase(open_, number);
+      } else {
+        Try(number);
+      }
+    } else if (open_.size() < clients_ * 2) {
+      Begin();
+    }
+  } else if (what < 94) {
+    clock_.Advance(absl::Seconds(static_cast<std::int64_t>(1 + dice_.Below(dice_.Percent(10) ? 400 : 60))));
+    Trace("time passes");
+    sessions_->Sweep();
+  } else if (what < 95) {
+    if (!late_.empty()) {
+      const auto place = late_.begin() + static_cast<std::ptrdiff_t>(dice_.Below(late_.size()));
+      LogStore::Write write = std::move(*place);
+      late_.erase(place);
+      const std::string text = Describe(write);
+      const absl::Status landed = Land(*store_, std::move(write), fault_);
+      Trace("  journal: lands late (" + std::string(landed.message()) + "): " + text);
+    }
+  } else if (what < 96) {
+    if (rates_.failing > 0 && (!readable_ || dice_.Percent(30))) {
+      readable_ = !readable_;
+      Trace(readable_ ? "the journal can be read again" : "the journal cannot be read");
+      journal_->SetReadable(readable_);
+    }
+  } else if (what < 97) {
+    if (rates_.failing > 0 && dice_.Percent(30)) ClaimByOther();
+  } else if (what < 98) {
+    const std::string id = AnyId();
+    sessions_->Get(id, std::nullopt, [this, server = server_](const absl::StatusOr<SessionInfo>& info) {
+      if (server != server_ || !info.ok()) return;
+      const auto life = store_->lives().find(info->key.uid);
+      if (life == store_->lives().end()) return;  // not in the journal yet
+      if (info->problem) Complain("Get shows a problem: " + info->problem->message);
+      if (info->steps > life->second.last() ||
+          (info->steps + 1 >= life->second.first && info->digest != life->second.digest(info->steps))) {
+        Complain("Get shows a session as it never was, at step " + std::to_string(info->steps));
+      }
+    });
+  } else if (dice_.Percent(crash_percent_ * 25)) {
+    Stop();
+    ++totals_.crashes;
+    Start();
+  }
+}
+
+std::string Schedule::Run() {
+  ChooseOptions();
+  random_ = std::make_unique<SequenceRandom>(dice_.Next());
+  store_ =
+      std::make_unique<LogStore>(TestCatalog(), options_.limits, [this](const std::string& what) { Complain(what); });
+  Start();
+  const std::uint64_t actions = 80 + dice_.Below(240);
+  for (std::uint64_t i = 0; i < actions && complaint_.empty(); ++i) Act();
+  // Nothing fails any more; who waits for an answer gets one.
+  Trace("nothing fails any more");
+  rates_.failing = 0;
+  journal_->SetRates(rates_);
+  journal_->SetReadable(true);
+  Settle();
+  for (int round = 0; round < 3 && complaint_.empty(); ++round) {
+    for (const int number : std::vector<int>(open_)) {
+      const Wish& wish = wishes_[static_cast<std::size_t>(number)];
+      if (wish.over || wish.under_way || (wish.request_id.empty() && wish.doubtful)) continue;
+      Try(number);
+      Settle();
+    }
+  }
+  for (const int number : open_) {
+    const Wish& wish = wishes_[static_cast<std::size_t>(number)];
+    if (complaint_.empty() && wish.under_way) Complain("command " + std::to_string(number) + " is never answered");
+    if (complaint_.empty() && !wish.over && !wish.request_id.empty()) {
+      Complain("command " + std::to_string(number) + " is not answered though nothing fails");
+    }
+  }
+  late_.clear();
+  // What is in doubt is found out when it is time to sleep.
+  clock_.Advance(options_.durability.passivate_after);
+  sessions_->Sweep();
+  Settle();
+  if (complaint_.empty()) Check();
+  if (complaint_.empty()) CheckServer();
+  if (complaint_.empty()) AskAgain();
+  Stop();  // what is left is dropped
+  Start();
+  if (complaint_.empty()) CheckServer();
+  if (complaint_.empty()) AskAgain();
+  if (complaint_.empty()) CheckDrain();
+  Stop();
+  ++totals_.schedules;
+  for (const auto& [uid, life] : store_->lives()) {
+    ++totals_.lives;
+    totals_.steps += life.records.size();
+  }
+  return complaint_;
+}
+
+// Which wish each step is, and that none is there too often.
+void Schedule::CheckSteps(std::vector<int>& found) {
+  for (const auto& [uid, life] : store_->lives()) {
+    const auto label = life.labels.find("n");
+    const int maker = label == life.labels.end() ? -1 : std::stoi(label->second);
+    if (maker < 0 || maker >= static_cast<int>(wishes_.size())) {
+      Complain("a session was made that nobody asked for");
+      continue;
+    }
+    const Wish& made = wishes_[static_cast<std::size_t>(maker)];
+    if (made.kind == Wish::Kind::kCommand || made.id != life.key.id) Complain("a session was made by another command");
+    if (made.kind == Wish::Kind::kCreate) ++found[static_cast<std::size_t>(maker)];
+    if (made.kind == Wish::Kind::kFork) {
+      ++found[static_cast<std::size_t>(maker)];
+      bool known = false;
+      for (const auto& [other, source] : store_->lives()) {
+        known = known || (source.key.id == made.fork.session_id && life.base + 1 >= source.first &&
+                          life.base <= source.last() && source.digest(life.base) == life.digest(life.base));
+      }
+      if (!known) Complain("fork " + std::to_string(maker) + " does not stand where its source stood");
+      if (made.fork.at_step && life.base != *made.fork.at_step) Complain("a fork stands at another step");
+    }
+    std::set<int> here;
+    for (Step step = std::max<Step>(life.first, life.base + 1); step <= life.last(); ++step) {
+      const Record& record = life.record(step);
+      const std::string where = " (step " + std::to_string(step) + " of " + life.key.id + " " + uid.substr(0, 8) + ")";
+      if (record.cause != CloseCause::kClient) continue;
+      int number = -1;
+      if (record.operation == Operation::kCreate) {
+        if (step != 1 || made.kind != Wish::Kind::kCreate || !made.create.prime)
+          Complain("priming is no first step" + where);
+        continue;
+      }
+      if (!record.request_id.empty()) {
+        number = std::stoi(record.request_id.substr(1));
+      } else if (record.value.kind() == Value::Kind::kInteger) {
+        number = static_cast<int>(record.value.AsInteger());
+      } else if (record.value.kind() == Value::Kind::kText) {
+        number = std::stoi(record.value.AsText().substr(1));
+      } else if (record.value.kind() == Value::Kind::kException) {
+        number = std::stoi(record.value.AsException().message().substr(1));
+      }
+      if (number < 0 || number >= static_cast<int>(wishes_.size())) {
+        Complain("a step is nobody's" + where);
+        continue;
+      }
+      const Wish& wish = wishes_[static_cast<std::size_t>(number)];
+      const std::string name = "command " + std::to_string(number);
+      if (wish.kind != Wish::Kind::kCommand || wish.id != life.key.id || wish.operation != record.operation ||
+          wish.force != record.force || wish.value != record.value) {
+        Complain(name + " is in the log as another" + where);
+      }
+      if (wish.expected_step != 0 && wish.expected_step != step) Complain(name + " is not the step it must be" + where);
+      // Of a session that was replaced while it was being deleted, no tombstone is kept.
+      if (wish.operation == Operation::kDelete && life.replaced) continue;
+      if (!here.insert(number).second) Complain(name + " is in the log twice" + where);
+      ++found[static_cast<std::size_t>(number)];
+    }
+    if (life.removed && life.state != CoroutineState::kClosed) {
+      Complain("session " + life.key.id + " " + uid.substr(0, 8) + " is gone though it was not finished");
+    }
+  }
+}
+
+void Schedule::CheckAnswer(const Wish& wish) {
+  const std::string name = "command " + std::to_string(wish.number);
+  if (wish.kind != Wish::Kind::kCommand) {
+    if (wish.uid.empty()) return;
+    const auto life = store_->lives().find(wish.uid);
+    if (life == store_->lives().end()) {
+      Complain(name + " was told of a session that is not in the journal");
+    } else if (life->second.labels.at("n") != std::to_string(wish.number)) {
+      Complain(name + " was told of a session that another made");
+    } else if (wish.reply &&
+               (wish.reply->step != 1 || !life->second.Has(1) || *wish.reply->outcome != life->second.outcome(1))) {
+      Complain(name + " was told another first step");
+    }
+    return;
+  }
+  if (!wish.reply) return;
+  bool there = false;
+  for (const auto& [uid, life] : store_->lives()) {
+    if (life.key.id != wish.id || wish.reply->step <= life.base || !life.Has(wish.reply->step)) continue;
+    const Record& record = life.record(wish.reply->step);
+    if (record.operation != wish.operation || record.request_id != wish.request_id || record.value != wish.value) {
+      continue;
+    }
+    if (*wish.reply->outcome == life.outcome(wish.reply->step)) return;
+    there = true;
+  }
+  if (there) {
+    Complain(name + " was told another outcome than that of step " + std::to_string(wish.reply->step));
+    return;
+  }
+  Complain(name + " was told step " + std::to_string(wish.reply->step) + ", which is not in the log as that");
+}
+
+void Schedule::Check() {
+  std::vector<int> found(wishes_.size());
+  CheckSteps(found);
+  for (const Wish& wish : wishes_) {
+    CheckAnswer(wish);
+    const int times = found[static_cast<std::size_t>(wish.number)];
+    const std::string name = "command " + std::to_string(wish.number);
+    if (times > 1 && (wish.request_id.empty() || wish.tries == 1)) Complain(name + " was executed twice");
+    if (times > 1 && wish.kind == Wish::Kind::kCommand && wish.operation == Operation::kDelete && keeps_finished_) {
+      Complain(name + ", a Delete that was sent again, has deleted another session");
+    }
+    if (times > 0 && !wish.doubtful && wish.refusal) {
+      Complain(name + " was refused (" + TextOf(*wish.refusal) + ") and executed");
+    }
+  }
+}
+
+void Schedule::CheckServer() {
+  for (const auto& [uid, life] : store_->lives()) {
+    if (store_->Current(life.key.id) != &life) continue;
+    const std::string where = "session " + life.key.id + " " + uid.substr(0, 8);
+    std::optional<absl::StatusOr<SessionInfo>> info;
+    sessions_->Get(life.key.id, std::nullopt, [&info](absl::StatusOr<SessionInfo> got) { info = std::move(got); });
+    Settle();
+    if (!info || !info->ok()) {
+      // A Delete is carried out when somebody looks.
+      if (!life.records.empty() && life.records.back().operation == Operation::kDelete) continue;
+      Complain(where + " cannot be looked at: " + (info ? TextOf(info->status()) : "no answer"));
+      return;
+    }
+    const SessionInfo& got = **info;
+    if (got.key.uid != uid || got.problem || got.steps != life.last() || got.digest != life.digests.back() ||
+        got.state != life.state) {
+      Complain(where + " is shown with step " + std::to_string(got.steps) + ", the log ends with " +
+               std::to_string(life.last()) + (got.problem ? ", problem: " + got.problem->message : ""));
+      return;
+    }
+    // Its steps, as they are told.
+    std::shared_ptr<Watch> watch;
+    const Step from = std::max(got.earliest_step, life.first);
+    sessions_->StartWatch(
+        life.key.id, from, [] {},
+        [&](absl::StatusOr<std::shared_ptr<Watch>> begun) {
+          if (begun.ok()) watch = *begun;
+        });
+    Settle();
+    if (!watch) {
+      Complain(where + " cannot be watched from step " + std::to_string(from));
+      return;
+    }
+    Step next = from;
+    for (bool more = true; more;) {
+      Watch::Taken taken = watch->Take(100);
+      Settle();
+      if (taken.events.empty() && !taken.end) taken = watch->Take(100);
+      more = !taken.events.empty() && !taken.end;
+      if (taken.end && !taken.end->ok()) Complain(where + " ends its watch: " + TextOf(*taken.end));
+      for (const auto& event : taken.events) {
+        if (event->step != next || !life.Has(next) || event->outcome != life.outcome(next)) {
+          Complain(where + " shows another step " + std::to_string(next));
+          return;
+        }
+        ++next;
+      }
+      // What follows the last step of the body is told to nobody.
+      if (taken.end) next = life.last() + 1;
+    }
+    sessions_->EndWatch(watch);
+    if (next != life.last() + 1) Complain(where + " shows its steps only up to " + std::to_string(next - 1));
+  }
+}
+
+// A server that ends in peace leaves durable sessions as they are.
+void Schedule::CheckDrain() {
+  std::map<std::string, Step> before;
+  for (const auto& [uid, life] : store_->lives()) before[uid] = life.last();
+  bool drained = false;
+  sessions_->Drain([&drained] { drained = true; });
+  Settle();
+  if (!drained) Complain("the server is not drained");
+  for (const auto& [uid, life] : store_->lives()) {
+    if (life.last() != before[uid]) Complain("draining changes session " + life.key.id + " " + uid.substr(0, 8));
+  }
+}
+
+// Every acknowledged command is answered as before.
+void Schedule::AskAgain() {
+  const std::size_t count = wishes_.size();
+  for (std::size_t i = 0; i < count && complaint_.empty(); ++i) {
+    Wish& wish = wishes_[i];
+    if (wish.kind != Wish::Kind::kCommand || !wish.reply || wish.request_id.empty()) continue;
+    if (wish.operation == Operation::kDelete) continue;
+    const Life* life = store_->Current(wish.id);
+    if (!life || wish.reply->step <= life->base || !life->Has(wish.reply->step) ||
+        life->record(wish.reply->step).request_id != wish.request_id ||
+        life->records.back().operation == Operation::kDelete) {
+      continue;
+    }
+    const Reply before = *wish.reply;
+    const Step last = life->last();
+    wish.over = false;
+    wish.reply.reset();
+    ++totals_.asked_again;
+    Try(static_cast<int>(i));
+    Settle();
+    const std::string name = "command " + std::to_string(i) + " asked again";
+    if (life->last() != last && life->records.back().cause == CloseCause::kClient) {
+      Complain(name + " is executed again");
+    } else if (!wish.reply) {
+      const bool old = before.step + options_.durability.history <= last;
+      if (wish.under_way || !wish.refusal) {
+        Complain(name + " is not answered");
+      } else if (!old || DetailsOf(*wish.refusal).reason != "REPLY_FORGOTTEN") {
+        Complain(name + " (step " + std::to_string(before.step) + " of " + std::to_string(last) +
+                 ") is refused: " + TextOf(*wish.refusal));
+      }
+      wish.over = true;
+      wish.under_way = false;
+      wish.reply = before;
+      wish.refusal.reset();
+    } else if (wish.reply->step != before.step || wish.reply->outcome != before.outcome || !wish.reply->replayed) {
+      Complain(name + " gets another answer");
+    }
+  }
+}
+
+}  // namespace
+
+std::string RunSchedule(std::uint64_t seed, Fault fault, Totals& totals, std::vector<std::string>* trace) {
+  return Schedule(seed, fault, totals, trace).Run();
+}
+
+}  // namespace corod

@@ -1,0 +1,32 @@
+#ifndef COROD_TESTS_SIMULATION_SCHEDULE_H_
+#define COROD_TESTS_SIMULATION_SCHEDULE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/simulation/simulated_journal.h"
+
+namespace corod {
+
+// What schedules did, so that one can see that they do something.
+struct Totals {
+  std::uint64_t schedules = 0;
+  std::uint64_t commands = 0;  // of clients, each once
+  std::uint64_t attempts = 0;
+  std::uint64_t answered = 0;  // with a step, or a session
+  std::uint64_t replayed = 0;
+  std::uint64_t refused = 0;  // and not executed
+  std::uint64_t steps = 0;    // in logs
+  std::uint64_t lives = 0;
+  std::uint64_t crashes = 0;
+  std::uint64_t asked_again = 0;  // acknowledged commands, at the end
+};
+
+// Runs the schedule of that seed: a server, its journal and its clients. Empty: every answer fits the logs. Else what
+// does not; `trace`, if it is there, gets what happened.
+std::string RunSchedule(std::uint64_t seed, Fault fault, Totals& totals, std::vector<std::string>* trace);
+
+}  // namespace corod
+
+#endif  // COROD_TESTS_SIMULATION_SCHEDULE_H_

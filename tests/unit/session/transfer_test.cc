@@ -1,0 +1,59 @@
+// Export and Import: a session as a file.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/unit/session/durable_test_base.h"
+
+namespace corod {
+namespace {
+
+using testing::AllOf;
+
+class TransferTest : public DurableTest {};
+
+TEST_F(TransferTest, ImportedSessionGoesOnAsTheOriginal) {
+  options_.durability.checkpoint_every = 4;
+  options_.durability.history = 6;
+  Restart();
+  CreateSpec spec = PrimedSpec("averager");
+  spec.request_id = "c";
+  spec.labels = {{"k", "v"}};
+  Make(spec);
+  for (int i = 2; i <= 30; ++i) ASSERT_THAT(Do(Sending(i).Id("r" + std::to_string(i))), IsStep(i));
+  const absl::StatusOr<std::string> file = Export();
+  ASSERT_THAT(file, IsOk());
+  ASSERT_THAT(Import(*file, "copy"), IsOk());
+  for (const bool crashed : {false, true}) {
+    if (crashed) CrashAndRestart();
+    EXPECT_THAT(Do(Sending(29).To("copy").Id("r29")), AllOf(RepeatsStep(29), Yields(15.5)));
+    EXPECT_EQ(LookAt("copy").labels, spec.labels);
+    EXPECT_EQ(LookAt("copy").earliest_step, LookAt().earliest_step);
+  }
+  const absl::StatusOr<Reply> ours = Send(7);
+  const absl::StatusOr<Reply> theirs = Do(Sending(7).To("copy"));
+  EXPECT_EQ(Describe(ours), Describe(theirs));
+  EXPECT_THAT(Import(*file), FailsWith(Reason::SESSION_EXISTS));
+  ASSERT_THAT(Delete(), IsOk());
+  EXPECT_THAT(Import(*file), IsOk());
+}
+
+TEST_F(TransferTest, DamagedFileIsRefusedAndNothingIsMade) {
+  Prime("averager");
+  for (int i = 0; i < 4; ++i) ASSERT_THAT(Send(i), IsOk());
+  const std::string file = Export().value();
+  ASSERT_THAT(Delete(), IsOk());
+  for (std::size_t i = 0; i < file.size(); ++i) {
+    std::string damaged = file;
+    damaged[i] = static_cast<char>(damaged[i] ^ (1 << i % 8));
+    ASSERT_THAT(Import(damaged), FailsWith(Reason::INVALID_ARGUMENTS)) << i;
+    ASSERT_THAT(Import(file.substr(0, i)), FailsWith(Reason::INVALID_ARGUMENTS)) << i;
+  }
+  ASSERT_THAT(Import(file + "x"), FailsWith(Reason::INVALID_ARGUMENTS));
+  EXPECT_EQ(sessions_->size(), 0u);
+  EXPECT_THAT(Import(file), IsOk());
+}
+
+}  // namespace
+}  // namespace corod
