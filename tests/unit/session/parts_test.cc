@@ -178,8 +178,7 @@ TEST_F(TableTest, ReplacedSessionIsNotRemovedInItsSuccessorsPlace) {
 
 TEST_F(TableTest, ListsInOrderAfterAnId) {
   SessionTable table;
-  for (int i = 0; i < 100; ++i)
-    ASSERT_TRUE(table.Add(New(std::to_string(100 + i)), SessionPtr()));
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(table.Add(New(std::to_string(100 + i)), SessionPtr()));
   EXPECT_EQ(Ids(table.ListAfter("150", 2)), (std::vector<std::string>{"151", "152"}));
   EXPECT_EQ(Ids(table.ListAfter("1505", 1)), (std::vector<std::string>{"151"}));
   EXPECT_EQ(table.ListAfter("199", 9).size(), 0u);
