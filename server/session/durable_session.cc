@@ -4,7 +4,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "server/base/failure.h"
 #include "server/session/execution.h"
-#include "server/session/problem.h"
+#include "server/session/refusals.h"
 #include "server/session/session.h"
 
 // How a durable session takes its steps: gather, append, execute, answer.
@@ -351,7 +351,7 @@ void Session::Repeat(Command& command) {
     } else if (*found) {
       command.Finish(Reply{.step = (*found)->outcome.step, .outcome = (*found)->outcome.outcome, .replayed = true});
     } else {
-      command.Finish(Failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "'", {{"session_id", id_}}));
+      command.Finish(NotFound(id_));
     }
     return;
   }

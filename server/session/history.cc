@@ -11,7 +11,7 @@
 #include "server/coroutine/outcome.h"
 #include "server/journal/codec.h"
 #include "server/journal/memory_journal.h"
-#include "server/session/problem.h"
+#include "server/session/refusals.h"
 #include "server/session/session_id.h"
 
 namespace corod {

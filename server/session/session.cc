@@ -6,7 +6,7 @@
 #include "server/base/failure.h"
 #include "server/coroutine/fingerprint.h"
 #include "server/session/execution.h"
-#include "server/session/problem.h"
+#include "server/session/refusals.h"
 
 // What all sessions do, and the steps of ephemeral ones. durable_session.cc has what durable ones do besides.
 namespace corod {
@@ -193,7 +193,7 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "' with that uid");
   }
   if (const std::optional<Verdict> known = CheckKnown(command, answer)) return *known;
-  if (standing.forgotten) return failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "'");
+  if (standing.forgotten) return refused(NotFound(id_));
   if (now > command.deadline) {
     return refused(
         NotStarted(absl::StatusCode::kDeadlineExceeded, "the deadline passed before the command's turn came"));
