@@ -694,11 +694,11 @@ void RocksJournal::Create(NewSession session, Done done) {
     const Database& database = group.database();
     const absl::StatusOr<bool> taken = group.IsTaken(encoded.key.id);
     if (!taken.ok()) return taken.status();
+    if (*taken == encoded.replaces.empty()) return Conflict("the session id stands for another");
     if (*taken) {
-      if (encoded.replaces.empty()) return Conflict("the session id is taken");
       const absl::StatusOr<bool> replaces = group.Stands({encoded.key.id, encoded.replaces});
       if (!replaces.ok()) return replaces.status();
-      if (!*replaces) return Conflict("the session id is taken");
+      if (!*replaces) return Conflict("the session id stands for another");
       RemoveLife(group, {encoded.key.id, encoded.replaces});
     }
     group.SetTaken(encoded.key.id, true);

@@ -43,7 +43,8 @@ absl::StatusOr<SessionInfo> Overview::InfoOf(const std::string& id, const absl::
 }
 
 absl::StatusOr<SessionInfo> Overview::Get(const std::string& id, std::optional<Step> at_step) const {
-  const SessionPtr live = table_.Find(id);
+  SessionPtr live = table_.Find(id);
+  if (live && live->IsBeingCreated()) live = SessionPtr();  // not there yet; perhaps in the place of one that is
   if (live && !at_step) return live->Describe();
   if (absl::Status checked = CheckSessionId(id); !checked.ok()) return checked;
   if (live && !live->durable()) {
@@ -85,6 +86,10 @@ absl::StatusOr<std::string> Overview::List(const ListQuery& query, const Each& e
       bool matches = true;
       if (takes_live) {
         const Session& session = **next_live;
+        if (session.IsBeingCreated()) {
+          ++next_live;
+          continue;
+        }
         matches = (!query.state || session.state() == *query.state) && (!query.has_problem || session.HasProblem()) &&
                   session.MatchesLabels(query.labels) &&
                   (query.coroutine.empty() || session.definition()->name == query.coroutine);

@@ -396,8 +396,7 @@ absl::Status CheckLabels(const Labels& labels) {
   return absl::OkStatus();
 }
 
-absl::Status Session::Change(const Changes& changes) {
-  const MutexLock lock(mutex_);
+absl::Status Session::ChangeLocked(const Changes& changes) {
   Labels labels = labels_ ? *labels_ : Labels();
   for (const std::string& name : changes.remove_labels) labels.erase(name);
   for (const auto& [name, value] : changes.labels) labels[name] = value;
@@ -412,6 +411,10 @@ absl::Status Session::Change(const Changes& changes) {
 
 Session::Due Session::NextDue() const {
   const MutexLock lock(mutex_);
+  return NextDueLocked();
+}
+
+Session::Due Session::NextDueLocked() const {
   if (log_ && log_->problem) return {absl::InfiniteFuture(), Due::Act::kCloseIdle};  // it stays until it is deleted
   if (finished_ != absl::InfiniteFuture()) return {finished_ + environment_.retention, Due::Act::kForget};
   const absl::Time used = in_step_ ? environment_.clock.Now() : last_used_;

@@ -58,6 +58,46 @@ class Sessions::CreateCommand : public Command {
   const bool first_;
 };
 
+// Waits in the queue of a finished durable session for the moment when nothing is under way, so that it can be
+// replaced: what was sent before has its answer, and a Delete has taken the session away. What was sent later is for
+// the new one.
+class Sessions::Retirement : public Command {
+ public:
+  Retirement(Sessions& sessions, SessionPtr session, CreateSpec spec, CreateDone done)
+      : sessions_(sessions), session_(std::move(session)), spec_(std::move(spec)), done_(std::move(done)) {
+    operation = Operation::kClose;
+    cause = CloseCause::kDrain;  // which is never a step of a durable session
+    bounded_by_sender = true;
+  }
+  void Finish(absl::StatusOr<Reply> reply) override {
+    CommandQueue waiting;
+    if (session_->Retire(waiting)) {
+      sessions_.PlaceNew(std::move(spec_), session_, std::move(done_));
+      sessions_.Leave(*session_);
+      while (Command* command = waiting.Pop()) {
+        // Some are about this session, not about what stands under its id.
+        const bool goes_on = command->operation != Operation::kCreate && command->cause == CloseCause::kClient;
+        if (goes_on) {
+          sessions_.SubmitToSession(session_->id(), command);
+        } else {
+          command->Finish(NotFound(session_->id()));
+        }
+      }
+    } else if (IsFailure(reply.status(), Reason::JOURNAL_UNAVAILABLE)) {
+      done_(reply.status());
+    } else {
+      sessions_.Create(std::move(spec_), std::move(done_));
+    }
+    delete this;
+  }
+
+ private:
+  Sessions& sessions_;
+  const SessionPtr session_;
+  CreateSpec spec_;
+  CreateDone done_;
+};
+
 Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& clock, Executor& executor,
                    Random& random, Journal& journal, CrashMarks* crash_marks)
     : options_(options),
@@ -138,16 +178,22 @@ void Sessions::Create(CreateSpec spec, CreateDone done) {
 }
 
 void Sessions::Place(CreateSpec spec, const SessionPtr& existing, CreateDone done) {
-  // Without the id: it is the same wherever this fingerprint is compared, given or made.
-  const std::uint64_t fingerprint = spec.request_id.empty() ? 0 : FingerprintOf(spec);
-  const auto may_replace = [&spec](const SessionPtr& session) {
-    return spec.if_exists == IfExists::kReplaceFinished && session->state() == CoroutineState::kClosed &&
-           !(!spec.request_id.empty() && session->KnowsCreate(spec.request_id));
-  };
-  if (existing && !may_replace(existing)) {
-    AnswerExisting(existing, spec, fingerprint, std::move(done));
-    return;
+  const bool replaces = existing && spec.if_exists == IfExists::kReplaceFinished &&
+                        existing->state() == CoroutineState::kClosed &&
+                        (spec.request_id.empty() || !existing->KnowsCreate(spec.request_id));
+  if (existing && !replaces) {
+    AnswerExisting(existing, spec, std::move(done));
+  } else if (existing && existing->durable()) {
+    Command* retirement = new Retirement(*this, existing, std::move(spec), std::move(done));
+    // One that has left memory meanwhile is looked for again.
+    if (!existing->Submit(retirement)) retirement->Finish(NotFound(existing->id()));
+  } else {
+    PlaceNew(std::move(spec), existing, std::move(done));
   }
+}
+
+void Sessions::PlaceNew(CreateSpec spec, const SessionPtr& replaced, CreateDone done) {
+  const std::uint64_t fingerprint = spec.request_id.empty() ? 0 : FingerprintOf(spec);
   if (environment_.draining.load(std::memory_order_relaxed)) {
     done(Draining());
     return;
@@ -158,10 +204,10 @@ void Sessions::Place(CreateSpec spec, const SessionPtr& existing, CreateDone don
     return;
   }
   const SessionPtr session = built->session;
-  if (existing && existing->durable() && !session->durable()) {
+  if (replaced && replaced->durable() && !session->durable()) {
     done(Failed(Reason::SESSION_EXISTS,
                 "session '" + spec.session_id + "' is durable; an ephemeral one cannot take its place, delete it first",
-                {{"session_id", spec.session_id}, {"uid", existing->uid()}}));
+                {{"session_id", spec.session_id}, {"uid", replaced->uid()}}));
     return;
   }
   CreateCommand* prime = nullptr;
@@ -174,25 +220,26 @@ void Sessions::Place(CreateSpec spec, const SessionPtr& existing, CreateDone don
     session->RememberCreate(spec.request_id, fingerprint);
   }
   if (session->durable()) {
-    if (existing && existing->durable()) built->stored.replaces = existing->uid();
+    if (replaced && replaced->durable()) built->stored.replaces = replaced->uid();
     creating_.fetch_add(1);
-    session->CreateInJournal(std::move(built->stored),
-                             [this, session, spec, done, primes = prime != nullptr](const absl::Status& status) {
-                               creating_.fetch_sub(1);
-                               if (primes) return;  // the command answers
-                               if (status.ok()) {
-                                 done(Created{.session = session, .primed = std::nullopt});
-                                 return;
-                               }
-                               Forget(*session);
-                               if (IsConflict(status)) {
-                                 Create(spec, done);
-                               } else {
-                                 done(status);
-                               }
-                             });
+    session->CreateInJournal(std::move(built->stored), [this, session, replaced, spec, done,
+                                                        primes = prime != nullptr](const absl::Status& status) {
+      creating_.fetch_sub(1);
+      if (status.ok() && replaced && replaced->durable()) watchers_.Forget(replaced->uid());
+      if (primes) return;  // the command answers
+      if (status.ok()) {
+        done(Created{.session = session, .primed = std::nullopt});
+        return;
+      }
+      Forget(*session);
+      if (IsConflict(status)) {
+        Create(spec, done);
+      } else {
+        done(status);
+      }
+    });
   }
-  if (absl::Status admitted = Admit(session, existing); !admitted.ok()) {
+  if (absl::Status admitted = Admit(session, replaced); !admitted.ok()) {
     if (session->durable()) creating_.fetch_sub(1);
     session->Abandon();
     delete prime;
@@ -218,26 +265,25 @@ absl::Status Sessions::Admit(const SessionPtr& session, const SessionPtr& replac
                   "the server holds as many sessions as it may; delete or finish some, or raise --max-sessions",
                   {{"max_sessions", std::to_string(options_.max_sessions)}}, absl::Seconds(1));
   }
-  if (!table_.Add(session, replaced)) {
+  const SessionTable::Added added = table_.Add(session, replaced);
+  if (added == SessionTable::Added::kNot) {
     count.fetch_sub(1);
     return absl::AbortedError("the id is taken");
   }
   if (replaced) {
-    (replaced->durable() ? durable_live_ : ephemeral_).fetch_sub(1);
+    if (added == SessionTable::Added::kInItsPlace) (replaced->durable() ? durable_live_ : ephemeral_).fetch_sub(1);
     (replaced->durable() ? recency_ : timers_).Remove(*replaced);
-    if (replaced->durable()) replaced->MarkForgotten();
-    watchers_.Forget(replaced->uid());
+    if (!replaced->durable()) watchers_.Forget(replaced->uid());
   }
   (durable ? recency_ : timers_).Schedule(*session);
   if (durable) Evict();
   return absl::OkStatus();
 }
 
-void Sessions::AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, std::uint64_t fingerprint,
-                              CreateDone done) {
+void Sessions::AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, CreateDone done) {
   if (!spec.request_id.empty() && existing->KnowsCreate(spec.request_id)) {
     auto* again = new CreateCommand(*this, existing, std::move(done), spec, /*first=*/false);
-    again->fingerprint = fingerprint;
+    again->fingerprint = FingerprintOf(spec);
     if (!existing->Submit(again)) again->Finish(NotFound(spec.session_id));
     return;
   }
@@ -301,12 +347,19 @@ void Sessions::AnswerNotFound(std::string_view id, Command* command) {
 
 void Sessions::Open(std::string_view id, Opened then) {
   if (const SessionPtr session = table_.Find(id)) {
-    then(session);
+    Give(session, std::move(then));
   } else if (!journal_.IsDurable()) {
     then(SessionPtr());
   } else {
     Wait(id, nullptr, std::move(then));
   }
+}
+
+void Sessions::Give(const absl::StatusOr<SessionPtr>& opened, Opened then) {
+  if (opened.ok() && *opened && (*opened)->WaitForCreation([this, id = (*opened)->id(), then] { Open(id, then); })) {
+    return;
+  }
+  then(opened);
 }
 
 void Sessions::Wait(std::string_view id, Command* command, Opened then) {
@@ -328,7 +381,7 @@ void Sessions::Wait(std::string_view id, Command* command, Opened then) {
     if (command) {
       SubmitToSession(id, command);
     } else {
-      then(found);  // NOLINT(bugprone-use-after-move): it was moved only if there was no session
+      Give(found, std::move(then));  // NOLINT(bugprone-use-after-move): it was moved only if there was no session
     }
     return;
   }
@@ -349,7 +402,7 @@ void Sessions::Load(const std::string& id) {
       const auto place = loading_.find(id);
       more = std::exchange(place->second->commands, CommandQueue());
       if (more.empty()) {
-        added = session && table_.Add(session, SessionPtr());
+        added = session && table_.Add(session, SessionPtr()) == SessionTable::Added::kAlone;
         waiting = std::move(place->second->waiting);
         loading_.erase(place);
         break;
@@ -377,13 +430,13 @@ void Sessions::Load(const std::string& id) {
       AnswerNotFound(id, command);
     }
   }
-  for (const Opened& then : waiting) then(loaded);
+  for (const Opened& then : waiting) Give(loaded, then);
   if (added) Evict();  // not before those who waited had it: it may be the one to go
 }
 
 void Sessions::Get(std::string_view id, std::optional<Step> at_step, GetDone done) {
   const SessionPtr live = table_.Find(id);
-  if (live && !at_step) {
+  if (live && !at_step && !live->IsBeingCreated()) {
     done(live->Describe());
     return;
   }
@@ -410,7 +463,7 @@ void Sessions::Update(std::string_view id, const Session::Changes& changes, GetD
       return;
     }
     const SessionPtr& session = *opened;
-    session->Update(changes, [this, session, done](const absl::Status& updated) {
+    const bool taken = session->Update(changes, [this, session, done](const absl::Status& updated) {
       if (!updated.ok()) {
         done(updated);
         return;
@@ -418,6 +471,9 @@ void Sessions::Update(std::string_view id, const Session::Changes& changes, GetD
       if (!session->durable()) timers_.Schedule(*session);
       done(session->Describe());
     });
+    if (taken) return;
+    Leave(*session);
+    Update(id, changes, done);
   });
 }
 

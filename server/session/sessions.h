@@ -127,6 +127,7 @@ class Sessions {
 
  private:
   class CreateCommand;
+  class Retirement;
 
   // A session that is being looked for in the journal, and those who wait for it.
   struct Loading {
@@ -135,11 +136,16 @@ class Sessions {
   };
   using Opened = std::function<void(const absl::StatusOr<SessionPtr>&)>;
 
+  // `existing`: what the id stands for, or nullptr.
   void Place(CreateSpec spec, const SessionPtr& existing, CreateDone done);
+  // `replaced`: has finished and goes, or nullptr.
+  void PlaceNew(CreateSpec spec, const SessionPtr& replaced, CreateDone done);
   // Into the table. TOO_MANY_SESSIONS; a conflict if the id is taken.
   absl::Status Admit(const SessionPtr& session, const SessionPtr& replaced);
-  void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, std::uint64_t fingerprint, CreateDone done);
+  void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, CreateDone done);
   void MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const GetDone& done);
+  // The life of a copy begins now.
+  void Begin(Head& head) const;
   // `taken`: called instead of `done` if the id was taken meanwhile.
   void PlaceCopy(History::Copy copy, const GetDone& done, const std::function<void()>& taken);
 
@@ -148,8 +154,10 @@ class Sessions {
   bool AnswerDeleted(std::string_view id, Command* command);
   void AnswerNotFound(std::string_view id, Command* command);
 
-  // Calls `then` with the session of that id, brought to life if need be; nullptr: there is none.
+  // Calls `then` with the session of that id, brought to life if need be; nullptr: there is none. Behind those that are
+  // creating it.
   void Open(std::string_view id, Opened then);
+  void Give(const absl::StatusOr<SessionPtr>& opened, Opened then);
   // The same for a command or a caller, when the session is not in memory: behind those who wait for it already.
   void Wait(std::string_view id, Command* command, Opened then);
   void Load(const std::string& id);

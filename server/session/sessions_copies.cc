@@ -80,14 +80,18 @@ void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const G
   }
   Head& head = copy->stored.head;
   head.key = {spec.new_session_id, RandomUuid(random_)};
-  head.create_time = head.last_used_time = environment_.clock.Now();
-  if (head.state == CoroutineState::kClosed) head.finish_time = head.create_time;
+  Begin(head);
   head.create_request_id = spec.request_id;
   head.create_fingerprint = fingerprint;
   head.create_primed = false;
   head.labels = spec.labels;
   head.expire_time = absl::InfiniteFuture();
   PlaceCopy(*std::move(copy), done, taken);
+}
+
+void Sessions::Begin(Head& head) const {
+  head.create_time = head.last_used_time = environment_.clock.Now();
+  if (head.state == CoroutineState::kClosed) head.finish_time = head.create_time;
 }
 
 void Sessions::PlaceCopy(History::Copy copy, const GetDone& done, const std::function<void()>& taken) {
@@ -159,6 +163,9 @@ void Sessions::Import(std::string file, std::string session_id, GetDone done) {
     }
     Head& head = copy->stored.head;
     head.key = {session_id.empty() ? head.key.id : session_id, RandomUuid(random_)};
+    Begin(head);
+    // What is over was meant for the life before.
+    if (head.expire_time <= head.create_time) head.expire_time = absl::InfiniteFuture();
     const std::string id = head.key.id;
     auto shared = std::make_shared<History::Copy>(*std::move(copy));
     Open(id, [this, id, shared, done](const absl::StatusOr<SessionPtr>& opened) {
@@ -192,7 +199,7 @@ void Sessions::StartWatch(std::string_view id, std::optional<Step> from_step, st
     watchers_.Add(info->key.uid, watch);
     // Looked at after it is told of every step, so that none is missed between the two.
     info = overview_.Get(id, std::nullopt);
-    if (info.ok() && !info->durable && from_step && *from_step <= info->steps) {
+    if (info.ok() && !info->durable && from_step && options.from_step <= info->steps) {
       watchers_.Remove(info->key.uid, watch.get());
       done(NotDurable(id, "history; leave from_step out to see what comes next"));
       return;

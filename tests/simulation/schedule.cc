@@ -382,10 +382,7 @@ bool Schedule::Accept(Wish& wish, int server, const absl::Status& status) {
     if (details.reason == "SESSION_EXISTS" && !wish.request_id.empty()) {
       const Life* life = store_->Current(wish.id);
       const auto label = life ? life->labels.find("n") : Labels::const_iterator();
-      // While another is being created under that id, what is in the journal is not looked at.
-      const SessionPtr live = sessions_->FindLive(wish.id);
-      const bool tentative = life && live && live->uid() != life->key.uid;
-      if (!tentative && life && label != life->labels.end() && label->second == std::to_string(wish.number)) {
+      if (life && label != life->labels.end() && label->second == std::to_string(wish.number)) {
         Complain("command " + std::to_string(wish.number) + " is told that the session exists which it made itself");
       }
     }
@@ -498,7 +495,7 @@ void Schedule::Act() {
     sessions_->Get(id, std::nullopt, [this, server = server_](const absl::StatusOr<SessionInfo>& info) {
       if (server != server_ || !info.ok()) return;
       const auto life = store_->lives().find(info->key.uid);
-      if (life == store_->lives().end()) return;  // not in the journal yet
+      if (life == store_->lives().end()) return Complain("Get shows a session that is not in the journal");
       if (info->problem) Complain("Get shows a problem: " + info->problem->message);
       if (info->steps > life->second.last() ||
           (info->steps + 1 >= life->second.first && info->digest != life->second.digest(info->steps))) {
@@ -616,8 +613,6 @@ void Schedule::CheckSteps(std::vector<int>& found) {
         Complain(name + " is in the log as another" + where);
       }
       if (wish.expected_step != 0 && wish.expected_step != step) Complain(name + " is not the step it must be" + where);
-      // Of a session that was replaced while it was being deleted, no tombstone is kept.
-      if (wish.operation == Operation::kDelete && life.replaced) continue;
       if (!here.insert(number).second) Complain(name + " is in the log twice" + where);
       ++found[static_cast<std::size_t>(number)];
     }
