@@ -599,6 +599,10 @@ bool Session::Update(const Changes& changes, const Journal::Done& done) {
 }
 
 CommandQueue Session::Abandon() {
+  if (log_) {
+    log_->creating.reset();
+    log_->created = nullptr;  // which may hold this session
+  }
   const MutexLock lock(mutex_);
   gone_ = true;
   return std::exchange(queue_, CommandQueue());
