@@ -284,7 +284,10 @@ absl::Status Session::ReadToTip() {
   }
   const absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(id_);
   if (!found.ok()) return Unread(found.status());
-  if (!*found || (*found)->head.key.uid != uid_) environment_.on_deleted(*this, nullptr, nullptr);
+  if (!*found || (*found)->head.key.uid != uid_) {
+    environment_.on_deleted(*this, nullptr, nullptr);
+    log.claiming = false;  // there is nothing to write to
+  }
   log.writer = environment_.random.Next();
   log.last_number = std::max(log.last_number, log.tail.number);
   log.doubtful = false;
@@ -560,11 +563,12 @@ bool Session::Sleep(std::function<void(bool asleep)> done) {
     bool gone = false;
     {
       const MutexLock lock(self->mutex_);
-      gone = self->gone_ = status.ok() && self->queue_.empty();
+      gone = self->gone_ = status.ok() && self->queue_.empty() && self->log_->updates == 0;
     }
     if (gone) self->coroutine_ = Coroutine();
     done(gone);
-    // Somebody came meanwhile, or it could not be saved.
+    // Somebody came meanwhile, or it could not be saved; or a change is not in the journal yet, from where the session
+    // may be read as soon as it has left.
     if (!gone) self->environment_.executor.Run([self] { self->Run(Thread::kExecutors); });
   };
   if (saved) {
@@ -589,8 +593,16 @@ bool Session::Update(const Changes& changes, const Journal::Done& done) {
     if (gone_) return false;
     changed = ChangeLocked(changes);
     if (changed.ok() && log_) {  // handed over under the lock, so that of two heads the later one comes later
+      ++log_->updates;
       environment_.journal.Save(
-          {.head = MakeHeadLocked(), .checkpoint = {}, .due = DueInJournalLocked(), .synced = true}, done);
+          {.head = MakeHeadLocked(), .checkpoint = {}, .due = DueInJournalLocked(), .synced = true},
+          [self = SessionPtr(this), done](const absl::Status& status) {
+            {
+              const MutexLock updated(self->mutex_);
+              --self->log_->updates;
+            }
+            done(status);
+          });
       return true;
     }
   }
