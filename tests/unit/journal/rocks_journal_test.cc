@@ -8,15 +8,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
-#include <functional>
 #include <map>
 #include <memory>
 #include <sstream>
 #include <thread>
 
-#include "absl/time/clock.h"
 #include "server/base/failure.h"
 #include "server/journal/rocks_keys.h"
 #include "tests/faulty_fs/faulty_file_system.h"
@@ -369,30 +366,6 @@ TEST_F(RocksJournalTest, RemovalGoesOnAfterARestart) {
   const std::unique_ptr<rocksdb::Iterator> log(db->NewIterator({}));
   log->Seek(rocks_keys::PrefixOf(key.uid));
   EXPECT_FALSE(log->Valid() && log->key().starts_with(rocks_keys::PrefixOf(key.uid)));
-}
-
-// Not a check of speed; prints what --gtest_also_run_disabled_tests asks for.
-TEST_F(RocksJournalTest, DISABLED_AppendsPerSecond) {
-  constexpr std::uint64_t kSessions = 64, kAppends = 4'000;
-  ASSERT_TRUE(Open().ok());
-  std::vector<SessionKey> keys;
-  for (std::uint64_t s = 0; s < kSessions; ++s) keys.push_back(New("s" + std::to_string(s)).key());
-  Answers answers;
-  std::vector<Journal::Done> finished;
-  for (std::uint64_t s = 0; s < kSessions; ++s) finished.push_back(answers.Expect());
-  std::function<void(std::size_t, std::uint64_t)> append = [&](std::size_t s, std::uint64_t number) {
-    const BatchId previous = number > 1 ? BatchId{number - 1, 1} : BatchId();
-    journal_->Append(keys[s], BatchOf({number, 1}, previous, number), {}, [&, s, number](absl::Status status) {
-      if (!status.ok() || number == kAppends) return finished[s](std::move(status));
-      append(s, number + 1);
-    });
-  };
-  const absl::Time begin = absl::Now();
-  for (std::size_t s = 0; s < kSessions; ++s) append(s, 1);
-  for (const absl::Status& status : answers.Wait()) EXPECT_TRUE(status.ok()) << status;
-  const double seconds = absl::ToDoubleSeconds(absl::Now() - begin);
-  std::printf("%.0f appends/s with %d outstanding\n", static_cast<double>(kSessions * kAppends) / seconds,
-              static_cast<int>(kSessions));
 }
 
 }  // namespace
