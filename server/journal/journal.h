@@ -81,14 +81,17 @@ class Journal {
   virtual void Trim(const SessionKey& key, BatchId checkpoint_after, std::vector<Step> checkpoints) = 0;
 
   // Removes all that the session has, if the id still stands for that uid. `tombstone`: kept until its time, for
-  // FindTombstone.
+  // FindTombstone, also if another has come in its place. Without a uid: a session whose head is damaged, so that
+  // nobody knows its uid; its log stays where it is, and is of no use. A conflict if the head can be read.
   virtual void Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) = 0;
 
   // A head, and how far the log goes.
   struct Stored {
     Head head;
-    BatchId tail;           // the last valid batch (or `after` of the checkpoint where the log begins); {}: none
-    Step logged_steps = 0;  // the last step in the log (or the checkpoint where it begins); 0: none
+    BatchId tail;  // the last valid batch (or `after` of the checkpoint where the log begins); {}: none
+    // The last step in the log (or the checkpoint where it begins); 0: none. One that lies behind all that is known, if
+    // the end of the log is damaged: who reads on finds that.
+    Step logged_steps = 0;
     // The head speaks of all that the log holds.
     bool IsSettled() const { return logged_steps <= head.steps; }
   };

@@ -171,14 +171,15 @@ void MemoryJournal::Trim(const SessionKey& key, BatchId checkpoint_after, std::v
 void MemoryJournal::Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) {
   {
     const MutexLock lock(mutex_);
-    if (!shutdown_ && FindLife(key)) {
-      sessions_.erase(sessions_.find(key.id));
-      if (tombstone) {
-        std::pair<std::string, std::string> name(key.id, tombstone->request_id);
-        tombstones_.insert_or_assign(std::move(name), *std::move(tombstone));
-      }
+    if (!shutdown_ && FindLife(key)) sessions_.erase(sessions_.find(key.id));
+    if (!shutdown_ && tombstone) {
+      std::pair<std::string, std::string> name(key.id, tombstone->request_id);
+      tombstones_.insert_or_assign(std::move(name), *std::move(tombstone));
     }
-    answers_->Add(std::move(done), shutdown_ ? Closed() : absl::OkStatus());
+    const bool is_readable = key.uid.empty() && sessions_.contains(key.id);
+    answers_->Add(std::move(done), shutdown_     ? Closed()
+                                   : is_readable ? absl::AbortedError("the session can be read")
+                                                 : absl::OkStatus());
   }
   answers_->Start();
 }

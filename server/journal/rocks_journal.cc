@@ -175,6 +175,15 @@ class SessionRange : public Range {
     if (absl::Status read = status(); !read.ok()) return read;
     return Tail{};
   }
+  // The last batch that is not damaged; {} if there is none.
+  absl::StatusOr<Tail> FindLastReadable() {
+    for (SeekToLast(); AtBatch(); Prev()) {
+      const absl::StatusOr<Batch> batch = DecodeBatch(value());
+      if (batch.ok()) return Tail{batch->id, LastStep(*batch)};
+    }
+    if (absl::Status read = status(); !read.ok()) return read;
+    return Tail{};
+  }
 
  private:
   const std::string prefix_;
@@ -260,6 +269,12 @@ class RocksJournal::Group {
         database_.db->Get(rocksdb::ReadOptions(), database_.db->DefaultColumnFamily(), keys::HeadKey(id), &head);
     if (!status.ok() && !status.IsNotFound()) return FailedRead(status);
     return status.ok();
+  }
+  // REQUIRES: the id is taken.
+  bool HasReadableHead(const std::string& id) {
+    if (taken_.contains(id)) return true;  // written in this group
+    std::string head;
+    return database_.db->Get(rocksdb::ReadOptions(), keys::HeadKey(id), &head).ok() && DecodeHead(head).ok();
   }
   void SetTaken(const std::string& id, bool taken) {
     taken_[id] = taken;
@@ -797,10 +812,18 @@ void RocksJournal::Remove(const SessionKey& key, std::optional<Tombstone> tombst
   const std::size_t size = bytes.size();
   auto apply = [this, key, tombstone_key = std::move(tombstone_key), expiry_key = std::move(expiry_key),
                 bytes = std::move(bytes)](Group& group) -> absl::Status {
-    const absl::StatusOr<bool> there = group.Stands(key);
-    if (!there.ok()) return there.status();
-    if (!*there) return absl::OkStatus();
-    RemoveLife(group, key);
+    if (key.uid.empty()) {
+      const absl::StatusOr<bool> taken = group.IsTaken(key.id);
+      if (!taken.ok() && !absl::IsDataLoss(taken.status())) return taken.status();
+      if (taken.ok() && !*taken) return absl::OkStatus();
+      if (taken.ok() && group.HasReadableHead(key.id)) return Conflict("the session can be read");
+      group.Delete(keys::HeadKey(key.id));
+      group.SetTaken(key.id, false);
+    } else {
+      const absl::StatusOr<bool> there = group.Stands(key);
+      if (!there.ok()) return there.status();
+      if (*there) RemoveLife(group, key);
+    }
     if (!bytes.empty()) {
       group.Put(tombstone_key, bytes);
       group.Put(expiry_key, "");
@@ -832,7 +855,11 @@ absl::StatusOr<Journal::Stored> RocksJournal::Describe(const Database& database,
   absl::StatusOr<Head> decoded = DecodeHead(head);
   if (!decoded.ok()) return decoded.status();
   SessionRange range(*database.db, decoded->key.uid, snapshot);
-  const absl::StatusOr<SessionRange::Tail> tail = range.FindTail();
+  absl::StatusOr<SessionRange::Tail> tail = range.FindTail();
+  if (absl::IsDataLoss(tail.status())) {  // whoever reads on finds the damage
+    tail = range.FindLastReadable();
+    if (tail.ok()) tail->last_step = std::max(tail->last_step, decoded->steps) + 1;
+  }
   if (!tail.ok()) return tail.status();
   return Stored{*std::move(decoded), tail->id, tail->last_step};
 }

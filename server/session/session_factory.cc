@@ -101,7 +101,6 @@ std::unique_ptr<SessionLog> SessionFactory::NewLog(const Head& head) {
 
 absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
   absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(id);
-  if (absl::IsDataLoss(found.status())) return ProblemStatus(id, DamagedHead());
   if (!found.ok()) return found.status();
   if (!*found) return SessionPtr();
   const Journal::Stored stored = **std::move(found);

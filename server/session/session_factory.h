@@ -44,7 +44,7 @@ class SessionFactory {
 
   // The session that the journal has under this id, replayed to its end; nullptr: there is none. One with a problem
   // answers with it. Blocks for the journal and for bodies that are run again. JOURNAL_UNAVAILABLE,
-  // VERSION_UNAVAILABLE; SESSION_BROKEN, if not even its head can be read.
+  // VERSION_UNAVAILABLE; kDataLoss, if not even its head can be read.
   absl::StatusOr<SessionPtr> Load(const std::string& id);
 
  private:

@@ -390,6 +390,8 @@ void Sessions::Wait(std::string_view id, Command* command, Opened then) {
 
 void Sessions::Load(const std::string& id) {
   absl::StatusOr<SessionPtr> loaded = factory_.Load(id);
+  const bool damaged = absl::IsDataLoss(loaded.status());
+  if (damaged) loaded = ProblemStatus(id, DamagedHead());
   SessionPtr session = loaded.ok() ? *loaded : SessionPtr();
   if (session) session->Hold();
   CommandQueue commands;  // that found no session
@@ -425,13 +427,39 @@ void Sessions::Load(const std::string& id) {
   while (Command* command = commands.Pop()) {
     if (!loaded.ok()) {
       absl::Status admitted = command->Admit();
-      command->Finish(admitted.ok() ? loaded.status() : admitted);
+      if (admitted.ok() && damaged && command->operation == Operation::kDelete && command->uid.empty()) {
+        RemoveDamaged(id, command);
+      } else {
+        command->Finish(admitted.ok() ? loaded.status() : admitted);
+      }
     } else {
       AnswerNotFound(id, command);
     }
   }
   for (const Opened& then : waiting) Give(loaded, then);
   if (added) Evict();  // not before those who waited had it: it may be the one to go
+}
+
+void Sessions::RemoveDamaged(const std::string& id, Command* command) {
+  const Reply reply{.step = 0, .outcome = Outcome::Returned(Value())};
+  std::optional<Tombstone> tombstone;
+  if (!command->request_id.empty()) {
+    tombstone = Tombstone{.request_id = command->request_id,
+                          .fingerprint = 0,
+                          .outcome = {reply.step, *reply.outcome},
+                          .expire_time = environment_.clock.Now() + options_.retention};
+  }
+  journal_.Remove({id, ""}, std::move(tombstone), [this, id, command, reply](const absl::Status& status) {
+    environment_.executor.Run([this, id, command, reply, status] {
+      if (IsConflict(status)) {  // another stands under the id by now
+        SubmitToSession(id, command);
+      } else if (status.ok()) {
+        command->Finish(reply);
+      } else {
+        command->Finish(status);
+      }
+    });
+  });
 }
 
 void Sessions::Get(std::string_view id, std::optional<Step> at_step, GetDone done) {

@@ -161,6 +161,8 @@ class Sessions {
   // The same for a command or a caller, when the session is not in memory: behind those who wait for it already.
   void Wait(std::string_view id, Command* command, Opened then);
   void Load(const std::string& id);
+  // Carries out a Delete of a session whose head cannot be read.
+  void RemoveDamaged(const std::string& id, Command* command);
 
   void Forget(Session& session);
   // A durable session has left memory.

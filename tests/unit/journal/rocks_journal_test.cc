@@ -163,7 +163,9 @@ TEST_F(RocksJournalTest, DamagedBatchConcernsItsSessionAlone) {
   EXPECT_EQ(journal_->Read(good, {}, 1 << 20)->size(), 3u);
 
   Damage(rocks_keys::BatchKey(bad.uid, 3));
-  EXPECT_TRUE(absl::IsDataLoss(journal_->Find("bad").status()));
+  const Journal::Stored stored = **journal_->Find("bad");
+  EXPECT_EQ(stored.tail, (BatchId{1, 1}));
+  EXPECT_FALSE(stored.IsSettled()) << "so that whoever wants to know how it stands reads on";
   EXPECT_TRUE(absl::IsDataLoss(Writer(*journal_, bad, 1).Append(BatchOf({4, 1}, {3, 1}, 4))));
   EXPECT_TRUE(journal_->Find("good").ok());
   EXPECT_TRUE(Writer(*journal_, good, 1).Append(BatchOf({4, 1}, {3, 1}, 4)).ok());
@@ -187,6 +189,22 @@ TEST_F(RocksJournalTest, DamagedHeadConcernsItsSessionAlone) {
                 journal_->Create({HeadOf("bad", "u2"), {}, {}, bad.uid, {}}, std::move(done));
               }).ok());
   EXPECT_TRUE(journal_->Find("bad").ok());
+}
+
+TEST_F(RocksJournalTest, SessionWithADamagedHeadCanBeRemoved) {
+  ASSERT_TRUE(Open().ok());
+  New("bad");
+  const auto remove = [&](const std::string& id) {
+    return Await([&](Journal::Done done) { journal_->Remove({id, ""}, {}, std::move(done)); });
+  };
+  EXPECT_TRUE(absl::IsAborted(remove("bad"))) << "it can be read";
+  EXPECT_TRUE(remove("nobody").ok());
+  Damage(rocks_keys::HeadKey("bad"));
+  EXPECT_TRUE(remove("bad").ok());
+  EXPECT_TRUE(journal_->Find("bad").ok() && !journal_->Find("bad")->has_value());
+  EXPECT_EQ(journal_->size(), 0u);
+  New("bad");
+  EXPECT_EQ(journal_->size(), 1u);
 }
 
 TEST_F(RocksJournalTest, DamagedCheckpointIsPassedOver) {

@@ -116,6 +116,10 @@ void FailingJournal::Trim(const SessionKey& key, BatchId checkpoint_after, std::
 void FailingJournal::Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) {
   if (dead_ || fail_removes_) {
     Answer(std::move(done), Doubt());
+  } else if (key.uid.empty() && key.id == damaged_) {
+    damaged_.clear();
+    const SessionKey whole{key.id, (*journal_.Find(key.id))->head.key.uid};
+    journal_.Remove(whole, std::move(tombstone), Held(std::move(done)));
   } else {
     journal_.Remove(key, std::move(tombstone), Held(std::move(done)));
   }
@@ -123,12 +127,18 @@ void FailingJournal::Remove(const SessionKey& key, std::optional<Tombstone> tomb
 
 absl::StatusOr<std::optional<Journal::Stored>> FailingJournal::Find(std::string_view id) const {
   if (Unreadable()) return Doubt();
+  if (!damaged_.empty() && id == damaged_) return absl::DataLossError("damaged");
   return journal_.Find(id);
 }
 
 absl::StatusOr<std::vector<Journal::Listed>> FailingJournal::List(std::string_view after, std::size_t limit) const {
   if (Unreadable()) return Doubt();
-  return journal_.List(after, limit);
+  absl::StatusOr<std::vector<Listed>> listed = journal_.List(after, limit);
+  if (!listed.ok()) return listed;
+  for (Listed& session : *listed) {
+    if (session.id == damaged_) session.stored = absl::DataLossError("damaged");
+  }
+  return listed;
 }
 
 absl::StatusOr<std::optional<Checkpoint>> FailingJournal::FindCheckpoint(const SessionKey& key, Step step) const {

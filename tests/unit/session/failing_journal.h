@@ -48,6 +48,8 @@ class FailingJournal : public Journal {
   void ReadAs(std::function<absl::StatusOr<std::vector<Batch>>(const SessionKey&, std::vector<Batch>)> change) {
     change_ = std::move(change);
   }
+  // The head of that session is damaged, until it is removed.
+  void DamageHead(std::string id) { damaged_ = std::move(id); }
   // Called before each Read.
   void BeforeRead(std::function<void()> call) { before_read_ = std::move(call); }
 
@@ -94,6 +96,7 @@ class FailingJournal : public Journal {
   bool dead_ = false;
   bool shared_ = false;
   std::function<absl::StatusOr<std::vector<Batch>>(const SessionKey&, std::vector<Batch>)> change_;
+  std::string damaged_;
   std::function<void()> before_read_;
   int appends_ = 0;
   mutable int reads_ = 0;

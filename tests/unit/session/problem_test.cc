@@ -113,6 +113,24 @@ TEST_F(ProblemTest, ReplayThatEndsTheServerTwiceIsNotTriedAgain) {
   unlink(path.c_str());
 }
 
+TEST_F(ProblemTest, SessionWhoseHeadIsDamagedIsShownAndCanBeDeleted) {
+  Prime("counter");
+  Prime("counter", "other");
+  Crash();
+  durable_journal_.DamageHead("s");
+  Restart();
+  EXPECT_THAT(Send(), FailsWith(Reason::SESSION_BROKEN));
+  EXPECT_THAT(Create(PrimedSpec("echo")), FailsWith(Reason::SESSION_BROKEN));
+  EXPECT_THAT(Do(Deleting().OfLife("another")), FailsWith(Reason::SESSION_BROKEN));
+  EXPECT_TRUE(LookAt().problem);
+  EXPECT_EQ(ListAll({.has_problem = true}).size(), 1u);
+  EXPECT_THAT(Do(Sending().To("other")), IsStep(2));
+  EXPECT_THAT(Do(Deleting().Id("d")), IsOk());
+  EXPECT_THAT(Do(Deleting().Id("d")), RepeatsStep(0));
+  EXPECT_THAT(Get(), FailsWith(Reason::SESSION_NOT_FOUND));
+  EXPECT_THAT(Create(PrimedSpec("echo")), IsOk());
+}
+
 TEST_F(ProblemTest, ReplayThatSucceedsForgetsTheCrash) {
   MakeSix();
   Head head = Stored().head;
