@@ -681,22 +681,24 @@ class FullByFaults(Volume):
         self._tell(b"empty\n")
 
 
-def make_volume(arguments, directory, stack):
+def make_volume(arguments, seed, directory, stack):
     if not arguments.fills:
         return Volume(os.path.join(directory, "data"))
     if arguments.tmpfs:
         try:
             volume = Tmpfs(directory, stack)
-            print("the full disk is a tmpfs", "in a user namespace" if arguments.in_namespace else "")
+            print("the full disk is a tmpfs" + (" in a user namespace" if arguments.in_namespace else ""))
             return volume
         except OSError as error:
             reason = str(error)
         if not arguments.in_namespace:
             # There everybody may mount.
-            possible = subprocess.run([*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", directory], capture_output=True, check=False)
+            possible = subprocess.run([*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", directory], capture_output=True,
+                                      check=False)
             if possible.returncode == 0:
                 stack.close()
-                os.execvp(NAMESPACE[0], [*NAMESPACE, sys.executable, *sys.orig_argv[1:], "--in-namespace"])
+                sys.stdout.flush()
+                os.execvp(NAMESPACE[0], [*NAMESPACE, sys.executable, *sys.orig_argv[1:], "--in-namespace", "--seed", seed])
             reason += "; in a user namespace: " + possible.stderr.decode().strip()
         print(f"NOT CHECKED: a disk that is really full, as no tmpfs can be mounted here ({reason}); instead:")
     print("the full disk is the faulty file system's")
@@ -729,7 +731,7 @@ def run(arguments, seed, directory, stack):
     started = time.monotonic()
     rng = random.Random(seed)
     path = testing.binary("COROD_BIN")
-    volume = make_volume(arguments, directory, stack)
+    volume = make_volume(arguments, seed, directory, stack)
     if arguments.power_cut or arguments.failure_probability or isinstance(volume, FullByFaults):
         path = testing.binary("COROD_CRASH_SERVER")
         os.environ["COROD_POWER_CUT"] = "1" if arguments.power_cut else "0"
@@ -767,7 +769,8 @@ def run(arguments, seed, directory, stack):
         worker.start()
     kills = fills = 0
     try:
-        while kills < arguments.kills or fills < arguments.fills or sum(worker.created for worker in workers) < arguments.sessions:
+        while (kills < arguments.kills or fills < arguments.fills
+               or sum(worker.created for worker in workers) < arguments.sessions):
             cluster.wait_for_answers(rng.choice([1, rng.randrange(1, 200), rng.randrange(1, 1500)]))
             if fills < arguments.fills:
                 fills += 1
@@ -816,8 +819,8 @@ def run(arguments, seed, directory, stack):
     found = verdict.counts
     print(f"{commands} commands, {kills} kills, {found['lost']} lost, {found['repeated']} repeated, "
           f"{found['changed']} changed")
-    print(f"{len(sessions)} sessions, {fills} times a full disk, {failed_starts} failed starts, {loaded - started:.1f} s of load, "
-          f"{time.monotonic() - loaded:.1f} s to check; {dict(counts)}")
+    print(f"{len(sessions)} sessions, {fills} times a full disk, {failed_starts} failed starts, "
+          f"{loaded - started:.1f} s of load, {time.monotonic() - loaded:.1f} s to check; {dict(counts)}")
     for example in verdict.examples[:3 if arguments.expect_losses else None]:
         print(example[:600])
     if arguments.expect_losses:
