@@ -80,14 +80,20 @@ std::uint64_t BytesOfLogs(rocksdb::Env& env, const std::string& directory) {
 
 // RocksDB would go on by itself after some failures (a full disk): it appends what it still has of a failed write to
 // the log, behind what is torn, and flushes. What was in doubt could then come back at any later start. So it takes no
-// more writes after whatever failure, also one in the background, until it is opened anew.
+// more writes after whatever failure, also one in the background, until it is opened anew. But for a compaction that
+// finds no room: nothing depends on it, and RocksDB tries again when there is room.
 class EndsAtTheFirstFailure : public rocksdb::EventListener {
  public:
-  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
-    *error = rocksdb::Status(*error, rocksdb::Status::kFatalError);
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
+    if (!IsHarmless(reason, *error)) *error = rocksdb::Status(*error, rocksdb::Status::kFatalError);
   }
-  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* recovers) override {
-    *recovers = false;
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason reason, rocksdb::Status error, bool* recovers) override {
+    if (!IsHarmless(reason, error)) *recovers = false;
+  }
+
+ private:
+  static bool IsHarmless(rocksdb::BackgroundErrorReason reason, const rocksdb::Status& error) {
+    return reason == rocksdb::BackgroundErrorReason::kCompaction && error.IsNoSpace();
   }
 };
 

@@ -2,17 +2,17 @@
 //   COROD_FAULT_SEED          chooses what is chosen at random
 //   COROD_POWER_CUT           1: the end of the process is a loss of power
 //   COROD_FAILURE_PROBABILITY of each append and sync
-//   COROD_DISK_FULL_WHILE     a path: while there is a file, the disk is full
+//   COROD_DISK_ORDERS         a FIFO with lines: "full" or "empty". The disk is so from then on; the first line is
+//                             waited for
 
 #include <signal.h>
 
-#include <chrono>
 #include <cstdlib>
-#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <thread>
+#include <utility>
 
 #include "server/catalog/catalog.h"
 #include "server/server.h"
@@ -26,16 +26,24 @@ std::string Setting(const char* name, const char* otherwise) {
   return set ? set : otherwise;
 }
 
-// Fills and empties the disk. Runs until the process ends.
-void KeepFullWhile(const std::string& path, FaultyFileSystem& disk) {
-  while (true) {
-    std::error_code ignored;
-    if (std::filesystem::exists(path, ignored)) {
-      disk.FailWrites();
-    } else {
-      disk.AllowWrites();
+// False: there is no more.
+bool FollowNext(std::istream& orders, FaultyFileSystem& disk) {
+  std::string order;
+  if (!std::getline(orders, order)) return false;
+  if (order == "full") {
+    disk.FailWrites();
+  } else {
+    disk.AllowWrites();
+  }
+  return true;
+}
+
+// Runs until the process ends or the FIFO is gone.
+void Follow(std::ifstream orders, const std::string& path, FaultyFileSystem& disk) {
+  while (orders.is_open()) {
+    while (FollowNext(orders, disk)) {
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    orders = std::ifstream(path);  // when somebody writes again
   }
 }
 
@@ -46,13 +54,17 @@ int Run(int argc, char** argv) {
   const auto disk = std::make_shared<FaultyFileSystem>(rocksdb::FileSystem::Default(), options);
   // From the first writes on a directory cannot even be opened: that is another test's.
   disk->SetFailureProbability(std::stod(Setting("COROD_FAILURE_PROBABILITY", "0")));
-  if (const std::string path = Setting("COROD_DISK_FULL_WHILE", ""); !path.empty()) {
+  if (const std::string path = Setting("COROD_DISK_ORDERS", ""); !path.empty()) {
+    std::ifstream orders(path);
+    FollowNext(orders, *disk);
     // Its thread takes no signals; the server's are for others.
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    std::thread([path, disk] { KeepFullWhile(path, *disk); }).detach();
+    std::thread([orders = std::move(orders), path, disk]() mutable {
+      Follow(std::move(orders), path, *disk);
+    }).detach();
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
   Catalog catalog;

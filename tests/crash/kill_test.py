@@ -39,6 +39,7 @@ SHARED_SESSIONS = 12
 HISTORY = 20
 MAX_FILL_BYTES = 1 << 30
 MAX_FAILED_STARTS = 50
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount", "--"]
 AGAIN = {"JOURNAL_UNAVAILABLE", "DRAINING", "PREDECESSOR_FAILED", "QUEUE_FULL"}
 
 
@@ -138,8 +139,8 @@ class Verdict:
 class Cluster:
     """The server, which comes and goes."""
 
-    def __init__(self, path, flags, data_dir):
-        self._path, self._flags, self._data_dir = path, flags, data_dir
+    def __init__(self, path, flags, volume):
+        self._path, self._flags, self._volume = path, flags, volume
         self._changed = threading.Condition()
         self._server = None
         self.generation = 0
@@ -148,7 +149,8 @@ class Cluster:
         self.stderr = ""
 
     def start(self):
-        server = testing.Server(self._path, *self._flags, data_dir=self._data_dir)
+        self._volume.prepare_start()
+        server = testing.Server(self._path, *self._flags, data_dir=self._volume.directory)
         with self._changed:
             self._server = server
             self.generation += 1
@@ -164,8 +166,11 @@ class Cluster:
         server._process.stdout.close()
 
     def kill_while_starting(self, seconds):
+        """On a full disk it may end before that."""
+        self._volume.prepare_start()
         process = subprocess.Popen([*testing.END_WITH_PARENT, self._path, "--listen", "127.0.0.1:0", "--log-level", "off",
-                                    "--data-dir", self._data_dir, *self._flags], stdout=subprocess.DEVNULL)
+                                    "--data-dir", self._volume.directory, *self._flags],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
         process.kill()
@@ -612,6 +617,9 @@ class Volume:
     def __init__(self, directory):
         self.directory = directory
 
+    def prepare_start(self):
+        """No server is running, one is going to be started."""
+
     def fill(self):
         pass
 
@@ -624,7 +632,7 @@ class Tmpfs(Volume):
 
     def __init__(self, directory, stack):
         path = os.path.join(directory, "volume")
-        os.mkdir(path)
+        os.makedirs(path, exist_ok=True)
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", path], capture_output=True, check=False)
         if done.returncode:
             raise OSError(done.stderr.decode().strip())
@@ -633,7 +641,7 @@ class Tmpfs(Volume):
         self._ballast = os.path.join(path, "ballast")
 
     def fill(self):
-        with open(self._ballast, "wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        with open(self._ballast, "wb", buffering=0) as ballast:
             for size in (1 << 16, 1):
                 with contextlib.suppress(OSError):
                     while ballast.tell() < MAX_FILL_BYTES:
@@ -644,17 +652,57 @@ class Tmpfs(Volume):
 
 
 class FullByFaults(Volume):
-    def __init__(self, directory):
+    """The faulty file system, which is told through a FIFO. Both its ends are open here, so that writing never waits for a
+    server."""
+
+    def __init__(self, directory, stack):
         super().__init__(os.path.join(directory, "data"))
-        self._mark = os.path.join(directory, "full")
-        os.environ["COROD_DISK_FULL_WHILE"] = self._mark
+        path = os.path.join(directory, "orders")
+        os.mkfifo(path)
+        self._orders = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        stack.callback(os.close, self._orders)
+        self._state = b"empty\n"
+        os.environ["COROD_DISK_ORDERS"] = path
+
+    def prepare_start(self):
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._orders, 4096):  # what the server before did not read
+                pass
+        os.write(self._orders, self._state)
+
+    def _tell(self, state):
+        self._state = state
+        os.write(self._orders, state)
 
     def fill(self):
-        with open(self._mark, "w", encoding="ascii"):
-            pass
+        self._tell(b"full\n")
 
     def empty(self):
-        os.remove(self._mark)
+        self._tell(b"empty\n")
+
+
+def make_volume(arguments, seed, directory, stack):
+    if not arguments.fills:
+        return Volume(os.path.join(directory, "data"))
+    if arguments.tmpfs:
+        try:
+            volume = Tmpfs(directory, stack)
+            print("the full disk is a tmpfs" + (" in a user namespace" if arguments.in_namespace else ""))
+            return volume
+        except OSError as error:
+            reason = str(error)
+        if not arguments.in_namespace:
+            # There everybody may mount.
+            possible = subprocess.run([*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", directory], capture_output=True,
+                                      check=False)
+            if possible.returncode == 0:
+                stack.close()
+                sys.stdout.flush()
+                os.execvp(NAMESPACE[0], [*NAMESPACE, sys.executable, *sys.orig_argv[1:], "--in-namespace", "--seed", seed])
+            reason += "; in a user namespace: " + possible.stderr.decode().strip()
+        print(f"NOT CHECKED: a disk that is really full, as no tmpfs can be mounted here ({reason}); instead:")
+    print("the full disk is the faulty file system's")
+    return FullByFaults(directory, stack)
 
 
 def main():
@@ -665,7 +713,9 @@ def main():
     parser.add_argument("--sync", default="always")
     parser.add_argument("--power-cut", action="store_true", help="a kill is a loss of power")
     parser.add_argument("--fills", type=int, default=0, help="how often the disk is filled, in turn with kills")
-    parser.add_argument("--tmpfs", action="store_true", help="fill a tmpfs instead of the faulty file system")
+    parser.add_argument("--tmpfs", action="store_true", help="fill a tmpfs, if one can be mounted, instead of the faulty "
+                        "file system")
+    parser.add_argument("--in-namespace", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--failure-probability", type=float, default=0, help="of each write")
     parser.add_argument("--expect-losses", action="store_true")
     arguments = parser.parse_args()
@@ -681,18 +731,12 @@ def run(arguments, seed, directory, stack):
     started = time.monotonic()
     rng = random.Random(seed)
     path = testing.binary("COROD_BIN")
-    volume = Volume(os.path.join(directory, "data"))
-    if arguments.fills:
-        if arguments.tmpfs:
-            volume = Tmpfs(directory, stack)
-        else:
-            volume = FullByFaults(directory)
-        print("the full disk is", "a tmpfs" if arguments.tmpfs else "the faulty file system's")
+    volume = make_volume(arguments, seed, directory, stack)
     if arguments.power_cut or arguments.failure_probability or isinstance(volume, FullByFaults):
         path = testing.binary("COROD_CRASH_SERVER")
         os.environ["COROD_POWER_CUT"] = "1" if arguments.power_cut else "0"
     flags = ["--checkpoint-every", "7", "--max-live-sessions", "50", "--history", str(HISTORY), "--sync", arguments.sync]
-    cluster = Cluster(path, flags, volume.directory)
+    cluster = Cluster(path, flags, volume)
     verdict = Verdict()
     finish = threading.Event()
 
@@ -725,7 +769,8 @@ def run(arguments, seed, directory, stack):
         worker.start()
     kills = fills = 0
     try:
-        while kills < arguments.kills or sum(worker.created for worker in workers) < arguments.sessions:
+        while (kills < arguments.kills or fills < arguments.fills
+               or sum(worker.created for worker in workers) < arguments.sessions):
             cluster.wait_for_answers(rng.choice([1, rng.randrange(1, 200), rng.randrange(1, 1500)]))
             if fills < arguments.fills:
                 fills += 1
@@ -734,7 +779,14 @@ def run(arguments, seed, directory, stack):
                 testing.eventually(
                     lambda: sum(w.counts["JOURNAL_UNAVAILABLE"] for w in workers) >= unavailable + 10 or cluster.stopped,
                     "JOURNAL_UNAVAILABLE on a full disk")
-                volume.empty()
+                if rng.random() < 0.4:
+                    kills += 2
+                    cluster.kill()
+                    cluster.kill_while_starting(rng.random() * 0.3)
+                    volume.empty()
+                    start()
+                else:
+                    volume.empty()
                 cluster.wait_for_answers(rng.randrange(1, 500))  # it goes on by itself
             if kills >= arguments.kills:
                 continue
@@ -767,8 +819,8 @@ def run(arguments, seed, directory, stack):
     found = verdict.counts
     print(f"{commands} commands, {kills} kills, {found['lost']} lost, {found['repeated']} repeated, "
           f"{found['changed']} changed")
-    print(f"{len(sessions)} sessions, {fills} times a full disk, {failed_starts} failed starts, {loaded - started:.1f} s of load, "
-          f"{time.monotonic() - loaded:.1f} s to check; {dict(counts)}")
+    print(f"{len(sessions)} sessions, {fills} times a full disk, {failed_starts} failed starts, "
+          f"{loaded - started:.1f} s of load, {time.monotonic() - loaded:.1f} s to check; {dict(counts)}")
     for example in verdict.examples[:3 if arguments.expect_losses else None]:
         print(example[:600])
     if arguments.expect_losses:
