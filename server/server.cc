@@ -90,7 +90,8 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
   // gRPC's own lines about what we report better; whoever wants them sets the variable.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
 
-  const SystemClock clock;
+  const SystemClock machines_clock;
+  const Clock& clock = hooks.clock ? *hooks.clock : machines_clock;
   SystemRandom random;
   WorkerPool workers(kMaxWorkers);
   const absl::StatusOr<std::unique_ptr<Journal>> journal = OpenJournal(flags, workers, std::move(hooks));

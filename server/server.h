@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "server/base/clock.h"
 #include "server/catalog/catalog.h"
 
 namespace rocksdb {
@@ -14,6 +15,7 @@ namespace corod {
 // What the flags cannot say.
 struct ServerHooks {
   std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;  // of the journal; null: the machine's
+  const Clock* clock = nullptr;                                // of the sessions; null: the machine's
 };
 
 // corod as a whole: reads the flags, serves what is in `catalog`, and returns the exit status when SIGTERM or SIGINT

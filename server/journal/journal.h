@@ -26,7 +26,8 @@ namespace corod {
 //
 // Writes (Create, Append, Save, Trim, Remove, Reschedule) never wait for a disk: they are gathered into few synced
 // writes and call `done` once, on a thread of the journal's, never before the call returns (it must not block). They
-// take effect in the order of the calls. What `done` is told:
+// take effect in the order of the calls, and keep nothing of what they are given that somebody may go on changing
+// (exceptions are objects). What `done` is told:
 //   OK            it is stable, as --sync promises, and valid
 //   kAborted      a conflict: nothing was written; somebody else wrote. Read the log, then decide
 //   kUnavailable  a doubt: it may have been written, or be written later. Read the log, and write on with another

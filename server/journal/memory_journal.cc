@@ -12,6 +12,24 @@ namespace {
 
 absl::Status Closed() { return Failed(Reason::JOURNAL_UNAVAILABLE, "the journal takes nothing more"); }
 
+// Of its own, as bytes would be: a body may go on changing an exception that it was sent.
+Batch CopyOf(Batch batch) {
+  for (Record& record : batch.records) record.value = Snapshot(record.value);
+  return batch;
+}
+
+Checkpoint CopyOf(Checkpoint checkpoint) {
+  checkpoint.state = Snapshot(checkpoint.state);
+  checkpoint.outcome.value = Snapshot(checkpoint.outcome.value);
+  return checkpoint;
+}
+
+Head CopyOf(Head head) {
+  for (Value& argument : head.arguments) argument = Snapshot(argument);
+  if (head.last_outcome) head.last_outcome->outcome.value = Snapshot(head.last_outcome->outcome.value);
+  return head;
+}
+
 }  // namespace
 
 // Calls what waits to be called, in order, on the executor. Lives for as long as a task of its is under way.
@@ -99,13 +117,13 @@ absl::Status MemoryJournal::DoCreate(NewSession session) {
     created.begin = session.checkpoint->after;
     created.valid = ValidBatches(created.begin);
     created.last_step = session.checkpoint->step;
-    created.checkpoints.emplace(session.checkpoint->step, *std::move(session.checkpoint));
+    created.checkpoints.emplace(session.checkpoint->step, CopyOf(*std::move(session.checkpoint)));
   }
   for (Batch& batch : session.log) {
     if (created.valid.Take(batch)) created.last_step = LastStep(batch);
-    created.log.push_back(std::move(batch));
+    created.log.push_back(CopyOf(std::move(batch)));
   }
-  created.head = std::move(session.head);
+  created.head = CopyOf(std::move(session.head));
   const std::string id = created.head.key.id;
   sessions_.insert_or_assign(id, std::move(created));
   return absl::OkStatus();
@@ -124,7 +142,7 @@ absl::Status MemoryJournal::DoAppend(const SessionKey& key, const Batch& batch, 
   Session* session = FindLife(key);
   if (!session) return absl::AbortedError("the session is not there");
   const bool valid = session->valid.Take(batch);
-  if (valid || options_.comparison == Comparison::kOff) session->log.push_back(batch);
+  if (valid || options_.comparison == Comparison::kOff) session->log.push_back(CopyOf(batch));
   if (!valid) return absl::AbortedError("somebody else wrote to the session's log");
   session->last_step = LastStep(batch);
   AddDue(key.id, due);
@@ -147,9 +165,9 @@ void MemoryJournal::Save(Saved saved, Done done) {
       AddDue(saved.head.key.id, saved.due);
       if (saved.checkpoint) {
         const Step step = saved.checkpoint->step;
-        session->checkpoints.insert_or_assign(step, *std::move(saved.checkpoint));
+        session->checkpoints.insert_or_assign(step, CopyOf(*std::move(saved.checkpoint)));
       }
-      session->head = std::move(saved.head);
+      session->head = CopyOf(std::move(saved.head));
     }
     answers_->Add(std::move(done), shutdown_ ? Closed() : absl::OkStatus());
   }

@@ -1,7 +1,7 @@
 """Kills corod at random moments under a load of every kind of command, and asks what the clients saw.
 
-Some hundred durable sessions of the built-in coroutines are created, driven (unary and on Drive), forked and deleted by
-concurrent clients, who repeat with the same request id what was not answered, or leave it open and go on. Meanwhile the
+Some hundred durable sessions of the built-in coroutines are created, driven (unary and on Drive, some of it quietly), forked,
+deleted and, when they have finished, replaced by concurrent clients, who repeat with the same request id what was not answered, or leave it open and go on. Meanwhile the
 server is killed and started again on the same data. At the end the open commands are repeated too, and a checker that knows
 only the answers replays each session, in the order of its steps, through the Python original:
     lost       an acknowledged step that is no longer there, or whose number another command got
@@ -63,14 +63,19 @@ class Step:
         self.operand = operand
         self.step = None    # when it is acknowledged
         self.result = None  # its kind and value in strict form; None: nobody said
+        self.kind = None    # of its result, which is all that a quiet command is told
         self.refused = None
+        self.wants_quiet = False  # to be asked for the kind alone, where that can be
+        self.asked_quietly = False
 
     @property
     def open(self):
         return self.step is None and self.refused is None
 
     def command(self, tag, resume):
-        command = pb.Command(tag=tag, session_id=self.session.id, request_id=self.request_id, resume=resume)
+        self.asked_quietly = self.wants_quiet
+        command = pb.Command(tag=tag, session_id=self.session.id, request_id=self.request_id, resume=resume,
+                             quiet=self.asked_quietly)
         if self.operation == "send":
             command.send.CopyFrom(to_proto(self.operand))
         elif self.operation == "throw":
@@ -80,31 +85,40 @@ class Step:
         return command
 
     def ask(self, client):
+        self.asked_quietly = self.wants_quiet and self.operation in ("send", "throw")
         if self.operation == "create":
-            return client.create(self.session.coroutine, self.session.id, self.session.arguments, prime=True,
-                                 request_id=self.request_id).primed
+            return self.session.create(client, self.request_id, prime=True).primed
         if self.operation == "send":
-            return client.send(self.session.id, self.operand, request_id=self.request_id)
+            return client.send(self.session.id, self.operand, request_id=self.request_id, quiet=self.asked_quietly)
         if self.operation == "throw":
-            return client.throw(self.session.id, fresh(self.operand), request_id=self.request_id)
+            return client.throw(self.session.id, fresh(self.operand), request_id=self.request_id, quiet=self.asked_quietly)
         if self.operation == "close":
             return client.close(self.session.id, request_id=self.request_id)
         return client.delete(self.session.id, request_id=self.request_id)
 
 
 class Session:
-    def __init__(self, session_id, coroutine, arguments, plan, parent=None, at_step=0):
+    """One life of a session id."""
+
+    def __init__(self, session_id, coroutine, arguments, plan, parent=None, at_step=0, replaces=False):
         self.id = session_id
         self.coroutine = coroutine
         self.arguments = arguments
         self.plan = collections.deque(plan)  # what is still to be sent
         self.parent = parent                 # it is a fork of this at that step
         self.at_step = at_step
+        self.if_exists = session_pb2.IF_EXISTS_REPLACE_FINISHED if replaces else session_pb2.IF_EXISTS_FAIL
+        self.uid = None                      # once it is known
         self.sent = []                       # Steps
         self.created = False
         self.deleted = False
+        self.replaced = False                # the id stands for a later one
         self.vanished = False
         self.forgotten = []                  # (step, of what) whose reply the server no longer had
+
+    def create(self, client, request_id, prime):
+        return client.create(self.coroutine, self.id, self.arguments, prime=prime, request_id=request_id,
+                             if_exists=self.if_exists)
 
     def acknowledged(self):
         return [step for step in self.sent if step.step is not None]
@@ -302,10 +316,39 @@ class Worker(threading.Thread):
             self.drive(self.rng.sample(self.active, self.rng.randrange(1, 12)))
         for session in [s for s in self.active if not s.plan or s.vanished]:
             self.active.remove(session)
-            if not session.vanished and self.rng.random() < 0.3:
+            if session.vanished:
+                continue
+            chance = self.rng.random()
+            if chance < 0.3:
                 self.delete(session)
+            elif chance < 0.6:
+                self.replace(session)
 
-    def create(self):
+    def replace(self, session):
+        """If it has finished; else that must be refused."""
+        self.resolve([session])
+        if session.vanished:
+            return
+        shown = self.until_answered(lambda client: client.get(session.id))
+        if isinstance(shown, testing.Refusal):
+            self.verdict.add("lost", f"{session.id} cannot be looked at to be replaced: {shown}")
+            session.vanished = True
+        elif shown.state == session_pb2.STATE_CLOSED:
+            session.replaced = True
+            session.uid = shown.uid
+            self.create(session)
+            self.counts["replaced"] += 1
+        else:
+            answer = self.until_answered(lambda client: client.create(
+                session.coroutine, session.id, session.arguments, request_id=self.new_request_id(),
+                if_exists=session_pb2.IF_EXISTS_REPLACE_FINISHED))
+            if not isinstance(answer, testing.Refusal) or answer.reason != "SESSION_EXISTS":
+                self.verdict.add("lost", f"{session.id} had not finished and was replaced: {answer}")
+                session.vanished = True
+            self.counts["not replaced"] += 1
+        self.cluster.note_answers(1)
+
+    def create(self, replaced=None):
         coroutine = self.rng.choice(list(ORIGINALS))
         arguments, plan = arguments_and_commands(coroutine, self.rng)
         for _ in range(self.rng.choice([0, 0, 0, 2, 8])):
@@ -314,19 +357,23 @@ class Worker(threading.Thread):
             plan += arguments_and_commands(coroutine, self.rng)[1]
         self.created += 1
         prime = bool(plan) and plan[0] == ("send", None) and self.rng.random() < 0.5
-        session = Session(f"s{self.number}-{self.created}", coroutine, arguments, plan[prime:])
-        if prime:
-            step = Step(session, self.new_request_id(), "create")
-            session.sent.append(step)
-            self.note(step, self.until_answered(step.ask))
+        session_id = replaced.id if replaced else f"s{self.number}-{self.created}"
+        session = Session(session_id, coroutine, arguments, plan[prime:], replaces=replaced is not None)
+        request_id = self.new_request_id()
+        answer = self.until_answered(lambda client: session.create(client, request_id, prime))
+        if isinstance(answer, testing.Refusal):
+            self.verdict.add("lost", f"{session.id}: its create was refused: {answer}")
+            session.vanished = True
         else:
-            request_id = self.new_request_id()
-            answer = self.until_answered(
-                lambda client: client.create(coroutine, session.id, arguments, request_id=request_id))
-            if isinstance(answer, testing.Refusal):
-                self.verdict.add("lost", f"{session.id}: its create was refused: {answer}")
-                session.vanished = True
-            self.cluster.note_answers(1)
+            session.uid = answer.session.uid
+            if replaced and replaced.uid == session.uid:
+                self.verdict.add("lost", f"{session.id} was to be replaced and has the uid of before")
+        if prime:
+            step = Step(session, request_id, "create")
+            session.sent.append(step)
+            if not session.vanished:
+                note(step, answer.primed, self.verdict)
+        self.cluster.note_answers(1)
         session.created = True
         self.sessions.append(session)
         self.active.append(session)
@@ -334,6 +381,7 @@ class Worker(threading.Thread):
     def next_step(self, session):
         operation, *operand = session.plan.popleft()
         step = Step(session, self.new_request_id(), operation, *operand)
+        step.wants_quiet = self.rng.random() < 0.2
         session.sent.append(step)
         return step
 
@@ -348,6 +396,7 @@ class Worker(threading.Thread):
     def unary_shared(self, shared):
         """Its next sends, among those of others."""
         step = Step(shared, self.new_request_id(), "send", self.rng.randrange(1000) / 8)
+        step.wants_quiet = self.rng.random() < 0.2
         self.own_shared_of(shared).sent.append(step)
         self.ask(step)
 
@@ -457,6 +506,7 @@ class Worker(threading.Thread):
         for session in sessions:
             for step in session.sent:
                 if step.open and not session.vanished:
+                    step.wants_quiet = self.rng.random() < 0.2
                     self.note(step, self.until_answered(step.ask))
                     self.counts["left open, then repeated"] += 1
 
@@ -488,12 +538,19 @@ def note(step, answer, verdict):
     if answer is None or answer.kind is None:
         verdict.add("changed", f"{where}: no outcome in {answer}")
         return
-    result = answer.kind, strict(answer.value)
     if step.step is not None and step.step != answer.step:
         verdict.add("changed", f"{where}: was step {step.step}, is {answer.step}")
+    if step.kind not in (None, answer.kind):
+        verdict.add("changed", f"{where}: it {step.kind}, it {answer.kind}")
+    step.step, step.kind = answer.step, answer.kind
+    if step.asked_quietly:
+        if (answer.value.type if answer.kind == "raised" else answer.value):
+            verdict.add("changed", f"{where}: was to be quiet, is {answer}")
+        return
+    result = answer.kind, strict(answer.value)
     if step.result is not None and step.result != result:
         verdict.add("changed", f"{where}: was {step.result}, is {result}")
-    step.step, step.result = answer.step, result
+    step.result = result
 
 
 def replay(session, history, verdict):
@@ -521,8 +578,9 @@ def replay(session, history, verdict):
         except BaseException as exception:  # whatever it is, it is the outcome
             result = "raised", exception
         result = result[0], strict(result[1], message_of)
-        if owner.result is not None and owner.result != result:
-            verdict.add("changed", f"{where}, {owner.operation}: {str(owner.result)[:300]} is not {str(result)[:300]}")
+        if owner.result is not None and owner.result != result or owner.kind not in (None, result[0]):
+            said = owner.kind if owner.result is None else owner.result
+            verdict.add("changed", f"{where}, {owner.operation}: {str(said)[:300]} is not {str(result)[:300]}")
             return
 
 
@@ -537,6 +595,9 @@ def check(cluster, sessions, rng, verdict):
         replay(session, history, verdict)
         steps = max(history, default=0)
         counts["steps"] += len(session.acknowledged())
+        counts["quiet"] += sum(step.step is not None and step.result is None for step in session.sent)
+        if session.replaced:
+            continue
         if session.deleted or session.vanished:
             try:
                 client.get(session.id)
@@ -565,6 +626,7 @@ def check(cluster, sessions, rng, verdict):
             check_history(client, session, history, shown, verdict)
             counts["watched"] += 1
     for step in again:
+        step.wants_quiet = False
         try:
             answer = step.ask(client)
             if step.operation != "delete" and not answer.replayed and step.operation != "create":

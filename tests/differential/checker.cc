@@ -3,6 +3,7 @@
 // Standard input, a line each, fields separated by tabs:
 //     tables  the canonical text of every value and exception, which must be ours too
 //     NAME    the pair; its commands; the answer to each
+// With --dropped the bodies are durable sessions whose coroutines are dropped between any two steps.
 // Prints each divergence, then "N sequences, M divergences". Exits with 1 if there is one, or nothing to compare.
 
 #include <unistd.h>
@@ -11,12 +12,14 @@
 #include <cstddef>
 #include <cstdio>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "tests/differential/canonical.h"
+#include "tests/differential/dropped_stage.h"
 #include "tests/differential/sequences.h"
 
 namespace corod::differential {
@@ -46,7 +49,7 @@ std::vector<std::string_view> Fields(std::string_view line) {
 
 class Checker {
  public:
-  Checker() {
+  explicit Checker(bool dropped) : dropped_(dropped) {
     for (const Body& body : AllBodies()) bodies_.emplace(body.name, body);
   }
 
@@ -64,7 +67,9 @@ class Checker {
       return;
     }
     const std::size_t live = LiveFrames().frames;
-    Compare(name, fields[1], Answers(body->second, fields[1]), {fields.begin() + 2, fields.end()});
+    std::unique_ptr<Stage> stage = dropped_ ? MakeDroppedStage(body->second) : MakeBareStage(body->second);
+    Compare(name, fields[1], Answers(*stage, fields[1]), {fields.begin() + 2, fields.end()});
+    stage.reset();
     if (LiveFrames().frames != live) Diverges(name + " " + std::string(fields[1]) + ": frames are left alive");
   }
 
@@ -86,8 +91,8 @@ class Checker {
     if (ours.size() != theirs.size()) return Diverges(name + ": as many answers as commands are expected");
     for (std::size_t i = 0; i < ours.size(); ++i) {
       if (ours[i] == theirs[i]) continue;
-      Diverges("--replay '" + name + " " + std::string(commands) + "' answer " + std::to_string(i) + "\n  CPython " +
-               std::string(theirs[i]) + "\n  corod   " + ours[i]);
+      Diverges(std::string(dropped_ ? "--dropped " : "") + "--replay '" + name + " " + std::string(commands) +
+               "' answer " + std::to_string(i) + "\n  CPython " + std::string(theirs[i]) + "\n  corod   " + ours[i]);
       return;
     }
   }
@@ -96,6 +101,7 @@ class Checker {
     if (++divergences_ <= kMaxShown) std::printf("%s\n", what.c_str());
   }
 
+  const bool dropped_;
   std::unordered_map<std::string, Body> bodies_;
   std::size_t sequences_ = 0;
   std::size_t divergences_ = 0;
@@ -104,9 +110,14 @@ class Checker {
 }  // namespace
 }  // namespace corod::differential
 
-int main() {
+int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
-  corod::differential::Checker checker;
+  const std::vector<std::string_view> flags(argv + 1, argv + argc);
+  if (flags.size() > 1 || (flags.size() == 1 && flags[0] != "--dropped")) {
+    std::fprintf(stderr, "usage: %s [--dropped]\n", argv[0]);
+    return 2;
+  }
+  corod::differential::Checker checker(!flags.empty());
   for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGILL}) std::signal(signal, corod::differential::DieSayingWhere);
   while (std::getline(std::cin, corod::differential::line_at_hand)) {
     checker.Check(corod::differential::line_at_hand);

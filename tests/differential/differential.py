@@ -3,6 +3,7 @@
 
     differential.py --checker build/bin/corod_differential --sequences 200000 --seed 1
     differential.py --checker build/bin/corod_differential --replay 'catch_base_exception n t3 c'
+    differential.py --checker build/bin/corod_differential --dropped --sequences 200000
     differential.py --print --sequences 10        # what CPython answers, and no comparison
 """
 
@@ -18,18 +19,18 @@ import canonical
 import sequences
 
 
-def lines(names, count, seed):
+def lines(names, count, seed, crossing):
     rng = random.Random(seed)
     plain = [name for name in names if name not in bodies.MATRIX]
     matrix = [name for name in names if name in bodies.MATRIX]
     for _ in range(count):
         few = matrix and (not plain or rng.random() < 0.2)
         name = rng.choice(matrix if few else plain)
-        yield line(name, sequences.random_commands(rng))
+        yield line(name, sequences.random_commands(rng), crossing)
 
 
-def line(name, commands):
-    answers = sequences.answers(bodies.BODIES[name], commands)
+def line(name, commands, crossing):
+    answers = sequences.answers(bodies.BODIES[name], commands, crossing)
     return "\t".join((name, " ".join(commands), *answers)) + "\n"
 
 
@@ -46,24 +47,31 @@ def main():
     parser.add_argument("--sequences", type=int, default=100_000)
     parser.add_argument("--seed", type=int, help="random by default")
     parser.add_argument("--pair", action="append", help="only these pairs")
+    parser.add_argument(
+        "--dropped",
+        action="store_true",
+        help="the bodies in C++ are durable sessions whose coroutines are dropped and brought back between any two steps",
+    )
     parser.add_argument("--replay", help="one sequence: the name of the pair, then its commands")
     arguments = parser.parse_args()
 
     # A generator that is collected may ignore its close; nobody is to hear of it.
     sys.unraisablehook = lambda unraisable: None
     gc.set_threshold(50_000)
+    crossing = sequences.copied if arguments.dropped else sequences.shared
     if arguments.replay:
         name, *commands = arguments.replay.split()
-        work = [line(name, commands)]
+        work = [line(name, commands, crossing)]
     else:
         seed = random.SystemRandom().randrange(2**32) if arguments.seed is None else arguments.seed
         print(f"--seed {seed}", file=sys.stderr)
-        work = lines(arguments.pair or list(bodies.BODIES), arguments.sequences, seed)
+        work = lines(arguments.pair or list(bodies.BODIES), arguments.sequences, seed, crossing)
     work = itertools.chain([tables()], work)
     if arguments.print:
         sys.stdout.writelines(work)
         return 0
-    with subprocess.Popen([arguments.checker], stdin=subprocess.PIPE, encoding="utf-8") as checker:
+    command = [arguments.checker] + ["--dropped"] * arguments.dropped
+    with subprocess.Popen(command, stdin=subprocess.PIPE, encoding="utf-8") as checker:
         try:
             checker.stdin.writelines(work)
             checker.stdin.close()

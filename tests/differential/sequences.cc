@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <limits>
+#include <utility>
 
 #include "server/coroutine/map.h"
 #include "tests/differential/canonical.h"
@@ -86,24 +87,37 @@ std::size_t Number(std::string_view text) {
   return number;
 }
 
-char StateLetter(const Coroutine& coroutine) {
-  switch (coroutine.state()) {
-    case CoroutineState::kCreated:
-      return 'C';
-    case CoroutineState::kSuspended:
-      return coroutine.ref().IsDelegating() ? 'D' : 'S';
-    case CoroutineState::kRunning:
-      return 'R';
-    case CoroutineState::kClosed:
-      break;
-  }
-  return 'X';
-}
-
-// One coroutine that is driven, and the exceptions that went in and out.
-class Driven {
+class BareStage : public Stage {
  public:
-  explicit Driven(const Body& body) : coroutine_(body.create(&trace_)) {}
+  explicit BareStage(const Body& body) : coroutine_(body.create(&trace_)) {}
+
+  Outcome Send(Value value) override { return coroutine_.Send(std::move(value)); }
+  Outcome Throw(Exception exception) override { return coroutine_.Throw(std::move(exception)); }
+  Outcome Close() override { return coroutine_.Close(); }
+  char State() const override {
+    switch (coroutine_.state()) {
+      case CoroutineState::kCreated:
+        return 'C';
+      case CoroutineState::kSuspended:
+        return coroutine_.ref().IsDelegating() ? 'D' : 'S';
+      case CoroutineState::kRunning:
+        return 'R';
+      case CoroutineState::kClosed:
+        break;
+    }
+    return 'X';
+  }
+  std::vector<std::string> TakeEntries() override { return std::exchange(trace_.entries, {}); }
+
+ private:
+  Trace trace_;
+  Coroutine coroutine_;
+};
+
+// Who sends the commands, and the exceptions that went in and out.
+class Driver {
+ public:
+  explicit Driver(Stage& stage) : stage_(stage) {}
 
   std::string Answer(std::string_view command) {
     const Outcome outcome = Execute(command);
@@ -121,9 +135,9 @@ class Driven {
         break;
     }
     text += ' ';
-    text += StateLetter(coroutine_);
-    for (std::size_t i = 0; i < trace_.entries.size(); ++i) text += (i == 0 ? " " : ",") + trace_.entries[i];
-    trace_.entries.clear();
+    text += stage_.State();
+    const std::vector<std::string> entries = stage_.TakeEntries();
+    for (std::size_t i = 0; i < entries.size(); ++i) text += (i == 0 ? " " : ",") + entries[i];
     return text;
   }
 
@@ -133,19 +147,19 @@ class Driven {
     const std::string_view operand = command.substr(1);
     switch (command[0]) {
       case 'n':
-        return coroutine_.Next();
+        return stage_.Send(nullptr);
       case 's':
-        return coroutine_.Send(FreshValue(values.at(Number(operand))));
+        return stage_.Send(FreshValue(values.at(Number(operand))));
       case 'A':
-        return coroutine_.Send(last_);
+        return stage_.Send(last_);
       case 'c':
-        return coroutine_.Close();
+        return stage_.Close();
       case 't':
         last_ = MakeException(Number(operand));
         [[fallthrough]];
       case 'a':
         thrown_.push_back(last_);
-        return coroutine_.Throw(last_);
+        return stage_.Throw(last_);
       default:
         throw py::ValueError("not a command: " + std::string(command));
     }
@@ -158,8 +172,7 @@ class Driven {
     return "";
   }
 
-  Trace trace_;
-  Coroutine coroutine_;
+  Stage& stage_;
   Exception last_{"ValueError", {"again"}};
   std::vector<Exception> thrown_;
 };
@@ -204,13 +217,15 @@ std::vector<Exception> Exceptions() {
   return exceptions;
 }
 
-std::vector<std::string> Answers(const Body& body, std::string_view commands) {
-  Driven driven(body);
+std::unique_ptr<Stage> MakeBareStage(const Body& body) { return std::make_unique<BareStage>(body); }
+
+std::vector<std::string> Answers(Stage& stage, std::string_view commands) {
+  Driver driver(stage);
   std::vector<std::string> answers;
   while (!commands.empty()) {
     const std::string_view command = commands.substr(0, commands.find(' '));
     commands.remove_prefix(std::min(commands.size(), command.size() + 1));
-    answers.push_back(driven.Answer(command));
+    answers.push_back(driver.Answer(command));
   }
   return answers;
 }

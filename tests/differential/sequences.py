@@ -75,6 +75,46 @@ def fresh_value(index):
     return type(value)(*value.args) if isinstance(value, BaseException) else value
 
 
+def shared(value):
+    """What goes in and out is the same object on both sides."""
+    return value
+
+
+def copied(value):
+    """What goes in and out is copied: exceptions as corod's Exception::Snapshot does it, others if they hold one."""
+    if isinstance(value, BaseException):
+        return _snapshot(value, 1, [MAX_SNAPSHOT_EXCEPTIONS])
+    if isinstance(value, list | tuple):
+        return [copied(item) for item in value]
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    return value
+
+
+MAX_SNAPSHOT_LEVELS = 16
+MAX_SNAPSHOT_EXCEPTIONS = 64
+
+
+def _snapshot(error, level, budget):
+    budget[0] -= 1
+    copy = type(error)(*[copied(argument) for argument in error.args])
+    for note in getattr(error, "__notes__", ()):
+        copy.add_note(note)
+
+    def link(chained, what):
+        if chained is None:
+            return None
+        if level < MAX_SNAPSHOT_LEVELS and budget[0] > 0:
+            return _snapshot(chained, level + 1, budget)
+        copy.add_note(f"{what} left out: {canonical.type_name(type(chained))}: {chained}")
+        return None
+
+    copy.__cause__ = cause = link(error.__cause__, "cause")
+    copy.__context__ = cause if error.__context__ is error.__cause__ else link(error.__context__, "context")
+    copy.__suppress_context__ = error.__suppress_context__
+    return copy
+
+
 def random_commands(rng):
     """Mostly next first, so that most sequences get into the body; then anything, also after the end."""
     uniform = rng.random
@@ -167,10 +207,11 @@ def state(generator):
     return "S" if generator.gi_yieldfrom is None else "D"
 
 
-def answers(body, commands):
+def answers(body, commands, crossing=shared):
     """What each command gives: Y, R or X with a value or an exception, the state after it, and what was logged.
 
     An exception that comes out is followed by "is i" if it is the very object that was thrown in i-th.
+    `crossing` is what becomes of values and exceptions on their way in and out.
     """
     trace = Trace()
     generator = trace.me = body(trace)
@@ -187,19 +228,19 @@ def answers(body, commands):
             elif operation == "s":
                 value = generator.send(fresh_value(int(command[1:])))
             elif operation == "A":
-                value = generator.send(last)
+                value = generator.send(crossing(last))
             elif operation == "c":
                 value = close(generator)
             else:
                 if operation == "t":
                     last = EXCEPTIONS[int(command[1:])]()
                 thrown.append(last)
-                value = throw(generator, last)
+                value = throw(generator, crossing(last))
             result = "R" if operation == "c" else "Y"
         except StopIteration as returned:
             result, value = "R", returned.value
         except BaseException as error:
-            raised, last = True, error.with_traceback(None)
+            raised, last = True, crossing(error.with_traceback(None))
         if raised:
             result = "X" + canonical.of_exception(last)
             for i, exception in enumerate(thrown):
@@ -207,7 +248,7 @@ def answers(body, commands):
                     result += f" is {i}"
                     break
         else:
-            result += canonical.of_value(value)
+            result += canonical.of_value(crossing(value))
         result = f"{result} {state(generator)}"
         if entries:
             result += " " + ",".join(entries)

@@ -4,12 +4,14 @@ import signal
 import subprocess
 import tempfile
 import unittest
+import unittest.mock
 
 import grpc
 
 import corod_testing as testing
 from corod_testing import pb, session_pb2
 
+HOUR = 3600  # seconds
 NEVER = ("--passivate-after", "0")
 
 
@@ -115,13 +117,15 @@ class DurabilityTest(testing.ServerTest):
         self.client.create("writes_on_exit", "expires", {"path": os.path.join(self.directory, "line"), "line": "bye"},
                            prime=True)
         request = pb.UpdateRequest(session_id="idle")
-        request.idle_timeout.FromMilliseconds(300)
+        request.idle_timeout.FromSeconds(HOUR)
         self.client.stub.Update(request, timeout=testing.CALL_SECONDS)
         request = pb.UpdateRequest(session_id="expires")
         request.expire_time.CopyFrom(self.client.get("expires").create_time)
-        request.expire_time.seconds += 1
+        request.expire_time.seconds += HOUR
         self.client.stub.Update(request, timeout=testing.CALL_SECONDS)
-        self.come_back()
+        self.kill()
+        with unittest.mock.patch.dict(os.environ, COROD_TEST_CLOCK_AHEAD=str(2 * HOUR)):
+            self.start()
         for name in "idle", "expires":
             testing.eventually(lambda name=name: self.client.get(name).state == session_pb2.STATE_CLOSED, f"{name} closes")
         self.assertEqual(testing.outcome_of(self.client.get("idle").last_outcome).outcome, ("returned", "idle"))

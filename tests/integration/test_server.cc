@@ -14,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include "server/base/clock.h"
 #include "server/catalog/catalog.h"
 #include "server/catalog/registration.h"
 #include "server/coroutine/cleanup.h"
@@ -202,12 +203,25 @@ void AddTestCoroutines(Catalog& catalog) {
   add(Native("versioned", 2, &Versioned<2>), "yields its version");
 }
 
+// The machine's, so many seconds ahead: what is to come due by then has come due. Deadlines of calls are the machine's,
+// so no command is in time.
+class ClockAhead : public SystemClock {
+ public:
+  explicit ClockAhead(absl::Duration by) : by_(by) {}
+  absl::Time Now() const override { return SystemClock::Now() + by_; }
+
+ private:
+  const absl::Duration by_;
+};
+
 }  // namespace
 }  // namespace corod
 
 int main(int argc, char** argv) {
+  const char* ahead = std::getenv("COROD_TEST_CLOCK_AHEAD");
+  const corod::ClockAhead clock(absl::Seconds(ahead ? std::atoi(ahead) : 0));
   corod::Catalog catalog;
   corod::AddBuiltinCoroutines(catalog);
   corod::AddTestCoroutines(catalog);
-  return corod::RunServer(argc, argv, catalog);
+  return corod::RunServer(argc, argv, catalog, {.clock = &clock});
 }

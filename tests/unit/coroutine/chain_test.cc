@@ -37,7 +37,7 @@ Coroutine Chain(int levels, Log* log) {
 
 TEST_F(Rule75, AThousandLevelsAreSentTo) {
   Log log;
-  Coroutine g = Chain(1000, &log);
+  Driven g = MADE(Chain(1000, &log));
   EXPECT_EQ(Text(g.Next()), "Y('leaf')");
   EXPECT_EQ(Text(g.Send("v")), "Y('v')");
   EXPECT_EQ(Text(g.Send("stop")), "R('stop')");
@@ -46,7 +46,7 @@ TEST_F(Rule75, AThousandLevelsAreSentTo) {
 
 TEST_F(Rule75, AThousandLevelsAreThrownInto) {
   Log log;
-  Coroutine g = Chain(1000, &log);
+  Driven g = MADE(Chain(1000, &log));
   EXPECT_EQ(Text(g.Next()), "Y('leaf')");
   EXPECT_EQ(Text(g.Throw(Exception("ValueError"))), "Y('caught')");
   EXPECT_EQ(Text(g.Throw(Exception("KeyError", {"k"}))), "X(KeyError: 'k')");
@@ -55,7 +55,7 @@ TEST_F(Rule75, AThousandLevelsAreThrownInto) {
 
 TEST_F(Rule75, AThousandLevelsAreClosed) {
   Log log;
-  Coroutine g = Chain(1000, &log);
+  Driven g = MADE(Chain(1000, &log));
   EXPECT_EQ(Text(g.Next()), "Y('leaf')");
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(log, Log{"fin"});
@@ -63,7 +63,7 @@ TEST_F(Rule75, AThousandLevelsAreClosed) {
 
 TEST_F(Rule75, OneMoreIsARecursionErrorAtTheInnermostLevelThatIsLeft) {
   Log log;
-  Coroutine g = Chain(1001, &log);
+  Driven g = MADE(Chain(1001, &log));
   EXPECT_EQ(Text(g.Next()), "X(RecursionError: maximum recursion depth exceeded)");
   EXPECT_EQ(g.state(), kClosed);
   EXPECT_EQ(log, Log());
@@ -102,7 +102,7 @@ Coroutine DelegatesTwice(Log* log) {
 
 TEST_F(Rule75, ALevelThatIsDoneCountsNoMore) {
   Log log;
-  Coroutine g = DelegatesTwice(&log);
+  Driven g = MADE(DelegatesTwice(&log));
   EXPECT_EQ(Text(g.Next()), "Y('leaf')");
   EXPECT_EQ(Text(g.Send("stop")), "Y('leaf')");
   EXPECT_EQ(Text(g.Send("stop")), "R('done')");

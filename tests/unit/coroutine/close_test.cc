@@ -32,7 +32,7 @@ Coroutine LoggingFinally(Log* log) {
 
 TEST_F(Rule38, CloseBeforeTheStartRunsNothing) {
   Log log;
-  Coroutine g = LoggingFinally(&log);
+  Driven g = MADE(LoggingFinally(&log));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(g.state(), kClosed);
   EXPECT_EQ(Text(g.Next()), "R(None)");
@@ -52,7 +52,7 @@ Coroutine OnExit(std::function<void(const Exception&)> on_exit) {
 
 TEST_F(Rule39, CloseRaisesGeneratorExitAtTheYield) {
   Log log;
-  Coroutine g = Primed(OnExit([&](const Exception& exit) { log.push_back(ChainText(exit)); }));
+  Driven g = Primed(MADE(OnExit([&](const Exception& exit) { log.push_back(ChainText(exit)); })));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(log, Log{"GeneratorExit"});
   EXPECT_EQ(g.state(), kClosed);
@@ -73,7 +73,7 @@ Coroutine NestedFinally(Log* log) {
 
 TEST_F(Rule40, CleanupRunsOnceInnermostFirst) {
   Log log;
-  Coroutine g = Primed(NestedFinally(&log));
+  Driven g = Primed(MADE(NestedFinally(&log)));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(log, (Log{"exit GeneratorExit", "inner", "outer"}));
@@ -87,10 +87,10 @@ Coroutine Raises() {
 }
 
 TEST_F(Rule41, CloseAfterTheEndDoesNothing) {
-  Coroutine returned = ReturnsAtOnce();
+  Driven returned = MADE(ReturnsAtOnce());
   EXPECT_EQ(Text(returned.Next()), "R(4)");
   EXPECT_EQ(Text(returned.Close()), "R(None)");
-  Coroutine failed = Primed(Raises());
+  Driven failed = Primed(MADE(Raises()));
   EXPECT_EQ(Text(failed.Next()), "X(ValueError: v)");
   EXPECT_EQ(Text(failed.Close()), "R(None)");
 }
@@ -105,7 +105,7 @@ Coroutine ReturnsOnExit() {
 }
 
 TEST_F(Rule42, CloseReturnsWhatTheBodyReturnsOnGeneratorExit) {
-  Coroutine g = Primed(ReturnsOnExit());
+  Driven g = Primed(MADE(ReturnsOnExit()));
   EXPECT_EQ(Text(g.Close()), "R(7)");
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(Text(g.Next()), "R(None)");
@@ -117,7 +117,7 @@ Coroutine ReturnsLater() {
 }
 
 TEST_F(Rule43, CodeAfterTheYieldIsNotReached) {
-  Coroutine g = Primed(ReturnsLater());
+  Driven g = Primed(MADE(ReturnsLater()));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(g.state(), kClosed);
 }
@@ -134,7 +134,7 @@ Coroutine Ignores(int times) {
 }
 
 TEST_F(Rule44, YieldDuringCloseRaisesAndStaysSuspended) {
-  Coroutine g = Primed(Ignores(1));
+  Driven g = Primed(MADE(Ignores(1)));
   const Exception raised = g.Close().exception();
   EXPECT_EQ(ChainText(raised), "RuntimeError: generator ignored GeneratorExit");
   EXPECT_FALSE(raised.context());
@@ -143,7 +143,7 @@ TEST_F(Rule44, YieldDuringCloseRaisesAndStaysSuspended) {
 }
 
 TEST_F(Rule44, AfterIgnoringACloseItMayBeClosedAgain) {
-  Coroutine g = Primed(Ignores(2));
+  Driven g = Primed(MADE(Ignores(2)));
   EXPECT_EQ(Text(g.Close()), "X(RuntimeError: generator ignored GeneratorExit)");
   EXPECT_EQ(Text(g.Close()), "X(RuntimeError: generator ignored GeneratorExit)");
   EXPECT_EQ(Text(g.Close()), "R(None)");
@@ -151,7 +151,7 @@ TEST_F(Rule44, AfterIgnoringACloseItMayBeClosedAgain) {
 }
 
 TEST_F(Rule45, AnotherExceptionDuringCloseHasTheExitAsContext) {
-  Coroutine g = Primed(OnExit([](const Exception&) { throw py::TypeError("fie!"); }));
+  Driven g = Primed(MADE(OnExit([](const Exception&) { throw py::TypeError("fie!"); })));
   EXPECT_EQ(Text(g.Close()), "X(TypeError: fie! <ctx GeneratorExit>)");
   EXPECT_EQ(g.state(), kClosed);
   EXPECT_EQ(Text(g.Close()), "R(None)");
@@ -159,16 +159,16 @@ TEST_F(Rule45, AnotherExceptionDuringCloseHasTheExitAsContext) {
 
 TEST_F(Rule46, AFreshGeneratorExitIsSwallowed) {
   Log log;
-  Coroutine g = Primed(OnExit([&](const Exception&) {
+  Driven g = Primed(MADE(OnExit([&](const Exception&) {
     log.push_back("raises");
     throw py::GeneratorExit("mine");
-  }));
+  })));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(log, Log{"raises"});
 }
 
 TEST_F(Rule47, AStopIterationDuringCloseBecomesARuntimeError) {
-  Coroutine g = Primed(OnExit([](const Exception&) { throw py::StopIteration(); }));
+  Driven g = Primed(MADE(OnExit([](const Exception&) { throw py::StopIteration(); })));
   EXPECT_EQ(
       Text(g.Close()),
       "X(RuntimeError: generator raised StopIteration <cause StopIteration> <ctx StopIteration> <ctx GeneratorExit>)");
@@ -188,7 +188,7 @@ Coroutine CatchesExceptions(Log* log) {
 
 TEST_F(Rule48, ExceptExceptionDoesNotCatchGeneratorExit) {
   Log log;
-  Coroutine g = Primed(CatchesExceptions(&log));
+  Driven g = Primed(MADE(CatchesExceptions(&log)));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(log, Log());
 }
@@ -210,7 +210,7 @@ Coroutine DelegatesTo(Coroutine sub) {
 
 TEST_F(Rule49, ASubThatIgnoredItsCloseIsClosedOnceMoreWhenItsDelegatorLetsGo) {
   Log log;
-  Coroutine g = Primed(DelegatesTo(IgnoresAndLogs(&log)));
+  Driven g = Primed(MADE(DelegatesTo(IgnoresAndLogs(&log))));
   EXPECT_EQ(Text(g.Close()), "X(RuntimeError: generator ignored GeneratorExit)");
   EXPECT_EQ(log, (Log{"exit 1", "exit 2"}));
   EXPECT_EQ(g.state(), kClosed);
@@ -219,28 +219,28 @@ TEST_F(Rule49, ASubThatIgnoredItsCloseIsClosedOnceMoreWhenItsDelegatorLetsGo) {
 TEST_F(Rule49, ADroppedUnstartedOneRunsNothing) {
   Log log;
   {
-    const Coroutine g = LoggingFinally(&log);
+    const Driven g = MADE(LoggingFinally(&log));
   }
   EXPECT_EQ(log, Log());
 }
 
 TEST_F(Rule83, FinallyRunsOnClose) {
   Log log;
-  Coroutine g = Primed(LoggingFinally(&log));
+  Driven g = Primed(MADE(LoggingFinally(&log)));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(log, (Log{"runs", "finally"}));
 }
 
 TEST_F(Rule83, FinallyRunsOnReturn) {
   Log log;
-  Coroutine g = Primed(LoggingFinally(&log));
+  Driven g = Primed(MADE(LoggingFinally(&log)));
   EXPECT_EQ(Text(g.Next()), "R(None)");
   EXPECT_EQ(log, (Log{"runs", "finally"}));
 }
 
 TEST_F(Rule83, FinallyRunsOnRaise) {
   Log log;
-  Coroutine g = Primed(LoggingFinally(&log));
+  Driven g = Primed(MADE(LoggingFinally(&log)));
   EXPECT_EQ(Text(g.Throw(Exception("ValueError"))), "X(ValueError)");
   EXPECT_EQ(log, (Log{"runs", "finally"}));
 }
@@ -263,7 +263,7 @@ TEST_F(Rule83, NothingOfTheBodyRunsWhenItIsDropped) {
   for (int i = 0; i < 100; ++i) const Coroutine g = Primed(Counting(&handlers, &cleanups));
   EXPECT_EQ(handlers, 0);
   EXPECT_EQ(cleanups, 0);
-  Coroutine g = Primed(Counting(&handlers, &cleanups));
+  Driven g = Primed(MADE(Counting(&handlers, &cleanups)));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(handlers, 1);
   EXPECT_EQ(cleanups, 1);
@@ -281,7 +281,7 @@ TEST_F(Rule83, FinallyRunsOnceForACoroutineThatFinishedBeforeItIsDestroyed) {
   int handlers = 0;
   int cleanups = 0;
   {
-    Coroutine g = Primed(Counting(&handlers, &cleanups));
+    Driven g = Primed(MADE(Counting(&handlers, &cleanups)));
     EXPECT_EQ(Text(g.Next()), "R(None)");
   }
   EXPECT_EQ(cleanups, 1);

@@ -10,6 +10,9 @@
 #include "server/coroutine/cleanup.h"
 #include "server/coroutine/coroutine.h"
 #include "server/coroutine/text_form.h"
+#ifdef COROD_TEST_DROPPED
+#include "tests/unit/coroutine/dropped.h"
+#endif
 
 namespace corod {
 
@@ -44,8 +47,19 @@ inline void PrintTo(CoroutineState state, std::ostream* out) {
                                                  : "CLOSED");
 }
 
+// What a test drives: `Driven g = MADE(Body(arguments));`. It is the coroutine itself, or, in coroutine_test_dropped,
+// one that is dropped before each step and brought back (dropped.h). A test that must have the coroutine itself says
+// Coroutine, and stands in dropped.cc with the reason.
+#ifdef COROD_TEST_DROPPED
+using Driven = Dropped;
+#define MADE(...) Dropped([&]() -> Coroutine { return __VA_ARGS__; })
+#else
+using Driven = Coroutine;
+#define MADE(...) __VA_ARGS__
+
 // What bodies leave behind, in order.
 using Log = std::vector<std::string>;
+#endif
 
 // Checks that every coroutine that a test made is gone at its end.
 class CoroutineTest : public testing::Test {
@@ -55,16 +69,32 @@ class CoroutineTest : public testing::Test {
   static constexpr CoroutineState kRunning = CoroutineState::kRunning;
   static constexpr CoroutineState kClosed = CoroutineState::kClosed;
 
+#ifdef COROD_TEST_DROPPED
+  void SetUp() override {
+    drops_before_ = Dropped::drops();
+    if (const char* reason = WhyItCannotBeDropped()) GTEST_SKIP() << reason;
+  }
+#endif
+
   void TearDown() override {
     EXPECT_EQ(LiveFrames().frames, 0u);
     EXPECT_EQ(LiveFrames().bytes, 0u);
+#ifdef COROD_TEST_DROPPED
+    if (!IsSkipped()) EXPECT_GT(Dropped::drops(), drops_before_) << "nothing was dropped: say why in dropped.cc";
+#endif
   }
 
-  // `coroutine` after its first next().
-  static Coroutine Primed(Coroutine coroutine) {
+  // `coroutine` after its first next(): a Coroutine or Driven.
+  template <typename C>
+  static C Primed(C coroutine) {
     EXPECT_EQ(coroutine.Next().kind, Outcome::Kind::kYielded);
     return coroutine;
   }
+
+ private:
+#ifdef COROD_TEST_DROPPED
+  int drops_before_ = 0;
+#endif
 };
 
 }  // namespace corod

@@ -129,7 +129,7 @@ Coroutine YieldsThenDelegates(std::unique_ptr<Iterator> iterator) {
 
 TEST_F(Rule59, TheFirstResumeIsNextAndTheValueSentThereIsLost) {
   Log log;
-  Coroutine g = Primed(YieldsThenDelegates(std::make_unique<Methods>(&log)));
+  Driven g = Primed(MADE(YieldsThenDelegates(std::make_unique<Methods>(&log))));
   EXPECT_EQ(Text(g.Send("lost")), "Y(1)");
   EXPECT_EQ(Text(g.Send("s")), "Y(2)");
   EXPECT_EQ(log, (Log{"next", "send 's'"}));
@@ -137,7 +137,7 @@ TEST_F(Rule59, TheFirstResumeIsNextAndTheValueSentThereIsLost) {
 
 TEST_F(Rule60, ValuesPassThroughAndTheResultIsWhatTheSubReturns) {
   Log log;
-  Coroutine g = Outer(Sub(&log), &log);
+  Driven g = MADE(Outer(Sub(&log), &log));
   EXPECT_EQ(Text(g.Next()), "Y('s')");
   EXPECT_EQ(Text(g.Send(1)), "Y('s')");
   EXPECT_EQ(Text(g.Send("stop")), "Y(['after', 'subret'])");
@@ -146,13 +146,13 @@ TEST_F(Rule60, ValuesPassThroughAndTheResultIsWhatTheSubReturns) {
 
 TEST_F(Rule60, SendOfNullIsNext) {
   Log log;
-  Coroutine g = Primed(OuterOfIterator(std::make_unique<Methods>(&log)));
+  Driven g = Primed(MADE(OuterOfIterator(std::make_unique<Methods>(&log))));
   EXPECT_EQ(Text(g.Send(nullptr)), "Y(1)");
   EXPECT_EQ(log, (Log{"next", "next"}));
 }
 
 TEST_F(Rule61, AValueSentToAListIsAnAttributeErrorInTheDelegator) {
-  Coroutine g = Primed(OuterOfValue(kList));
+  Driven g = Primed(MADE(OuterOfValue(kList)));
   EXPECT_EQ(Text(g.Send(5)), "X(AttributeError: 'list_iterator' object has no attribute 'send')");
   EXPECT_EQ(g.state(), kClosed);
 }
@@ -163,14 +163,14 @@ TEST_F(Rule61, EachBuiltinIteratorHasItsName) {
                                                             {"\u00e9", "str_iterator"},
                                                             {Value::Blob("b"), "bytes_iterator"}};
   for (const auto& [iterable, name] : cases) {
-    Coroutine g = Primed(OuterOfValue(iterable));
+    Driven g = Primed(MADE(OuterOfValue(iterable)));
     EXPECT_EQ(Text(g.Send(5)), "X(AttributeError: '" + name + "' object has no attribute 'send')");
   }
 }
 
 TEST_F(Rule62, AThrownExceptionGoesToTheSub) {
   Log log;
-  Coroutine g = Primed(Outer(Sub(&log), &log));
+  Driven g = Primed(MADE(Outer(Sub(&log), &log)));
   EXPECT_EQ(Text(g.Throw(ValueErrorV())), "Y('s')");
   EXPECT_EQ(log, Log{"caught v"});
   EXPECT_EQ(g.state(), kSuspended);
@@ -190,13 +190,13 @@ Coroutine CatchesAroundAList(Log* log) {
 
 TEST_F(Rule62, WithoutAThrowMethodItIsRaisedAtTheYieldFrom) {
   Log log;
-  Coroutine g = Primed(CatchesAroundAList(&log));
+  Driven g = Primed(MADE(CatchesAroundAList(&log)));
   EXPECT_EQ(Text(g.Throw(ValueErrorV())), "Y('caught')");
   EXPECT_EQ(log, Log{"v"});
 }
 
 TEST_F(Rule62, AStopIterationThatIsRaisedAtTheYieldFromIsItsValue) {  // CPython 3.13
-  Coroutine g = Primed(OuterOfValue(kList));
+  Driven g = Primed(MADE(OuterOfValue(kList)));
   EXPECT_EQ(Text(g.Throw(Exception("StopIteration", {7}))), "Y(['after', 7])");
 }
 
@@ -211,13 +211,13 @@ Coroutine CatchesAndReturns() {
 
 TEST_F(Rule63, ASubThatCatchesAndReturnsLetsTheDelegatorGoOn) {
   Log log;
-  Coroutine g = Primed(Outer(CatchesAndReturns(), &log));
+  Driven g = Primed(MADE(Outer(CatchesAndReturns(), &log)));
   EXPECT_EQ(Text(g.Throw(ValueErrorV())), "Y(['after', 'subret'])");
 }
 
 TEST_F(Rule64, WhatTheSubDoesNotCatchSurfacesAtTheYieldFrom) {
   Log log;
-  Coroutine g = Primed(Catching(Sub(&log), &log, true));
+  Driven g = Primed(MADE(Catching(Sub(&log), &log, true)));
   EXPECT_EQ(Text(g.Throw(Exception("KeyError", {"k"}))), "Y('alive')");
   EXPECT_EQ(log, (Log{"s.fin", "KeyError: 'k'"}));
 }
@@ -229,14 +229,14 @@ Coroutine RaisesAtOnce() {
 
 TEST_F(Rule64, AnExceptionOnTheFirstNextSurfacesAtTheYieldFrom) {
   Log log;
-  Coroutine g = Catching(RaisesAtOnce(), &log, true);
+  Driven g = MADE(Catching(RaisesAtOnce(), &log, true));
   EXPECT_EQ(Text(g.Next()), "Y('alive')");
   EXPECT_EQ(log, Log{"ZeroDivisionError: z"});
 }
 
 TEST_F(Rule65, CloseClosesTheSubFirst) {
   Log log;
-  Coroutine g = Primed(Outer(Sub(&log), &log));
+  Driven g = Primed(MADE(Outer(Sub(&log), &log)));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(log, (Log{"s.fin", "o.fin"}));
   EXPECT_EQ(g.state(), kClosed);
@@ -244,7 +244,7 @@ TEST_F(Rule65, CloseClosesTheSubFirst) {
 
 TEST_F(Rule65, AThrownGeneratorExitClosesTheSubAndArrivesAsTheSameObject) {
   Log log;
-  Coroutine g = Primed(Outer(Sub(&log), &log));
+  Driven g = Primed(MADE(Outer(Sub(&log), &log)));
   const Exception exit("GeneratorExit", {"mine"});
   EXPECT_TRUE(g.Throw(exit).exception().Is(exit));
   EXPECT_EQ(log, (Log{"s.fin", "o.fin"}));
@@ -253,21 +253,21 @@ TEST_F(Rule65, AThrownGeneratorExitClosesTheSubAndArrivesAsTheSameObject) {
 
 TEST_F(Rule65, TheCloseMethodOfAnIteratorIsCalled) {
   Log log;
-  Coroutine g = Primed(OuterOfIterator(std::make_unique<Methods>(&log)));
+  Driven g = Primed(MADE(OuterOfIterator(std::make_unique<Methods>(&log))));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(log, (Log{"next", "close"}));
 }
 
 TEST_F(Rule65, ASubWithoutCloseIsAbandoned) {
   Log log;
-  Coroutine g = Primed(OuterOfValue(kList));
+  Driven g = Primed(MADE(OuterOfValue(kList)));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(g.state(), kClosed);
 }
 
 TEST_F(Rule66, CleanupGoesFromTheInnermostOutwards) {
   Log log;
-  Coroutine g = Primed(Outer(Outer(Sub(&log, "a"), &log, "b"), &log, "c"));
+  Driven g = Primed(MADE(Outer(Outer(Sub(&log, "a"), &log, "b"), &log, "c")));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(log, (Log{"a.fin", "b.fin", "c.fin"}));
 }
@@ -292,13 +292,13 @@ Coroutine SwallowsExit() {
 
 TEST_F(Rule67, ASubThatReturnsOnExitDoesNotSpareItsDelegator) {
   Log log;
-  Coroutine g = Primed(Catching(SwallowsExit(), &log, false));
+  Driven g = Primed(MADE(Catching(SwallowsExit(), &log, false)));
   EXPECT_EQ(Text(g.Throw(Exception("GeneratorExit", {"g"}))), "X(GeneratorExit: g)");
   EXPECT_EQ(log, Log{"GeneratorExit: g"});
 }
 
 TEST_F(Rule67, CloseGivesTheOutermostReturn) {
-  Coroutine g = Primed(ReturnsOnExit("outer", SwallowsExit()));
+  Driven g = Primed(MADE(ReturnsOnExit("outer", SwallowsExit())));
   EXPECT_EQ(Text(g.Close()), "R('outer')");
 }
 
@@ -313,7 +313,7 @@ Coroutine IgnoresExit() {
 
 TEST_F(Rule68, ASubThatYieldsDuringCloseIsARuntimeErrorInTheDelegator) {
   Log log;
-  Coroutine g = Primed(Catching(IgnoresExit(), &log, false));
+  Driven g = Primed(MADE(Catching(IgnoresExit(), &log, false)));
   EXPECT_EQ(Text(g.Close()), "X(RuntimeError: generator ignored GeneratorExit)");
   EXPECT_EQ(log, Log{"RuntimeError: generator ignored GeneratorExit"});
   EXPECT_EQ(g.state(), kClosed);
@@ -330,14 +330,14 @@ Coroutine RaisesInFinally() {
 
 TEST_F(Rule69, WhatTheSubRaisesDuringCloseSurfacesInTheDelegator) {
   Log log;
-  Coroutine g = Primed(Catching(RaisesInFinally(), &log, false));
+  Driven g = Primed(MADE(Catching(RaisesInFinally(), &log, false)));
   EXPECT_EQ(Text(g.Close()), "X(ValueError: boom <ctx GeneratorExit>)");
   EXPECT_EQ(log, Log{"ValueError: boom <ctx GeneratorExit>"});
 }
 
 TEST_F(Rule69, ADelegatorThatCatchesItAndYieldsHasIgnoredTheClose) {
   Log log;
-  Coroutine g = Primed(Catching(RaisesInFinally(), &log, true));
+  Driven g = Primed(MADE(Catching(RaisesInFinally(), &log, true)));
   EXPECT_EQ(Text(g.Close()), "X(RuntimeError: generator ignored GeneratorExit)");
   EXPECT_EQ(log, Log{"ValueError: boom <ctx GeneratorExit>"});
   EXPECT_EQ(g.state(), kSuspended);
@@ -345,14 +345,14 @@ TEST_F(Rule69, ADelegatorThatCatchesItAndYieldsHasIgnoredTheClose) {
 
 TEST_F(Rule70, AThrownStopIterationIsConvertedByTheSub) {
   Log log;
-  Coroutine g = Primed(Catching(YieldsOneTwo(), &log, false));
+  Driven g = Primed(MADE(Catching(YieldsOneTwo(), &log, false)));
   EXPECT_EQ(g.Throw(Exception("StopIteration", {"s"})).exception().type(), "RuntimeError");
   EXPECT_EQ(log, Log{"RuntimeError: generator raised StopIteration <cause StopIteration> <ctx StopIteration>"});
 }
 
 TEST_F(Rule70, AStopIterationFromTheThrowOfAnIteratorEndsTheDelegation) {
   Log log;
-  Coroutine g = Primed(OuterOfIterator(std::make_unique<Methods>(&log)));
+  Driven g = Primed(MADE(OuterOfIterator(std::make_unique<Methods>(&log))));
   EXPECT_EQ(Text(g.Throw(ValueErrorV())), "Y(['after', 'from throw'])");
   EXPECT_EQ(log, (Log{"next", "throw ValueError"}));
 }
@@ -370,7 +370,7 @@ class ClosesWith : public Iterator {
 };
 
 TEST_F(Rule69, WhatTheCloseOfAnIteratorRaisesSurfacesInTheDelegator) {
-  Coroutine g = Primed(OuterOfIterator(std::make_unique<ClosesWith>(ValueErrorV())));
+  Driven g = Primed(MADE(OuterOfIterator(std::make_unique<ClosesWith>(ValueErrorV()))));
   EXPECT_EQ(Text(g.Close()), "X(ValueError: v)");
   EXPECT_EQ(g.state(), kClosed);
 }
@@ -379,10 +379,10 @@ TEST_F(Rule70, AStopIterationFromTheCloseOfAnIteratorEndsTheDelegation) {  // CP
   const auto delegates = [] {
     return Primed(OuterOfIterator(std::make_unique<ClosesWith>(Exception("StopIteration", {5}))));
   };
-  Coroutine closed = delegates();
+  Driven closed = MADE(delegates());
   EXPECT_EQ(Text(closed.Close()), "X(RuntimeError: generator ignored GeneratorExit)");
   EXPECT_EQ(closed.state(), kSuspended);
-  Coroutine thrown = delegates();
+  Driven thrown = MADE(delegates());
   EXPECT_EQ(Text(thrown.Throw(Exception("GeneratorExit", {3}))), "Y(['after', 5])");
 }
 
@@ -401,15 +401,15 @@ class Exhausted : public Iterator {
 };
 
 TEST_F(Rule71, TheStopIterationOfNextIsTheValueOfTheYieldFrom) {
-  Coroutine raised = OuterOfIterator(std::make_unique<Exhausted>(true));
+  Driven raised = MADE(OuterOfIterator(std::make_unique<Exhausted>(true)));
   EXPECT_EQ(Text(raised.Next()), "Y(['after', 42])");
-  Coroutine returned = OuterOfIterator(std::make_unique<Exhausted>(false));
+  Driven returned = MADE(OuterOfIterator(std::make_unique<Exhausted>(false)));
   EXPECT_EQ(Text(returned.Next()), "Y(['after', 42])");
 }
 
 TEST_F(Rule72, AStartedSubGoesOn) {
   Log log;
-  Coroutine g = Outer(Primed(YieldsOneTwo()), &log);
+  Driven g = MADE(Outer(Primed(YieldsOneTwo()), &log));
   EXPECT_EQ(Text(g.Next()), "Y(2)");
   EXPECT_EQ(Text(g.Next()), "Y(['after', None])");
 }
@@ -426,7 +426,7 @@ TEST_F(Rule72, WhatIsNotIterableIsATypeError) {
   const std::vector<std::pair<Value, std::string>> cases = {
       {5, "int"}, {true, "bool"}, {nullptr, "NoneType"}, {1.5, "float"}, {Exception("app.Error"), "Error"}};
   for (const auto& [value, type] : cases) {
-    Coroutine g = OuterOfValue(value);
+    Driven g = MADE(OuterOfValue(value));
     EXPECT_EQ(Text(g.Next()), "X(TypeError: '" + type + "' object is not iterable)");
   }
 }
@@ -439,7 +439,7 @@ TEST_F(Rule72, ListsMapsTextsAndBlobsAreIterable) {
       {"a\u00e9\U0001f600", {"Y('a')", "Y('\u00e9')", "Y('\U0001f600')"}},
       {Value::Blob("\x01\xff"), {"Y(1)", "Y(255)"}}};
   for (const auto& [iterable, yields] : cases) {
-    Coroutine g = OuterOfValue(iterable);
+    Driven g = MADE(OuterOfValue(iterable));
     for (const std::string& each : yields) EXPECT_EQ(Text(g.Next()), each);
     EXPECT_EQ(Text(g.Next()), "Y(['after', None])");
   }
@@ -499,7 +499,7 @@ TEST_F(Rule73, AnOwnedSubThatWasThrownIntoDirectlyEndsTheDelegationWithNull) {
 }
 
 TEST_F(Rule74, AnIteratorWithoutCloseDoesNotHinderTheClose) {
-  Coroutine g = Primed(OuterOfValue(kList));
+  Driven g = Primed(MADE(OuterOfValue(kList)));
   EXPECT_EQ(Text(g.Throw(Exception("GeneratorExit"))), "X(GeneratorExit)");
   EXPECT_EQ(g.state(), kClosed);
 }

@@ -29,13 +29,13 @@ Coroutine YieldsInExcept(Exception error) {
 Exception KeyErrorA() { return Exception("KeyError", {"a"}); }
 
 TEST_F(Rule30, AnExceptionThrownInGetsTheHandledOneAsContext) {
-  Coroutine g = Primed(YieldsInExcept(KeyErrorA()));
+  Driven g = Primed(MADE(YieldsInExcept(KeyErrorA())));
   EXPECT_EQ(Text(g.Throw(Exception("ValueError", {"v"}))), "X(ValueError: v <ctx KeyError>)");
 }
 
 TEST_F(Rule30, ThrowingTheVeryExceptionThatIsHandledMakesNoCircle) {
   const Exception error = KeyErrorA();
-  Coroutine g = Primed(YieldsInExcept(error));
+  Driven g = Primed(MADE(YieldsInExcept(error)));
   EXPECT_EQ(Text(g.Throw(error)), "X(KeyError: 'a')");
 }
 
@@ -52,7 +52,7 @@ TEST_F(Rule30, TheExitOfACloseGetsTheHandledOneAsContext) {
     }
     co_return Value();
   };
-  Coroutine g = Primed(body(&log));
+  Driven g = Primed(MADE(body(&log)));
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(log, Log{"GeneratorExit <ctx KeyError>"});
 }
@@ -70,12 +70,12 @@ Coroutine RaisesOnNext() {
 }
 
 TEST_F(Rule30, AnExceptionThrownThroughASubGetsTheDelegatorsHandledOneAsContext) {
-  Coroutine g = Primed(DelegatesWhileHandling(RaisesOnNext()));
+  Driven g = Primed(MADE(DelegatesWhileHandling(RaisesOnNext())));
   EXPECT_EQ(Text(g.Throw(Exception("ValueError", {"v"}))), "X(ValueError: v <ctx KeyError>)");
 }
 
 TEST_F(Rule30, WhatASubRaisesGetsTheDelegatorsHandledOneAsContext) {
-  Coroutine g = Primed(DelegatesWhileHandling(RaisesOnNext()));
+  Driven g = Primed(MADE(DelegatesWhileHandling(RaisesOnNext())));
   EXPECT_EQ(Text(g.Next()), "X(TypeError: t <ctx KeyError>)");
 }
 
@@ -90,12 +90,12 @@ Coroutine RaisesInItsHandler() {
 }
 
 TEST_F(Rule30, TheContextsOfASubEndAtWhatItsDelegatorHandles) {
-  Coroutine g = Primed(DelegatesWhileHandling(RaisesInItsHandler()));
+  Driven g = Primed(MADE(DelegatesWhileHandling(RaisesInItsHandler())));
   EXPECT_EQ(Text(g.Send("own")), "X(TypeError: t <ctx ValueError> <ctx KeyError>)");
 }
 
 TEST_F(Rule30, OnItsWayUpFromAThrowTheDelegatorsHandledOneReplacesTheContext) {  // as CPython does
-  Coroutine g = Primed(DelegatesWhileHandling(RaisesInItsHandler()));
+  Driven g = Primed(MADE(DelegatesWhileHandling(RaisesInItsHandler())));
   EXPECT_EQ(Text(g.Throw(Exception("ValueError", {"v"}))), "X(TypeError: t <ctx KeyError>)");
 }
 
@@ -107,7 +107,7 @@ TEST_F(Rule30, AnErrorOfTheEngineGetsTheHandledOneAsContext) {
     co_await YieldFrom(items);
     co_return Value();
   };
-  Coroutine g = Primed(body());
+  Driven g = Primed(MADE(body()));
   EXPECT_EQ(Text(g.Send(5)), "X(AttributeError: 'list_iterator' object has no attribute 'send' <ctx KeyError>)");
 }
 
@@ -127,7 +127,7 @@ Coroutine HandlesForAWhile() {
 
 TEST_F(Rule30, HandlingNestsAndEndsWithItsBlock) {
   const auto thrown_at = [](int yields) {
-    Coroutine g = HandlesForAWhile();
+    Driven g = MADE(HandlesForAWhile());
     for (int i = 0; i < yields; ++i) EXPECT_EQ(g.Next().kind, Outcome::Kind::kYielded);
     return Text(g.Throw(Exception("ValueError", {"v"})));
   };
@@ -144,7 +144,7 @@ Coroutine RaisesNewWhileHandling() {
 }
 
 TEST_F(Rule30, WhatIsRaisedLaterInTheBlockHasTheHandledOneAsContext) {
-  Coroutine g = Primed(RaisesNewWhileHandling());
+  Driven g = Primed(MADE(RaisesNewWhileHandling()));
   EXPECT_EQ(Text(g.Next()), "X(TypeError: late <ctx KeyError>)");
 }
 
@@ -165,7 +165,7 @@ Coroutine YieldsInFinally() {
 }
 
 TEST_F(Rule32, AYieldInFinallyPutsThePendingExceptionOff) {
-  Coroutine g = Primed(YieldsInFinally());
+  Driven g = Primed(MADE(YieldsInFinally()));
   const Exception thrown("ValueError", {"v"});
   EXPECT_EQ(Text(g.Throw(thrown)), "Y('cleanup')");
   EXPECT_EQ(g.state(), kSuspended);
@@ -174,13 +174,13 @@ TEST_F(Rule32, AYieldInFinallyPutsThePendingExceptionOff) {
 }
 
 TEST_F(Rule32, WithoutAPendingExceptionFinallyJustYields) {
-  Coroutine g = Primed(YieldsInFinally());
+  Driven g = Primed(MADE(YieldsInFinally()));
   EXPECT_EQ(Text(g.Next()), "Y('cleanup')");
   EXPECT_EQ(Text(g.Next()), "R('end')");
 }
 
 TEST_F(Rule32, AYieldInFinallyDuringCloseIgnoresTheExit) {
-  Coroutine g = Primed(YieldsInFinally());
+  Driven g = Primed(MADE(YieldsInFinally()));
   EXPECT_EQ(Text(g.Close()), "X(RuntimeError: generator ignored GeneratorExit)");
   EXPECT_EQ(g.state(), kSuspended);
   EXPECT_EQ(Text(g.Close()), "R(None)");
@@ -188,7 +188,7 @@ TEST_F(Rule32, AYieldInFinallyDuringCloseIgnoresTheExit) {
 
 TEST_F(Rule33, ABareRaiseAfterAYieldRaisesTheOriginal) {
   const Exception error = KeyErrorA();
-  Coroutine g = Primed(YieldsInExcept(error));
+  Driven g = Primed(MADE(YieldsInExcept(error)));
   const Outcome outcome = g.Next();
   EXPECT_EQ(Text(outcome), "X(KeyError: 'a')");
   EXPECT_TRUE(outcome.exception().Is(error));

@@ -32,20 +32,21 @@ Coroutine Sums(Kept<Sum> sum) {
 }
 
 // How a caller restarts one.
-Coroutine Restarted(Coroutine coroutine) {
+template <typename C>
+C Restarted(C coroutine) {
   EXPECT_EQ(coroutine.Next().kind, Outcome::Kind::kYielded);
   return coroutine;
 }
 
 TEST_F(KeptTest, ASuspendedCoroutineSavesItsState) {
-  Coroutine g = Primed(Sums(Kept<Sum>()));
+  Driven g = Primed(MADE(Sums(Kept<Sum>())));
   EXPECT_EQ(g.Save(), Value(0));
   g.Send(5);
   EXPECT_EQ(g.Save(), Value(5));
 }
 
 TEST_F(KeptTest, SavingChangesNothing) {
-  Coroutine g = Primed(Sums(Kept<Sum>()));
+  Driven g = Primed(MADE(Sums(Kept<Sum>())));
   g.Send(5);
   static_cast<void>(g.Save());
   EXPECT_EQ(Text(g.Send(2)), "Y(7)");
@@ -56,20 +57,20 @@ TEST_F(KeptTest, AnotherOneGoesOnWithTheSavedState) {
   g.Send(5);
   const Value saved = *g.Save();
   g = Coroutine();
-  Coroutine again = Restarted(Sums(Kept(Sum::Load(saved))));
+  Driven again = Restarted(MADE(Sums(Kept(Sum::Load(saved)))));
   EXPECT_EQ(Text(again.Send(2)), "Y(7)");
 }
 
 TEST_F(KeptTest, ACreatedCoroutineCannotBeSaved) {
-  const Coroutine g = Sums(Kept(Sum{3}));
+  const Driven g = MADE(Sums(Kept(Sum{3})));
   EXPECT_EQ(g.Save(), std::nullopt);
 }
 
 TEST_F(KeptTest, AFinishedCoroutineCannotBeSaved) {
-  Coroutine raised = Primed(Sums(Kept<Sum>()));
+  Driven raised = Primed(MADE(Sums(Kept<Sum>())));
   EXPECT_EQ(raised.Send("x").kind, Outcome::Kind::kRaised);
   EXPECT_EQ(raised.Save(), std::nullopt);
-  Coroutine closed = Primed(Sums(Kept<Sum>()));
+  Driven closed = Primed(MADE(Sums(Kept<Sum>())));
   EXPECT_EQ(Text(closed.Close()), "R(None)");
   EXPECT_EQ(closed.Save(), std::nullopt);
   EXPECT_EQ(Coroutine().Save(), std::nullopt);
@@ -80,7 +81,7 @@ Coroutine WithoutKept(Sum sum) {
 }
 
 TEST_F(KeptTest, ABodyThatKeepsNothingCannotBeSaved) {
-  const Coroutine g = Primed(WithoutKept({}));
+  const Driven g = Primed(MADE(WithoutKept({})));
   EXPECT_EQ(g.Save(), std::nullopt);
 }
 
@@ -112,7 +113,7 @@ Coroutine Delegates(Kept<Sum> sum) {
 }
 
 TEST_F(KeptTest, ADelegatingCoroutineCannotBeSavedUntilItsDelegateHasEnded) {
-  Coroutine g = Primed(Delegates(Kept<Sum>()));
+  Driven g = Primed(MADE(Delegates(Kept<Sum>())));
   EXPECT_EQ(g.Save(), Value(0));
   EXPECT_EQ(Text(g.Next()), "Y('inner')");
   EXPECT_EQ(g.Save(), std::nullopt);
@@ -127,7 +128,7 @@ Coroutine DelegatesToItems(Kept<Sum> sum) {
 }
 
 TEST_F(KeptTest, ACoroutineThatDelegatesToAnIteratorCannotBeSaved) {
-  Coroutine g = Primed(DelegatesToItems(Kept<Sum>()));
+  Driven g = Primed(MADE(DelegatesToItems(Kept<Sum>())));
   EXPECT_EQ(g.Save(), std::nullopt);
   g.Next();
   EXPECT_EQ(g.Save(), std::nullopt);
@@ -165,7 +166,7 @@ Coroutine Handles(Kept<Sum> sum) {
 }
 
 TEST_F(KeptTest, ACoroutineThatHandlesSomethingCannotBeSaved) {
-  Coroutine g = Primed(Handles(Kept<Sum>()));
+  Driven g = Primed(MADE(Handles(Kept<Sum>())));
   EXPECT_EQ(Text(g.Throw(py::ValueError("v"))), "Y('handling')");
   EXPECT_EQ(g.Save(), std::nullopt);
   EXPECT_EQ(Text(g.Next()), "Y('done')");
@@ -205,11 +206,11 @@ Coroutine Concatenates(Kept<Large> large, std::string separator, std::vector<int
 }
 
 TEST_F(KeptTest, AStateOfAnySizeAndAlignmentIsFound) {
-  Coroutine g = Primed(Concatenates(Kept<Large>(), ", ", std::vector<int>(3)));
+  Driven g = Primed(MADE(Concatenates(Kept<Large>(), ", ", std::vector<int>(3))));
   g.Send("a");
   g.Send("b");
   EXPECT_EQ(g.Save(), Value("-, a, b"));
-  Coroutine again = Restarted(Concatenates(Kept(Large::Load(*g.Save())), ", ", {}));
+  Driven again = Restarted(MADE(Concatenates(Kept(Large::Load(*g.Save())), ", ", {})));
   again.Send("c");
   EXPECT_EQ(again.Save(), Value("-, a, b, c"));
 }
@@ -230,7 +231,7 @@ Coroutine Keeps(Kept<Counted>) {
 
 TEST_F(KeptTest, DroppingASavedCoroutineDestroysItsState) {
   {
-    const Coroutine g = Primed(Keeps(Kept<Counted>()));
+    const Driven g = Primed(MADE(Keeps(Kept<Counted>())));
     EXPECT_NE(g.Save(), std::nullopt);
     EXPECT_EQ(Counted::alive, 1);
   }
@@ -238,7 +239,7 @@ TEST_F(KeptTest, DroppingASavedCoroutineDestroysItsState) {
 }
 
 TEST_F(KeptTest, ASavedValueDoesNotChangeLater) {
-  Coroutine g = Primed(Sums(Kept<Sum>()));
+  Driven g = Primed(MADE(Sums(Kept<Sum>())));
   const std::optional<Value> before = g.Save();
   g.Send(5);
   EXPECT_EQ(before, Value(0));
@@ -256,10 +257,10 @@ Coroutine SumsInALocal() {
 TEST_F(KeptTest, KeepingCostsNothingInTheFrame) {
   std::size_t local = 0;
   {
-    const Coroutine g = SumsInALocal();
+    const Driven g = MADE(SumsInALocal());
     local = LiveFrames().bytes;
   }
-  const Coroutine g = Sums(Kept<Sum>());
+  const Driven g = MADE(Sums(Kept<Sum>()));
   EXPECT_EQ(LiveFrames().bytes, local);
 }
 #endif

@@ -36,14 +36,14 @@ Coroutine Logging(Log* log) {
 
 TEST_F(Rule01, CreatingRunsNothing) {
   Log log;
-  const Coroutine g = Logging(&log);
+  const Driven g = MADE(Logging(&log));
   EXPECT_EQ(log, Log());
   EXPECT_EQ(g.state(), kCreated);
 }
 
 TEST_F(Rule02, NextRunsToTheFirstYield) {
   Log log;
-  Coroutine g = Logging(&log);
+  Driven g = MADE(Logging(&log));
   EXPECT_EQ(Text(g.Next()), "Y(1)");
   EXPECT_EQ(log, Log{"runs"});
   EXPECT_EQ(g.state(), kSuspended);
@@ -51,14 +51,14 @@ TEST_F(Rule02, NextRunsToTheFirstYield) {
 
 TEST_F(Rule02, SendOfNullPrimes) {
   Log log;
-  Coroutine g = Logging(&log);
+  Driven g = MADE(Logging(&log));
   EXPECT_EQ(Text(g.Send(nullptr)), "Y(1)");
 }
 
 TEST_F(Rule03, AnythingElseSentFirstIsATypeError) {
   for (const Value& value : {Value(false), Value(0), Value(""), Value(List{}), Value(5), Value(0.0)}) {
     Log log;
-    Coroutine g = Logging(&log);
+    Driven g = MADE(Logging(&log));
     EXPECT_EQ(Text(g.Send(value)), "X(TypeError: can't send non-None value to a just-started generator)")
         << Repr(value);
     EXPECT_EQ(log, Log());
@@ -67,7 +67,7 @@ TEST_F(Rule03, AnythingElseSentFirstIsATypeError) {
 
 TEST_F(Rule04, ThatTypeErrorLeavesItCreated) {
   Log log;
-  Coroutine g = Logging(&log);
+  Driven g = MADE(Logging(&log));
   EXPECT_EQ(g.Send(0).kind, Outcome::Kind::kRaised);
   EXPECT_EQ(g.state(), kCreated);
   EXPECT_EQ(Text(g.Next()), "Y(1)");
@@ -79,7 +79,7 @@ Coroutine RaisesAtOnce() {
 }
 
 TEST_F(Rule05, RaisingBeforeTheFirstYieldClosesIt) {
-  Coroutine g = RaisesAtOnce();
+  Driven g = MADE(RaisesAtOnce());
   EXPECT_EQ(Text(g.Next()), "X(KeyError: 'k')");
   EXPECT_EQ(g.state(), kClosed);
   EXPECT_EQ(Text(g.Next()), "R(None)");
@@ -88,7 +88,7 @@ TEST_F(Rule05, RaisingBeforeTheFirstYieldClosesIt) {
 Coroutine ReturnsAtOnce() { co_return 9; }
 
 TEST_F(Rule06, ReturningBeforeTheFirstYieldClosesIt) {
-  Coroutine g = ReturnsAtOnce();
+  Driven g = MADE(ReturnsAtOnce());
   EXPECT_EQ(Text(g.Next()), "R(9)");
   EXPECT_EQ(g.state(), kClosed);
 }
@@ -101,12 +101,12 @@ Coroutine Got() {
 }
 
 TEST_F(Rule07, TheSentValueIsTheValueOfTheYield) {
-  Coroutine g = Primed(Got());
+  Driven g = Primed(MADE(Got()));
   EXPECT_EQ(Text(g.Send(42)), "Y(['got', 42])");
 }
 
 TEST_F(Rule07, NextDeliversNull) {
-  Coroutine g = Primed(Got());
+  Driven g = Primed(MADE(Got()));
   EXPECT_EQ(Text(g.Next()), "Y(['got', None])");
 }
 
@@ -116,7 +116,7 @@ Coroutine YieldsNull() {
 }
 
 TEST_F(Rule08, AYieldedNullDiffersFromAReturnedOne) {
-  Coroutine g = YieldsNull();
+  Driven g = MADE(YieldsNull());
   EXPECT_EQ(g.Next(), Outcome::Yielded(Value()));
   EXPECT_EQ(g.Next(), Outcome::Returned(Value()));
 }
@@ -127,23 +127,23 @@ Coroutine ReturnsWhatIsSent() {
 }
 
 TEST_F(Rule09, TheReturnedValueComesOut) {
-  Coroutine g = Primed(ReturnsWhatIsSent());
+  Driven g = Primed(MADE(ReturnsWhatIsSent()));
   EXPECT_EQ(Text(g.Send("rv")), "R('rv')");
   EXPECT_EQ(g.state(), kClosed);
 }
 
 TEST_F(Rule09, ReturningNullIsFallingOffTheEnd) {
-  Coroutine g = Primed(ReturnsWhatIsSent());
+  Driven g = Primed(MADE(ReturnsWhatIsSent()));
   EXPECT_EQ(Text(g.Next()), "R(None)");
 }
 
 TEST_F(Rule10, AReturnedListIsNotSplatted) {
-  Coroutine g = Primed(ReturnsWhatIsSent());
+  Driven g = Primed(MADE(ReturnsWhatIsSent()));
   EXPECT_EQ(Text(g.Send(List{2, 3})), "R([2, 3])");
 }
 
 TEST_F(Rule10, AReturnedStopIterationIsAValue) {
-  Coroutine g = Primed(ReturnsWhatIsSent());
+  Driven g = Primed(MADE(ReturnsWhatIsSent()));
   const Exception stop("StopIteration", {2});
   const Outcome outcome = g.Send(stop);
   EXPECT_EQ(outcome.kind, Outcome::Kind::kReturned);
@@ -151,14 +151,14 @@ TEST_F(Rule10, AReturnedStopIterationIsAValue) {
 }
 
 TEST_F(Rule11, TheReturnedValueIsDeliveredOnce) {
-  Coroutine g = Primed(ReturnsWhatIsSent());
+  Driven g = Primed(MADE(ReturnsWhatIsSent()));
   EXPECT_EQ(Text(g.Send("rv")), "R('rv')");
   EXPECT_EQ(Text(g.Next()), "R(None)");
   EXPECT_EQ(Text(g.Send(nullptr)), "R(None)");
 }
 
 TEST_F(Rule12, SendingToAFinishedOneIsNoTypeError) {
-  Coroutine g = ReturnsAtOnce();
+  Driven g = MADE(ReturnsAtOnce());
   EXPECT_EQ(Text(g.Next()), "R(9)");
   EXPECT_EQ(Text(g.Send("v")), "R(None)");
 }
@@ -170,14 +170,14 @@ Coroutine RaisesGiven(Exception exception) {
 
 TEST_F(Rule13, AnUncaughtExceptionComesOutAsTheSameObject) {
   const Exception error("ValueError", {"v"});
-  Coroutine g = Primed(RaisesGiven(error));
+  Driven g = Primed(MADE(RaisesGiven(error)));
   const Outcome outcome = g.Next();
   EXPECT_EQ(Text(outcome), "X(ValueError: v)");
   EXPECT_TRUE(outcome.exception().Is(error));
 }
 
 TEST_F(Rule13, AfterAnUncaughtExceptionItReturnsNullForEver) {
-  Coroutine g = Primed(RaisesGiven(Exception("ValueError", {"v"})));
+  Driven g = Primed(MADE(RaisesGiven(Exception("ValueError", {"v"}))));
   EXPECT_EQ(g.Next().kind, Outcome::Kind::kRaised);
   EXPECT_EQ(g.state(), kClosed);
   EXPECT_EQ(Text(g.Next()), "R(None)");
@@ -192,7 +192,7 @@ Coroutine OneTwo() {
 
 TEST_F(Rule14, ALoopOverItLeavesTheReturnedValueOut) {
   std::vector<Value> items;
-  Coroutine g = OneTwo();
+  Driven g = MADE(OneTwo());
   for (Outcome each = g.Next(); each.kind == Outcome::Kind::kYielded; each = g.Next()) items.push_back(each.value);
   EXPECT_EQ(items, (std::vector<Value>{1, 2}));
 }

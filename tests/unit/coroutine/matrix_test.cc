@@ -45,7 +45,7 @@ Coroutine Outer(std::string kind) {
 }
 
 std::string AnswerTo(const Case& c) {
-  Coroutine g = Outer(c.sub);
+  Driven g = MADE(Outer(c.sub));
   EXPECT_EQ(Text(g.Next()), "Y(1)");
   const Exception thrown(c.command, {"thrown"});
   const Outcome outcome = c.command == "close" ? g.Close() : g.Throw(thrown);

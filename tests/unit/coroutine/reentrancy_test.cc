@@ -28,41 +28,41 @@ Coroutine Drives(std::function<Outcome(CoroutineRef)> drive) {
 }
 
 TEST_F(Rule50, NextOfTheRunningOneIsAValueErrorAndLeavesItUnharmed) {
-  Coroutine g = Drives([](CoroutineRef self) { return self.Next(); });
+  Driven g = MADE(Drives([](CoroutineRef self) { return self.Next(); }));
   EXPECT_EQ(g.Next().value, kAlreadyExecuting);
   EXPECT_EQ(g.state(), kSuspended);
   EXPECT_EQ(Text(g.Next()), "Y('still alive')");
 }
 
 TEST_F(Rule50, SendToTheRunningOneIsAValueError) {
-  Coroutine g = Drives([](CoroutineRef self) { return self.Send(nullptr); });
+  Driven g = MADE(Drives([](CoroutineRef self) { return self.Send(nullptr); }));
   EXPECT_EQ(g.Next().value, kAlreadyExecuting);
 }
 
 TEST_F(Rule50, ThrowIntoTheRunningOneIsAValueError) {
-  Coroutine g = Drives([](CoroutineRef self) { return self.Throw(Exception("KeyError", {"k"})); });
+  Driven g = MADE(Drives([](CoroutineRef self) { return self.Throw(Exception("KeyError", {"k"})); }));
   EXPECT_EQ(g.Next().value, kAlreadyExecuting);
 }
 
 TEST_F(Rule50, CloseOfTheRunningOneIsAValueError) {
-  Coroutine g = Drives([](CoroutineRef self) { return self.Close(); });
+  Driven g = MADE(Drives([](CoroutineRef self) { return self.Close(); }));
   EXPECT_EQ(g.Next().value, kAlreadyExecuting);
   EXPECT_EQ(g.state(), kSuspended);
 }
 
 TEST_F(Rule52, AlreadyExecutingComesBeforeTheCheckOfTheFirstValue) {
-  Coroutine g = Drives([](CoroutineRef self) { return self.Send(5); });
+  Driven g = MADE(Drives([](CoroutineRef self) { return self.Send(5); }));
   EXPECT_EQ(g.Next().value, kAlreadyExecuting);
 }
 
 TEST_F(Rule52, WhatIsNoExceptionIsRefusedBeforeAlreadyExecuting) {
-  Coroutine g = Drives([](CoroutineRef self) -> Outcome {
+  Driven g = MADE(Drives([](CoroutineRef self) -> Outcome {
     try {
       return self.Throw(Value("abc").AsException());
     } catch (const py::TypeError& e) {
       return Outcome::Raised(e);
     }
-  });
+  }));
   EXPECT_EQ(g.Next().value,
             "X(TypeError: exceptions must be classes or instances deriving from BaseException, not str)");
 }
@@ -74,7 +74,7 @@ Coroutine NextsItselfUnguarded() {
 }
 
 TEST_F(Rule53, UncaughtItPropagatesAndCloses) {
-  Coroutine g = NextsItselfUnguarded();
+  Driven g = MADE(NextsItselfUnguarded());
   EXPECT_EQ(Text(g.Next()), kAlreadyExecuting);
   EXPECT_EQ(g.state(), kClosed);
 }
@@ -87,7 +87,7 @@ Coroutine DelegatesToItself() {
 }
 
 TEST_F(Rule53, DelegatingToItselfIsTheSameValueError) {
-  Coroutine g = Primed(DelegatesToItself());
+  Driven g = Primed(MADE(DelegatesToItself()));
   EXPECT_EQ(Text(g.Next()), kAlreadyExecuting);
   EXPECT_EQ(g.state(), kClosed);
 }
@@ -101,7 +101,7 @@ Coroutine NotesItsState(CoroutineState* seen) {
 
 TEST_F(Rule54, TheStatesFollowEachOther) {
   CoroutineState inside = kClosed;
-  Coroutine g = NotesItsState(&inside);
+  Driven g = MADE(NotesItsState(&inside));
   EXPECT_EQ(g.state(), kCreated);
   EXPECT_EQ(Text(g.Next()), "Y(1)");
   EXPECT_EQ(inside, kRunning);

@@ -40,19 +40,19 @@ Coroutine Catches(bool returns) {
 }
 
 TEST_F(Rule16, AThrownExceptionThatIsCaughtGivesTheNextYield) {
-  Coroutine g = Primed(Catches(false));
+  Driven g = Primed(MADE(Catches(false)));
   EXPECT_EQ(Text(g.Throw(ValueErrorV())), "Y(['caught', 'v'])");
   EXPECT_EQ(g.state(), kSuspended);
 }
 
 TEST_F(Rule17, CaughtAndReturnedClosesIt) {
-  Coroutine g = Primed(Catches(true));
+  Driven g = Primed(MADE(Catches(true)));
   EXPECT_EQ(Text(g.Throw(ValueErrorV())), "R(['caught', 'v'])");
   EXPECT_EQ(g.state(), kClosed);
 }
 
 TEST_F(Rule18, UncaughtItPropagatesAsTheSameObject) {
-  Coroutine g = Primed(Catches(false));
+  Driven g = Primed(MADE(Catches(false)));
   const Exception thrown("KeyError", {"k"});
   const Outcome outcome = g.Throw(thrown);
   EXPECT_EQ(Text(outcome), "X(KeyError: 'k')");
@@ -72,7 +72,7 @@ Coroutine RaisesNew(bool from) {
 }
 
 TEST_F(Rule19, WhatIsRaisedInAHandlerHasTheThrownOneAsContext) {
-  Coroutine g = Primed(RaisesNew(false));
+  Driven g = Primed(MADE(RaisesNew(false)));
   const Exception thrown = ValueErrorV();
   const Exception raised = g.Throw(thrown).exception();
   EXPECT_EQ(ChainText(raised), "KeyError: 'k' <ctx ValueError>");
@@ -81,7 +81,7 @@ TEST_F(Rule19, WhatIsRaisedInAHandlerHasTheThrownOneAsContext) {
 }
 
 TEST_F(Rule19, RaiseFromSetsTheCauseAsWell) {
-  Coroutine g = Primed(RaisesNew(true));
+  Driven g = Primed(MADE(RaisesNew(true)));
   const Exception thrown = ValueErrorV();
   const Exception raised = g.Throw(thrown).exception();
   EXPECT_EQ(ChainText(raised), "KeyError: 'k' <cause ValueError> <ctx ValueError>");
@@ -99,7 +99,7 @@ Coroutine LoggingFinally(Log* log) {
 
 TEST_F(Rule20, ThrowBeforeTheStartRunsNothingAndClosesIt) {
   Log log;
-  Coroutine g = LoggingFinally(&log);
+  Driven g = MADE(LoggingFinally(&log));
   EXPECT_EQ(Text(g.Throw(ValueErrorV())), "X(ValueError: v)");
   EXPECT_EQ(g.state(), kClosed);
   EXPECT_EQ(Text(g.Next()), "R(None)");
@@ -107,7 +107,7 @@ TEST_F(Rule20, ThrowBeforeTheStartRunsNothingAndClosesIt) {
 }
 
 TEST_F(Rule21, ThrowAfterTheEndRaisesEveryTime) {
-  Coroutine g = Primed(Catches(true));
+  Driven g = Primed(MADE(Catches(true)));
   EXPECT_EQ(Text(g.Next()), "R(None)");
   EXPECT_EQ(Text(g.Throw(ValueErrorV())), "X(ValueError: v)");
   EXPECT_EQ(Text(g.Throw(Exception("ValueError", {"w"}))), "X(ValueError: w)");
@@ -115,7 +115,7 @@ TEST_F(Rule21, ThrowAfterTheEndRaisesEveryTime) {
 }
 
 TEST_F(Rule23, AValueThatIsNoExceptionCannotBecomeOne) {
-  Coroutine g = Primed(Catches(false));
+  Driven g = Primed(MADE(Catches(false)));
   try {
     static_cast<void>(g.Throw(Value("abc").AsException()));
     ADD_FAILURE() << "a text was thrown";
@@ -126,7 +126,7 @@ TEST_F(Rule23, AValueThatIsNoExceptionCannotBecomeOne) {
 }
 
 TEST_F(Rule25, AThrownStopIterationThatIsNotCaughtBecomesARuntimeError) {
-  Coroutine g = Primed(Catches(false));
+  Driven g = Primed(MADE(Catches(false)));
   const Exception raised = g.Throw(kStop7).exception();
   EXPECT_EQ(ChainText(raised),
             "RuntimeError: generator raised StopIteration <cause StopIteration> <ctx StopIteration>");
@@ -147,19 +147,19 @@ Coroutine CatchesStop() {
 }
 
 TEST_F(Rule26, AThrownStopIterationIsCaughtAsAnyOther) {
-  Coroutine g = Primed(CatchesStop());
+  Driven g = Primed(MADE(CatchesStop()));
   EXPECT_EQ(Text(g.Throw(kStop7)), "Y(['si', 7])");
 }
 
 TEST_F(Rule27, AStopIterationThrownBeforeTheStartIsARuntimeError) {
-  Coroutine g = CatchesStop();
+  Driven g = MADE(CatchesStop());
   EXPECT_EQ(Text(g.Throw(kStop7)),
             "X(RuntimeError: generator raised StopIteration <cause StopIteration> <ctx StopIteration>)");
   EXPECT_EQ(g.state(), kClosed);
 }
 
 TEST_F(Rule27, AStopIterationThrownAfterTheEndIsAReturn) {
-  Coroutine g = CatchesStop();
+  Driven g = MADE(CatchesStop());
   EXPECT_EQ(Text(g.Close()), "R(None)");
   EXPECT_EQ(Text(g.Throw(kStop7)), "R(7)");
 }
@@ -175,7 +175,7 @@ Coroutine CatchesExit(bool returns) {
 }
 
 TEST_F(Rule28, AThrownGeneratorExitPropagatesUnlikeOnClose) {
-  Coroutine g = Primed(Catches(false));
+  Driven g = Primed(MADE(Catches(false)));
   const Exception exit("GeneratorExit");
   const Outcome outcome = g.Throw(exit);
   EXPECT_EQ(Text(outcome), "X(GeneratorExit)");
@@ -184,13 +184,13 @@ TEST_F(Rule28, AThrownGeneratorExitPropagatesUnlikeOnClose) {
 }
 
 TEST_F(Rule28, AYieldAfterAThrownGeneratorExitIsLegal) {
-  Coroutine g = Primed(CatchesExit(false));
+  Driven g = Primed(MADE(CatchesExit(false)));
   EXPECT_EQ(Text(g.Throw(Exception("GeneratorExit"))), "Y(2)");
   EXPECT_EQ(g.state(), kSuspended);
 }
 
 TEST_F(Rule28, AReturnAfterAThrownGeneratorExitIsAReturn) {
-  Coroutine g = Primed(CatchesExit(true));
+  Driven g = Primed(MADE(CatchesExit(true)));
   EXPECT_EQ(Text(g.Throw(Exception("GeneratorExit"))), "R(3)");
 }
 
@@ -208,7 +208,7 @@ TEST_F(Rule29, WhatIsABaseExceptionAlonePassesExceptException) {
   for (const char* type :
        {"KeyboardInterrupt", "SystemExit", "asyncio.CancelledError", "GeneratorExit", "BaseException"}) {
     Log log;
-    Coroutine g = Primed(CatchesExceptions(&log));
+    Driven g = Primed(MADE(CatchesExceptions(&log)));
     EXPECT_EQ(Text(g.Throw(Exception(type))), std::string("X(") + type + ")");
     EXPECT_EQ(log, Log());
   }
@@ -216,14 +216,14 @@ TEST_F(Rule29, WhatIsABaseExceptionAlonePassesExceptException) {
 
 TEST_F(Rule29, AUserTypeOfABaseExceptionPassesExceptException) {
   Log log;
-  Coroutine g = Primed(CatchesExceptions(&log));
+  Driven g = Primed(MADE(CatchesExceptions(&log)));
   EXPECT_EQ(Text(g.Throw(Exception("app.Abort", {}, {"BaseException"}))), "X(app.Abort)");
   EXPECT_EQ(log, Log());
 }
 
 TEST_F(Rule29, AUserTypeWithoutBasesIsAnException) {
   Log log;
-  Coroutine g = Primed(CatchesExceptions(&log));
+  Driven g = Primed(MADE(CatchesExceptions(&log)));
   EXPECT_EQ(Text(g.Throw(Exception("app.Error"))), "Y('caught')");
   EXPECT_EQ(log, Log{"app.Error"});
 }
@@ -238,7 +238,7 @@ Coroutine ReturnsInFinally() {
 }
 
 TEST_F(Rule31, AReturnInFinallySwallowsWhatWasThrown) {
-  Coroutine g = Primed(ReturnsInFinally());
+  Driven g = Primed(MADE(ReturnsInFinally()));
   EXPECT_EQ(Text(g.Throw(ValueErrorV())), "R('swallowed')");
   EXPECT_EQ(g.state(), kClosed);
 }
@@ -249,7 +249,7 @@ Coroutine RaisesStop(Exception stop) {
 }
 
 TEST_F(Rule35, AStopIterationThatLeavesTheBodyBecomesARuntimeError) {
-  Coroutine g = Primed(RaisesStop(kStop7));
+  Driven g = Primed(MADE(RaisesStop(kStop7)));
   const Exception raised = g.Next().exception();
   EXPECT_EQ(raised.type(), "RuntimeError");
   EXPECT_EQ(raised.message(), "generator raised StopIteration");
@@ -261,7 +261,7 @@ TEST_F(Rule35, AStopIterationThatLeavesTheBodyBecomesARuntimeError) {
 }
 
 TEST_F(Rule35, SoDoesWhatDerivesFromStopIteration) {
-  Coroutine g = Primed(RaisesStop(Exception("app.Stop", {"z"}, {"StopIteration", "Exception", "BaseException"})));
+  Driven g = Primed(MADE(RaisesStop(Exception("app.Stop", {"z"}, {"StopIteration", "Exception", "BaseException"}))));
   EXPECT_EQ(Text(g.Next()), "X(RuntimeError: generator raised StopIteration <cause app.Stop> <ctx app.Stop>)");
 }
 
@@ -274,7 +274,7 @@ Coroutine NextsAnExhaustedIterator() {
 }
 
 TEST_F(Rule36, SoDoesTheStopIterationOfAnInnerNext) {
-  Coroutine g = NextsAnExhaustedIterator();
+  Driven g = MADE(NextsAnExhaustedIterator());
   EXPECT_EQ(Text(g.Next()),
             "X(RuntimeError: generator raised StopIteration <cause StopIteration> <ctx StopIteration>)");
 }
@@ -291,7 +291,7 @@ Coroutine CatchesItsOwnStop() {
 }
 
 TEST_F(Rule37, AStopIterationCaughtInsideIsLeftAlone) {
-  Coroutine g = CatchesItsOwnStop();
+  Driven g = MADE(CatchesItsOwnStop());
   EXPECT_EQ(Text(g.Next()), "Y('ok')");
 }
 
@@ -307,7 +307,7 @@ Coroutine LogsStopOnItsWayOut(Log* log) {
 
 TEST_F(Rule37, HandlersSeeTheStopIterationBeforeItIsReplaced) {
   Log log;
-  Coroutine g = Primed(LogsStopOnItsWayOut(&log));
+  Driven g = Primed(MADE(LogsStopOnItsWayOut(&log)));
   EXPECT_EQ(g.Next().exception().type(), "RuntimeError");
   EXPECT_EQ(log, Log{"StopIteration"});
 }

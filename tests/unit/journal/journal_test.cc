@@ -101,6 +101,24 @@ TEST_P(JournalTest, KeepsWhatWasAppendedInOrder) {
   EXPECT_EQ(*writer.Read(/*bytes=*/200), writer.written());
 }
 
+TEST_P(JournalTest, KeepsExceptionsAsTheyWereGiven) {  // the body that gets one may go on changing it
+  Writer writer = New("s");
+  Exception sent("ValueError", {"sent"});
+  Exception saved("KeyError", {"saved"});
+  Batch batch = BatchOf({1, 1}, {}, 1);
+  batch.records[0].value = sent;
+  EXPECT_TRUE(Await([&](Journal::Done done) { journal_->Append(writer.key(), batch, {}, std::move(done)); }).ok());
+  Checkpoint checkpoint;
+  checkpoint.step = 1;
+  checkpoint.after = {1, 1};
+  checkpoint.state = saved;
+  EXPECT_TRUE(Save({HeadOf("s", writer.key().uid), checkpoint, {}, false}).ok());
+  sent.AddNote("later");
+  saved.SetContext(sent);
+  EXPECT_EQ((*writer.Read())[0].records[0].value, Value(Exception("ValueError", {"sent"})));
+  EXPECT_EQ((*journal_->FindCheckpoint(writer.key(), 1))->state, Value(Exception("KeyError", {"saved"})));
+}
+
 TEST_P(JournalTest, AnswersInTheOrderOfTheCalls) {
   Writer writer = New("s");
   Answers answers;

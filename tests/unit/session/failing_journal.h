@@ -56,6 +56,7 @@ class FailingJournal : public Journal {
   int appends() const { return appends_; }
   int reads() const { return reads_; }
   const std::vector<Batch>& appended() const { return appended_; }
+  void ForgetAppended() { appended_.clear(); }
 
   bool IsDurable() const override { return journal_.IsDurable(); }
   bool IsShared() const override { return shared_; }
