@@ -18,6 +18,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/synchronization/mutex.h"
 #include "server/base/clock.h"
 #include "server/base/random.h"
 #include "server/base/worker_pool.h"
@@ -107,6 +108,8 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
   const Flags& flags = std::get<Flags>(parsed);
   const ExitSignals signals;
   SetUpLog(flags.log_level);
+  // gRPC's locks are Abseil's, and Debian's Abseil looks for deadlocks at each of them unless it is told not to.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // gRPC's own lines about what we report better; whoever wants them sets the variable.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
 
