@@ -88,42 +88,27 @@ std::optional<double> NumberBehind(const std::string& log, const std::string& te
   return number;
 }
 
-void SendToAll(const std::shared_ptr<grpc::Channel>& channel, std::uint64_t count) {
-  Drive(channel, count, [](std::uint64_t number, v1::Command& command) {
-    command.set_session_id(SessionId(kKind, number));
-    command.mutable_send()->set_integer(1);
-    command.set_quiet(true);
-  });
-}
-
 struct Held {
   Memory before, peak, after;
 };
 
-void ReportMemory(const std::vector<Held>& cycles, const std::optional<double>& rocksdb, std::uint64_t sessions,
-                  Report& report) {
-  // RocksDB's share is known for the end alone; before the first session it has nothing.
-  const auto own = static_cast<double>(cycles[0].before.anonymous);
+void ReportMemory(const Held& held, const std::optional<double>& rocksdb, std::uint64_t sessions, Report& report) {
+  const auto before = static_cast<double>(held.before.anonymous);
+  const auto peak = static_cast<double>(held.peak.anonymous);
+  const auto after = static_cast<double>(held.after.anonymous);
+  // Before the first session RocksDB has next to nothing; what it has later is known for the end alone.
   const double aside = rocksdb.value_or(0);
-  std::vector<double> kept, peaks, afters;
-  for (const Held& cycle : cycles) {
-    const double peak = static_cast<double>(cycle.peak.anonymous) - own - aside;
-    const double after = static_cast<double>(cycle.after.anonymous) - own - aside;
-    kept.push_back(after / peak);
-    peaks.push_back(static_cast<double>(cycle.peak.anonymous) / kMiB);
-    afters.push_back(static_cast<double>(cycle.after.anonymous) / kMiB);
-  }
   report.Add({.name = "memory_kept",
               .what = absl::StrFormat("memory kept when %d sessions sleep, of what they took, RocksDB aside", sessions),
               .unit = "",
-              .rounds = kept,
+              .rounds = {(after - before - aside) / (peak - before - aside)},
               .goal = Goal{Goal::Is::kAtMost, 0.1}});
-  report.Add({.name = "memory_before", .what = "  before the first session", .unit = "MiB", .rounds = {own / kMiB}});
-  report.Add({.name = "memory_live", .what = "  with all live", .unit = "MiB", .rounds = peaks});
-  report.Add({.name = "memory_asleep", .what = "  with all asleep", .unit = "MiB", .rounds = afters});
+  report.Add({.name = "memory_before", .what = "  before the first session", .unit = "MiB", .rounds = {before / kMiB}});
+  report.Add({.name = "memory_live", .what = "  with all live", .unit = "MiB", .rounds = {peak / kMiB}});
+  report.Add({.name = "memory_asleep", .what = "  with all asleep", .unit = "MiB", .rounds = {after / kMiB}});
   if (rocksdb) {
     report.Add({.name = "memory_rocksdb",
-                .what = "  of that, RocksDB's memtables and caches at the end",
+                .what = "  of that, RocksDB's memtables and caches",
                 .unit = "MiB",
                 .rounds = {*rocksdb / kMiB}});
   } else {
@@ -131,62 +116,42 @@ void ReportMemory(const std::vector<Held>& cycles, const std::optional<double>& 
   }
 }
 
-// Leaves the sessions in `data`, as a server left them that was killed while all were live.
+// Once, since it takes minutes. Leaves the sessions in `data`.
 void MeasureMemory(const Settings& settings, const std::string& data, const std::string& log, Report& report) {
   const std::uint64_t count = settings.sessions;
-  // Longer than it takes to make or to wake them all.
-  const std::uint64_t awake = std::max<std::uint64_t>(2, count / 10'000);
-  const std::vector<std::string> flags = {"--max-sessions",
-                                          absl::StrCat(2 * count),
-                                          "--max-live-sessions",
-                                          absl::StrCat(2 * count),
-                                          "--sync",
-                                          "never",
-                                          "--log-level",
-                                          "debug",
-                                          "--passivate-after",
-                                          absl::StrCat(awake, "s")};
-  std::optional<double> rocksdb;
-  std::vector<Held> cycles;
-  const int rounds = settings.quick ? 1 : std::min(settings.rounds, 3);
-  {
-    ServerProcess server(CorodCommand(settings, data, flags), log);
-    const auto channel = Connect(server.address());
-    const auto stub = v1::CoroutineService::NewStub(channel);
-    CreateAveragers(channel, "first", 1, v1::DURABILITY_EPHEMERAL);
-    Memory before = server.memory();
-    for (int round = 0; round < rounds; ++round) {
-      const absl::Time started = absl::Now();
-      if (round == 0) {
-        CreateAveragers(channel, kKind, count, v1::DURABILITY_DURABLE);
-      } else {
-        SendToAll(channel, count);
-      }
-      const Memory peak = server.memory();
-      Tell(absl::StrFormat("%s %d sessions took %s, %.0f MiB", round == 0 ? "making" : "waking", count,
-                           absl::FormatDuration(absl::Now() - started), static_cast<double>(peak.anonymous) / kMiB));
-      if (!IsLive(*stub, 0)) throw Failure("the first session fell asleep before the last was live");
-      const absl::Time live = absl::Now();
-      AwaitSleep(*stub, count);
-      const absl::Duration took = absl::Now() - live - absl::Seconds(awake);
-      const Memory after = SettledMemory(server);
-      Tell(absl::StrFormat("all asleep %s after the first, %.0f MiB", absl::FormatDuration(took),
-                           static_cast<double>(after.anonymous) / kMiB));
-      cycles.push_back({before, peak, after});
-      before = after;
-    }
-    server.Stop();
-    rocksdb = NumberBehind(server.log(), "RocksDB holds ");
-    const std::optional<double> live = NumberBehind(server.log(), "putting to sleep ");
-    if (!live || *live > 1) throw Failure("not all sessions were asleep");
-  }
-  ReportMemory(cycles, rocksdb, count, report);
+  // Longer than it takes to make them all.
+  const std::uint64_t awake = std::max<std::uint64_t>(2, count / 8'000);
+  const std::string many = absl::StrCat(2 * count);
+  ServerProcess server(CorodCommand(settings, data,
+                                    {"--max-sessions", many, "--max-live-sessions", many, "--sync", "never",
+                                     "--log-level", "debug", "--passivate-after", absl::StrCat(awake, "s")}),
+                       log);
+  const auto channel = Connect(server.address());
+  const auto stub = v1::CoroutineService::NewStub(channel);
+  CreateAveragers(channel, "first", 1, v1::DURABILITY_EPHEMERAL);
+  Held held{.before = server.memory(), .peak = {}, .after = {}};
+  const absl::Time started = absl::Now();
+  CreateAveragers(channel, kKind, count, v1::DURABILITY_DURABLE);
+  held.peak = server.memory();
+  if (!IsLive(*stub, 0)) throw Failure("the first session fell asleep before the last was live");
+  const absl::Time live = absl::Now();
+  AwaitSleep(*stub, count);
+  const absl::Time asleep = absl::Now();
+  held.after = SettledMemory(server);
+  server.Stop();
+  const std::optional<double> rocksdb = NumberBehind(server.log(), "RocksDB holds ");
+  const std::optional<double> awake_still = NumberBehind(server.log(), "putting to sleep ");
+  if (!awake_still || *awake_still > 1) throw Failure("not all sessions were asleep");
+  ReportMemory(held, rocksdb, count, report);
+  report.Note(
+      absl::StrFormat("making the sessions took %s, putting them to sleep %s",
+                      absl::FormatDuration(absl::Trunc(live - started, absl::Milliseconds(100))),
+                      absl::FormatDuration(absl::Trunc(asleep - live, absl::Milliseconds(100)) -
+                                           std::max(absl::Seconds(awake) - (live - started), absl::ZeroDuration()))));
 }
 
-// From the start of the process to the first answer, in seconds, and to when it says that it is ready.
-struct Started {
-  double ready, answered;
-};
+// How a server ended, and how long the next one took from the start of its process until it said that it was ready, and
+// until it answered for the first time; in seconds.
 struct Left {
   std::string name, what;
   bool killed;
