@@ -57,6 +57,12 @@ test-tsan: setup-test  ## concurrency tests under ThreadSanitizer
 	$(call build,tsan,corod_concurrency_tests)
 	$(call ctest,tsan)
 
+.PHONY: bench
+bench: setup-test  ## measure (docs/performance.md); ARGS="--only durable --json FILE", ARGS=--help shows more
+	cmake --preset release -DCOROD_BUILD_TESTS=ON
+	$(call build,release,corod corod_bench)
+	build/tests/corod_bench --corod build/bin/corod $(ARGS)
+
 .PHONY: fuzz
 fuzz: setup-test  ## every fuzz target for FUZZ_SECONDS=60 seconds
 	cmake --preset fuzz

@@ -3,10 +3,12 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -16,6 +18,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/synchronization/mutex.h"
 #include "server/base/clock.h"
 #include "server/base/random.h"
 #include "server/base/worker_pool.h"
@@ -58,6 +61,24 @@ class ExitSignals {
   sigset_t signals_;
 };
 
+// Gives memory back to the system when many sessions have left it. By itself the allocator gives back only what lies
+// above all that is in use.
+class MemoryReturn {
+ public:
+  // `live`: how many sessions are in memory.
+  void Note(std::size_t live) {
+    most_ = std::max(most_, live);
+    // Each time half of them have left, so that what this takes is little beside what their leaving took.
+    if (most_ - live < std::max(kFewest, most_ / 2)) return;
+    most_ = live;
+    malloc_trim(0);
+  }
+
+ private:
+  static constexpr std::size_t kFewest = 10'000;
+  std::size_t most_ = 0;  // since it was last done
+};
+
 void SetUpLog(const std::string& level) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("corod"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
@@ -87,6 +108,8 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
   const Flags& flags = std::get<Flags>(parsed);
   const ExitSignals signals;
   SetUpLog(flags.log_level);
+  // gRPC's locks are Abseil's, and Debian's Abseil looks for deadlocks at each of them unless it is told not to.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // gRPC's own lines about what we report better; whoever wants them sets the variable.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
 
@@ -135,8 +158,10 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
     spdlog::info("listening on {}, every session is ephemeral (--journal memory)", address);
   }
 
+  MemoryReturn memory;
   int signal = 0;
   for (absl::Time due = clock.Now(); signal == 0; due = sessions.Sweep()) {
+    memory.Note(sessions.live());
     signal = signals.Wait(std::clamp(due - clock.Now(), absl::ZeroDuration(), kSweepInterval));
   }
 

@@ -496,11 +496,23 @@ void RocksJournal::Shutdown() {
     sync = available_;
     writing_ = true;
   }
-  if (sync) static_cast<void>(SyncLog());
+  if (sync) {
+    static_cast<void>(SyncLog());
+    LogMemory();
+  }
   const MutexLock lock(mutex_);
   unsynced_ = false;
   writing_ = false;
   changed_.NotifyAll();
+}
+
+void RocksJournal::LogMemory() const {
+  std::uint64_t memtables = 0, cache = 0, tables = 0;
+  writable_->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kSizeAllMemTables, &memtables);
+  writable_->db->GetIntProperty(rocksdb::DB::Properties::kBlockCacheUsage, &cache);  // one cache for all families
+  writable_->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem, &tables);
+  spdlog::debug("RocksDB holds {} bytes in memory: {} in memtables, {} in its block cache, {} for open tables",
+                memtables + cache + tables, memtables, cache, tables);
 }
 
 void RocksJournal::Enqueue(Write write) const {

@@ -123,6 +123,7 @@ class RocksJournal : public Journal {
   // False: it still cannot be written.
   bool Recover();
   bool SyncLog();
+  void LogMemory() const;
   void ExpireTombstones(absl::Time now) const;
   static absl::StatusOr<Stored> Describe(const Database& database, std::string_view head,
                                          const rocksdb::Snapshot* snapshot);

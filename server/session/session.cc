@@ -265,9 +265,10 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
                   .step = step,
                   .time = now,
                   .seed = seed_};
+  const absl::Time begin = environment_.clock.Now();  // of a durable session's step `now` was before it was written
   StepResult result = Execute(*definition_, environment_.limits, std::move(input), coroutine_);
   const absl::Time end = environment_.clock.Now();
-  pace_->Record(end - now);
+  pace_->Record(end - begin);
 
   const CoroutineState state = coroutine_.state();
   const bool over = state == CoroutineState::kClosed;
