@@ -265,7 +265,7 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
                   .step = step,
                   .time = now,
                   .seed = seed_};
-  const absl::Time begin = environment_.clock.Now();  // of a durable session's step `now` was before it was written
+  const absl::Time begin = log_ ? environment_.clock.Now() : now;  // a durable session's step was written first
   StepResult result = Execute(*definition_, environment_.limits, std::move(input), coroutine_);
   const absl::Time end = environment_.clock.Now();
   pace_->Record(end - begin);
