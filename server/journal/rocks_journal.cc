@@ -73,7 +73,7 @@ std::uint64_t BytesOfLogs(rocksdb::Env& env, const std::string& directory) {
   std::uint64_t bytes = 0;
   for (const std::string& name : names) {
     std::uint64_t size = 0;
-    if (name.ends_with(".log") && env.GetFileSize(directory + "/" + name, &size).ok()) bytes += size;
+    if (name.ends_with(".log") && env.GetFileSize(absl::StrCat(directory, "/", name), &size).ok()) bytes += size;
   }
   return bytes;
 }
