@@ -49,9 +49,10 @@ class Journal {
   virtual bool IsShared() const { return false; }
 
   // A new session: its head, the checkpoint where its log begins (if that is not the first step), its first batches,
-  // and when it is to be looked at (see ListDue; unset: never), all or nothing. A conflict if the id is taken by a
-  // session whose uid is not `replaces`; what that one had is removed. REQUIRES: no session ever had this uid; `log` is
-  // valid, behind `checkpoint->after` or from the beginning.
+  // and when it is to be looked at (see ListDue; unset: never), all or nothing. `replaces`: the uid of the session that
+  // stands under the id now; what that one had is removed. A conflict if another one stands there, or if none does and
+  // one was to be replaced: a write that lands late brings nothing back. REQUIRES: no session ever had this uid; `log`
+  // is valid, behind `checkpoint->after` or from the beginning.
   struct NewSession {
     Head head;
     std::optional<Checkpoint> checkpoint;

@@ -109,9 +109,8 @@ void MemoryJournal::AddDue(const std::string& id, std::optional<absl::Time> due)
 absl::Status MemoryJournal::DoCreate(NewSession session) {
   if (shutdown_) return Closed();
   const auto found = sessions_.find(session.head.key.id);
-  if (found != sessions_.end() && (session.replaces.empty() || found->second.head.key.uid != session.replaces)) {
-    return absl::AbortedError("the session id is taken");
-  }
+  const std::string stands = found == sessions_.end() ? "" : found->second.head.key.uid;
+  if (stands != session.replaces) return absl::AbortedError("the session id stands for another");
   AddDue(session.head.key.id, session.due);
   Session created;
   if (session.checkpoint) {

@@ -5,6 +5,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/snapshot.h>
 #include <rocksdb/table.h>
@@ -65,23 +66,41 @@ absl::Status FailedOpen(const std::string& directory, const rocksdb::Status& sta
   return absl::UnavailableError(absl::StrCat("the journal in ", directory, " cannot be opened: ", text));
 }
 
+// Of RocksDB's write-ahead logs.
+std::uint64_t BytesOfLogs(rocksdb::Env& env, const std::string& directory) {
+  std::vector<std::string> names;
+  if (!env.GetChildren(directory, &names).ok()) return 0;
+  std::uint64_t bytes = 0;
+  for (const std::string& name : names) {
+    std::uint64_t size = 0;
+    if (name.ends_with(".log") && env.GetFileSize(directory + "/" + name, &size).ok()) bytes += size;
+  }
+  return bytes;
+}
+
+// RocksDB would go on by itself after some failures (a full disk): it appends what it still has of a failed write to
+// the log, behind what is torn, and flushes. What was in doubt could then come back at any later start. So it takes no
+// more writes after whatever failure, also one in the background, until it is opened anew.
+class EndsAtTheFirstFailure : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+    *error = rocksdb::Status(*error, rocksdb::Status::kFatalError);
+  }
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* recovers) override {
+    *recovers = false;
+  }
+};
+
 }  // namespace
 
 // The open database. Where it stands in memory does not change.
 struct RocksJournal::Database {
   ~Database() {
-    if (!db) return;
-    for (rocksdb::ColumnFamilyHandle* family : families) static_cast<void>(db->DestroyColumnFamilyHandle(family));
-    static_cast<void>(db->Close());
+    if (db) static_cast<void>(db->Close());
   }
-
-  rocksdb::ColumnFamilyHandle* meta() const { return families[0]; }
-  rocksdb::ColumnFamilyHandle* heads() const { return families[1]; }
-  rocksdb::ColumnFamilyHandle* log() const { return families[2]; }
 
   std::unique_ptr<rocksdb::Env> env;  // null: the machine's
   std::unique_ptr<rocksdb::DB> db;
-  std::vector<rocksdb::ColumnFamilyHandle*> families;
   std::uint64_t sessions = 0;        // when it was opened
   std::vector<std::string> garbage;  // uids whose removal was not finished when it was opened
 };
@@ -91,13 +110,12 @@ namespace {
 // Reads keys from `begin` to before `end`, at one moment.
 class Range {
  public:
-  Range(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family, std::string begin, std::string end,
-        const rocksdb::Snapshot* snapshot = nullptr)
+  Range(rocksdb::DB& db, std::string begin, std::string end, const rocksdb::Snapshot* snapshot = nullptr)
       : begin_(std::move(begin)), end_(std::move(end)), lower_(begin_), upper_(end_) {
     options_.iterate_lower_bound = &lower_;
     options_.iterate_upper_bound = &upper_;
     options_.snapshot = snapshot;
-    iterator_.reset(db.NewIterator(options_, family));
+    iterator_.reset(db.NewIterator(options_));
   }
   Range(const Range&) = delete;
   Range& operator=(const Range&) = delete;
@@ -127,9 +145,8 @@ class Range {
 // All that a session has.
 class SessionRange : public Range {
  public:
-  SessionRange(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* log, const std::string& uid,
-               const rocksdb::Snapshot* snapshot = nullptr)
-      : Range(db, log, keys::PrefixOf(uid), keys::EndOf(uid), snapshot), prefix_(keys::PrefixOf(uid)), uid_(uid) {}
+  SessionRange(rocksdb::DB& db, const std::string& uid, const rocksdb::Snapshot* snapshot = nullptr)
+      : Range(db, keys::PrefixOf(uid), keys::EndOf(uid), snapshot), prefix_(keys::PrefixOf(uid)), uid_(uid) {}
 
   // Whether this is a life of the session with that id that was not removed.
   bool IsLifeOf(std::string_view id) {
@@ -201,16 +218,14 @@ class RocksJournal::Group {
 
   const Database& database() const { return database_; }
 
-  void Put(rocksdb::ColumnFamilyHandle* family, std::string_view key, std::string_view value) {
-    Note(batch_.Put(family, ToSlice(key), ToSlice(value)));
-  }
-  void Delete(rocksdb::ColumnFamilyHandle* family, std::string_view key) { Note(batch_.Delete(family, ToSlice(key))); }
+  void Put(std::string_view key, std::string_view value) { Note(batch_.Put(ToSlice(key), ToSlice(value))); }
+  void Delete(std::string_view key) { Note(batch_.Delete(ToSlice(key))); }
 
   // Stays until the group ends. With the writes of this group.
   absl::StatusOr<Life*> FindLife(const std::string& uid) {
     if (const auto found = lives_.find(uid); found != lives_.end()) return &found->second;
     Life life;
-    SessionRange range(*database_.db, database_.log(), uid);
+    SessionRange range(*database_.db, uid);
     range.Seek(keys::LifeKey(uid));
     if (range.Valid() && range.key() == keys::LifeKey(uid)) {
       life.is_there = true;
@@ -232,8 +247,7 @@ class RocksJournal::Group {
       return found->second.is_there && found->second.id == key.id;
     }
     std::string id;
-    const rocksdb::Status status =
-        database_.db->Get(rocksdb::ReadOptions(), database_.log(), keys::LifeKey(key.uid), &id);
+    const rocksdb::Status status = database_.db->Get(rocksdb::ReadOptions(), keys::LifeKey(key.uid), &id);
     if (!status.ok() && !status.IsNotFound()) return FailedRead(status);
     return status.ok() && id == key.id;
   }
@@ -242,7 +256,8 @@ class RocksJournal::Group {
   absl::StatusOr<bool> IsTaken(const std::string& id) {
     if (const auto found = taken_.find(id); found != taken_.end()) return found->second;
     rocksdb::PinnableSlice head;
-    const rocksdb::Status status = database_.db->Get(rocksdb::ReadOptions(), database_.heads(), id, &head);
+    const rocksdb::Status status =
+        database_.db->Get(rocksdb::ReadOptions(), database_.db->DefaultColumnFamily(), keys::HeadKey(id), &head);
     if (!status.ok() && !status.IsNotFound()) return FailedRead(status);
     return status.ok();
   }
@@ -255,7 +270,7 @@ class RocksJournal::Group {
   void AddDue(const std::string& id, std::optional<absl::Time> time) {
     if (!time || *time == absl::InfiniteFuture()) return;
     std::string key = keys::DueKey(*time, id);
-    Put(database_.meta(), key, "");
+    Put(key, "");
     dues_added.push_back(std::move(key));
   }
 
@@ -265,7 +280,7 @@ class RocksJournal::Group {
   rocksdb::Status Commit(bool synced) {
     if (!status_.ok()) return status_;
     if (batch_.Count() == 0) return {};
-    if (sessions_changed_) Put(database_.meta(), keys::kSessionCount, keys::EncodeCount(sessions_));
+    if (sessions_changed_) Put(keys::kSessionCount, keys::EncodeCount(sessions_));
     rocksdb::WriteOptions options;
     options.sync = synced;
     return database_.db->Write(options, &batch_);
@@ -347,21 +362,25 @@ absl::Status RocksJournal::PrepareDirectory() {
 
 absl::StatusOr<std::unique_ptr<RocksJournal::Database>> RocksJournal::OpenDatabase() const {
   auto database = std::make_unique<Database>();
-  rocksdb::DBOptions options;
+  rocksdb::Options options;
   if (options_.file_system) {
     database->env = rocksdb::NewCompositeEnv(options_.file_system);
     options.env = database->env.get();
   }
   options.create_if_missing = true;
-  options.create_missing_column_families = true;
-  options.max_total_wal_size = options_.max_wal_bytes;
+  // A full memory table ends its write-ahead log, too.
+  options.write_buffer_size = std::min(options_.max_wal_bytes, options_.write_buffer_bytes / 2);
+  options.max_write_buffer_number = static_cast<int>(options_.write_buffer_bytes / options.write_buffer_size);
   options.db_write_buffer_size = options_.write_buffer_bytes;
   // What a crash tore ends the log; all before it counts.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.recycle_log_file_num = 0;
   options.manual_wal_flush = false;
+  // Reserved blocks would let a full disk go unnoticed while they last, and be reserved anew at each opening.
+  options.allow_fallocate = false;
   // After a failure the database is opened anew, by Recover alone.
   options.max_bgerror_resume_count = 0;
+  options.listeners.push_back(std::make_shared<EndsAtTheFirstFailure>());
   // Nothing that grows with the number of tables, when it is opened or while it is.
   options.max_open_files = 512;
   options.skip_stats_update_on_db_open = true;
@@ -379,26 +398,18 @@ absl::StatusOr<std::unique_ptr<RocksJournal::Database>> RocksJournal::OpenDataba
   tables.pin_l0_filter_and_index_blocks_in_cache = true;
   tables.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   tables.format_version = 5;
-  rocksdb::ColumnFamilyOptions family;
-  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(tables));
-  family.write_buffer_size = options_.write_buffer_bytes / 2;
-  family.level_compaction_dynamic_level_bytes = true;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(tables));
+  options.level_compaction_dynamic_level_bytes = true;
   // What was trimmed or is no longer due goes soon, since reading steps over each deleted key.
-  family.table_properties_collector_factories.push_back(rocksdb::NewCompactOnDeletionCollectorFactory(4'096, 2'048));
+  options.table_properties_collector_factories.push_back(rocksdb::NewCompactOnDeletionCollectorFactory(4'096, 2'048));
 
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status opened = rocksdb::DB::Open(
-      options, database_directory_, {{rocksdb::kDefaultColumnFamilyName, family}, {"heads", family}, {"log", family}},
-      &database->families, &db);
-  if (!opened.ok()) {
-    database->families.clear();
-    return FailedOpen(options_.directory, opened);
-  }
+  const rocksdb::Status opened = rocksdb::DB::Open(options, database_directory_, &db);
+  if (!opened.ok()) return FailedOpen(options_.directory, opened);
   database->db.reset(db);
 
   std::string count;
-  const rocksdb::Status counted =
-      db->Get(rocksdb::ReadOptions(), database->meta(), ToSlice(keys::kSessionCount), &count);
+  const rocksdb::Status counted = db->Get(rocksdb::ReadOptions(), ToSlice(keys::kSessionCount), &count);
   if (counted.ok()) {
     const std::optional<std::uint64_t> sessions = keys::DecodeCount(count);
     if (!sessions)
@@ -407,7 +418,7 @@ absl::StatusOr<std::unique_ptr<RocksJournal::Database>> RocksJournal::OpenDataba
   } else if (!counted.IsNotFound()) {
     return FailedOpen(options_.directory, counted);
   }
-  Range garbage(*db, database->meta(), std::string(keys::kGarbage), std::string(keys::kGarbageEnd));
+  Range garbage(*db, std::string(keys::kGarbage), std::string(keys::kGarbageEnd));
   for (garbage.SeekToFirst(); garbage.Valid(); garbage.Next()) {
     database->garbage.emplace_back(keys::UidInGarbageKey(garbage.key()));
   }
@@ -612,7 +623,9 @@ bool RocksJournal::Recover() {
     std::unique_ptr<rocksdb::Env> own;
     if (options_.file_system) own = rocksdb::NewCompositeEnv(options_.file_system);
     rocksdb::Env& env = own ? *own : *rocksdb::Env::Default();
-    // Until there is room to write, what is open can still be read.
+    // Until there is room to write, what is open can still be read. Opening writes a table of what the logs hold.
+    std::uint64_t free = 0;
+    if (env.GetFreeSpace(options_.directory, &free).ok() && free < BytesOfLogs(env, database_directory_)) return false;
     const std::string probe = options_.directory + "/PROBE";
     const bool writable =
         rocksdb::WriteStringToFile(&env, std::string(kProbeBytes, ' '), probe, /*should_sync=*/true).ok();
@@ -634,7 +647,7 @@ bool RocksJournal::Recover() {
   }
   rocksdb::WriteOptions synced;
   synced.sync = true;
-  const rocksdb::Status probed = (*opened)->db->Put(synced, (*opened)->meta(), ToSlice(keys::kProbe), "");
+  const rocksdb::Status probed = (*opened)->db->Put(synced, ToSlice(keys::kProbe), "");
   UseDatabase(*std::move(opened));
   if (!probed.ok()) return false;
   spdlog::info("the journal can be written again");
@@ -644,26 +657,25 @@ bool RocksJournal::Recover() {
 RocksJournal::Apply RocksJournal::CleaningUp(std::string uid) const {
   return [this, uid = std::move(uid)](Group& group) -> absl::Status {
     const Database& database = group.database();
-    SessionRange range(*database.db, database.log(), uid);
+    SessionRange range(*database.db, uid);
     std::size_t deleted = 0;
     for (range.SeekToFirst(); range.Valid() && deleted < kMaxDeletes; range.Next(), ++deleted) {
-      group.Delete(database.log(), range.key());
+      group.Delete(range.key());
     }
     if (absl::Status status = range.status(); !status.ok()) return status;
     if (range.Valid()) {
       group.Continue(CleaningUp(uid));
     } else {
-      group.Delete(database.meta(), keys::GarbageKey(uid));
+      group.Delete(keys::GarbageKey(uid));
     }
     return absl::OkStatus();
   };
 }
 
 void RocksJournal::RemoveLife(Group& group, const SessionKey& key) {
-  const Database& database = group.database();
-  group.Delete(database.heads(), key.id);
-  group.Delete(database.log(), keys::LifeKey(key.uid));
-  group.Put(database.meta(), keys::GarbageKey(key.uid), "");
+  group.Delete(keys::HeadKey(key.id));
+  group.Delete(keys::LifeKey(key.uid));
+  group.Put(keys::GarbageKey(key.uid), "");
   group.DropLife(key.uid);
   group.SetTaken(key.id, false);
   group.Continue(CleaningUp(key.uid));
@@ -691,20 +703,19 @@ void RocksJournal::Create(NewSession session, Done done) {
   }
   for (const auto& [key, value] : encoded.log) bytes += value.size();
   auto apply = [this, encoded = std::move(encoded)](Group& group) -> absl::Status {
-    const Database& database = group.database();
     const absl::StatusOr<bool> taken = group.IsTaken(encoded.key.id);
     if (!taken.ok()) return taken.status();
+    if (*taken == encoded.replaces.empty()) return Conflict("the session id stands for another");
     if (*taken) {
-      if (encoded.replaces.empty()) return Conflict("the session id is taken");
       const absl::StatusOr<bool> replaces = group.Stands({encoded.key.id, encoded.replaces});
       if (!replaces.ok()) return replaces.status();
-      if (!*replaces) return Conflict("the session id is taken");
+      if (!*replaces) return Conflict("the session id stands for another");
       RemoveLife(group, {encoded.key.id, encoded.replaces});
     }
     group.SetTaken(encoded.key.id, true);
-    group.Put(database.heads(), encoded.key.id, encoded.head);
-    group.Put(database.log(), keys::LifeKey(encoded.key.uid), encoded.key.id);
-    for (const auto& [key, value] : encoded.log) group.Put(database.log(), key, value);
+    group.Put(keys::HeadKey(encoded.key.id), encoded.head);
+    group.Put(keys::LifeKey(encoded.key.uid), encoded.key.id);
+    for (const auto& [key, value] : encoded.log) group.Put(key, value);
     group.AddLife(encoded.key, encoded.tail);
     group.AddDue(encoded.key.id, encoded.due);
     return absl::OkStatus();
@@ -722,7 +733,7 @@ void RocksJournal::Append(const SessionKey& key, const Batch& batch, std::option
     if ((*life)->tail != previous || id.number <= previous.number) {
       return Conflict("somebody else wrote to the session's log");
     }
-    group.Put(group.database().log(), keys::BatchKey(key.uid, id.number), bytes);
+    group.Put(keys::BatchKey(key.uid, id.number), bytes);
     group.AddDue(key.id, due);
     (*life)->tail = id;
     return absl::OkStatus();
@@ -736,12 +747,11 @@ void RocksJournal::Save(Saved saved, Done done) {
   const std::size_t size = head.size() + checkpoint.size();
   auto apply = [key = saved.head.key, due = saved.due, step = saved.checkpoint ? saved.checkpoint->step : 0,
                 head = std::move(head), checkpoint = std::move(checkpoint)](Group& group) -> absl::Status {
-    const Database& database = group.database();
     const absl::StatusOr<bool> there = group.Stands(key);
     if (!there.ok()) return there.status();
     if (!*there) return absl::OkStatus();
-    group.Put(database.heads(), key.id, head);
-    if (!checkpoint.empty()) group.Put(database.log(), keys::CheckpointKey(key.uid, step), checkpoint);
+    group.Put(keys::HeadKey(key.id), head);
+    if (!checkpoint.empty()) group.Put(keys::CheckpointKey(key.uid, step), checkpoint);
     group.AddDue(key.id, due);
     return absl::OkStatus();
   };
@@ -754,9 +764,9 @@ void RocksJournal::Trim(const SessionKey& key, BatchId checkpoint_after, std::ve
     const absl::StatusOr<Life*> life = group.FindLife(key.uid);
     if (!life.ok()) return life.status();
     if (!(*life)->is_there || (*life)->id != key.id) return absl::OkStatus();
-    for (const Step step : checkpoints) group.Delete(database.log(), keys::CheckpointKey(key.uid, step));
+    for (const Step step : checkpoints) group.Delete(keys::CheckpointKey(key.uid, step));
     if (checkpoint_after.number <= (*life)->trimmed) return absl::OkStatus();
-    SessionRange range(*database.db, database.log(), key.uid);
+    SessionRange range(*database.db, key.uid);
     std::size_t deleted = 0;
     range.Seek(keys::BatchKey(key.uid, (*life)->trimmed));
     for (; range.AtBatch() && keys::NumberIn(range.key()) < checkpoint_after.number; range.Next()) {
@@ -768,7 +778,7 @@ void RocksJournal::Trim(const SessionKey& key, BatchId checkpoint_after, std::ve
         });
         return absl::OkStatus();
       }
-      group.Delete(database.log(), range.key());
+      group.Delete(range.key());
     }
     if (absl::Status status = range.status(); !status.ok()) return status;
     (*life)->trimmed = checkpoint_after.number;
@@ -792,8 +802,8 @@ void RocksJournal::Remove(const SessionKey& key, std::optional<Tombstone> tombst
     if (!*there) return absl::OkStatus();
     RemoveLife(group, key);
     if (!bytes.empty()) {
-      group.Put(group.database().meta(), tombstone_key, bytes);
-      group.Put(group.database().meta(), expiry_key, "");
+      group.Put(tombstone_key, bytes);
+      group.Put(expiry_key, "");
       group.expiries_added.push_back(expiry_key);
     }
     return absl::OkStatus();
@@ -808,7 +818,8 @@ absl::StatusOr<std::optional<Journal::Stored>> RocksJournal::Find(std::string_vi
   rocksdb::ReadOptions options;
   options.snapshot = snapshot.snapshot();
   rocksdb::PinnableSlice bytes;
-  const rocksdb::Status found = database->db->Get(options, database->heads(), ToSlice(id), &bytes);
+  const rocksdb::Status found =
+      database->db->Get(options, database->db->DefaultColumnFamily(), keys::HeadKey(id), &bytes);
   if (found.IsNotFound()) return std::optional<Stored>();
   if (!found.ok()) return FailedRead(found);
   absl::StatusOr<Stored> stored = Describe(*database, View(bytes), snapshot.snapshot());
@@ -820,7 +831,7 @@ absl::StatusOr<Journal::Stored> RocksJournal::Describe(const Database& database,
                                                        const rocksdb::Snapshot* snapshot) {
   absl::StatusOr<Head> decoded = DecodeHead(head);
   if (!decoded.ok()) return decoded.status();
-  SessionRange range(*database.db, database.log(), decoded->key.uid, snapshot);
+  SessionRange range(*database.db, decoded->key.uid, snapshot);
   const absl::StatusOr<SessionRange::Tail> tail = range.FindTail();
   if (!tail.ok()) return tail.status();
   return Stored{*std::move(decoded), tail->id, tail->last_step};
@@ -830,22 +841,20 @@ absl::StatusOr<std::vector<Journal::Listed>> RocksJournal::List(std::string_view
   const Lease database(*this);
   if (!database) return Lease::Missing();
   rocksdb::ManagedSnapshot snapshot(database->db.get());
-  rocksdb::ReadOptions options;
-  options.snapshot = snapshot.snapshot();
-  const std::unique_ptr<rocksdb::Iterator> heads(database->db->NewIterator(options, database->heads()));
+  Range heads(*database->db, keys::HeadKey(after) + '\0', std::string(keys::kHeadsEnd), snapshot.snapshot());
   std::vector<Listed> listed;
-  for (heads->Seek(ToSlice(after)); heads->Valid() && listed.size() < limit; heads->Next()) {
-    if (View(heads->key()) == after) continue;
-    listed.push_back({heads->key().ToString(), Describe(*database, View(heads->value()), snapshot.snapshot())});
+  for (heads.SeekToFirst(); heads.Valid() && listed.size() < limit; heads.Next()) {
+    listed.push_back(
+        {std::string(keys::IdInHeadKey(heads.key())), Describe(*database, heads.value(), snapshot.snapshot())});
   }
-  if (!heads->status().ok()) return FailedRead(heads->status());
+  if (absl::Status status = heads.status(); !status.ok()) return status;
   return listed;
 }
 
 absl::StatusOr<std::optional<Checkpoint>> RocksJournal::FindCheckpoint(const SessionKey& key, Step step) const {
   const Lease database(*this);
   if (!database) return Lease::Missing();
-  SessionRange range(*database->db, database->log(), key.uid);
+  SessionRange range(*database->db, key.uid);
   absl::Status damage;
   if (range.IsLifeOf(key.id)) {
     for (range.SeekForPrev(keys::CheckpointKey(key.uid, step)); range.AtCheckpoint(); range.Prev()) {
@@ -862,7 +871,7 @@ absl::StatusOr<std::optional<Checkpoint>> RocksJournal::FindCheckpoint(const Ses
 absl::StatusOr<std::vector<Step>> RocksJournal::ListCheckpoints(const SessionKey& key) const {
   const Lease database(*this);
   if (!database) return Lease::Missing();
-  SessionRange range(*database->db, database->log(), key.uid);
+  SessionRange range(*database->db, key.uid);
   std::vector<Step> steps;
   if (range.IsLifeOf(key.id)) {
     for (range.Seek(keys::CheckpointKey(key.uid, 0)); range.AtCheckpoint(); range.Next()) {
@@ -877,7 +886,7 @@ absl::StatusOr<std::vector<Batch>> RocksJournal::Read(const SessionKey& key, Bat
                                                       std::size_t max_bytes) const {
   const Lease database(*this);
   if (!database) return Lease::Missing();
-  SessionRange range(*database->db, database->log(), key.uid);
+  SessionRange range(*database->db, key.uid);
   std::vector<Batch> batches;
   std::optional<ValidBatches> valid;
   std::size_t bytes = 0;
@@ -908,8 +917,7 @@ absl::StatusOr<std::optional<Tombstone>> RocksJournal::FindTombstone(std::string
   const Lease database(*this);
   if (!database) return Lease::Missing();
   std::string bytes;
-  const rocksdb::Status found =
-      database->db->Get(rocksdb::ReadOptions(), database->meta(), keys::TombstoneKey(id, request_id), &bytes);
+  const rocksdb::Status found = database->db->Get(rocksdb::ReadOptions(), keys::TombstoneKey(id, request_id), &bytes);
   if (found.IsNotFound()) return std::optional<Tombstone>();
   if (!found.ok()) return FailedRead(found);
   absl::StatusOr<Tombstone> tombstone = DecodeTombstone(bytes, request_id);
@@ -928,7 +936,7 @@ absl::StatusOr<std::vector<Journal::Due>> RocksJournal::ListDue(absl::Time now, 
     from = std::max(from, dues_.key);
   }
   if (after) from = std::max(from, keys::DueKey(after->time, after->id) + '\0');
-  Range range(*database->db, database->meta(), from, std::string(keys::kDuesEnd));
+  Range range(*database->db, from, std::string(keys::kDuesEnd));
   std::vector<Due> entries;
   for (range.SeekToFirst(); range.Valid() && entries.size() < limit; range.Next()) {
     Due due = keys::ParseDueKey(range.key());
@@ -952,17 +960,17 @@ void RocksJournal::ExpireTombstones(absl::Time now) const {
       const MutexLock lock(index_mutex_);
       from = expiries_.key;
     }
-    Range range(*database.db, database.meta(), from, std::string(keys::kExpiriesEnd));
+    Range range(*database.db, from, std::string(keys::kExpiriesEnd));
     std::size_t deleted = 0;
     for (range.SeekToFirst(); range.Valid() && deleted < kMaxDeletes; range.Next(), ++deleted) {
       if (keys::TimeInExpiryKey(range.key()) > now) break;
       const std::string tombstone(keys::TombstoneInExpiryKey(range.key()));
-      group.Delete(database.meta(), range.key());
+      group.Delete(range.key());
       // Unless a later Delete with the same request id left another one.
       std::string bytes;
-      if (database.db->Get(rocksdb::ReadOptions(), database.meta(), tombstone, &bytes).ok()) {
+      if (database.db->Get(rocksdb::ReadOptions(), tombstone, &bytes).ok()) {
         const absl::StatusOr<Tombstone> current = DecodeTombstone(bytes, "");
-        if (!current.ok() || current->expire_time <= now) group.Delete(database.meta(), tombstone);
+        if (!current.ok() || current->expire_time <= now) group.Delete(tombstone);
       }
     }
     const absl::Status status = range.status();
@@ -975,7 +983,7 @@ void RocksJournal::ExpireTombstones(absl::Time now) const {
 
 void RocksJournal::Reschedule(const Due& entry, std::optional<absl::Time> next) {
   auto apply = [entry, next](Group& group) {
-    group.Delete(group.database().meta(), keys::DueKey(entry.time, entry.id));
+    group.Delete(keys::DueKey(entry.time, entry.id));
     group.due_removed = std::min(group.due_removed.value_or(entry.time), entry.time);
     group.AddDue(entry.id, next);
     return absl::OkStatus();
@@ -994,7 +1002,7 @@ absl::Time RocksJournal::EarliestDue() const {
   }
   const Lease database(*this);
   if (!database) return absl::InfinitePast();
-  Range range(*database->db, database->meta(), from, std::string(keys::kDuesEnd));
+  Range range(*database->db, from, std::string(keys::kDuesEnd));
   range.SeekToFirst();
   if (!range.status().ok()) return absl::InfinitePast();
   const std::string first(range.Valid() ? range.key() : keys::kDuesEnd);

@@ -73,8 +73,11 @@ std::string Numbered(char kind, std::string_view uid, std::uint64_t number) {
 
 }  // namespace
 
+std::string HeadKey(std::string_view id) { return std::string("h").append(id); }
+std::string_view IdInHeadKey(std::string_view key) { return key.substr(1); }
+
 std::string PrefixOf(std::string_view uid) {
-  std::string prefix;
+  std::string prefix("l");
   if (const std::optional<std::string> uuid = PackUuid(uid)) {
     prefix.push_back(kUuid);
     return prefix + *uuid;

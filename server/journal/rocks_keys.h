@@ -13,7 +13,10 @@
 // The keys of RocksJournal (docs/journal.md). Numbers are big-endian, so that keys sort as they do.
 namespace corod::rocks_keys {
 
-// Column family "log": all that a session has begins with its prefix.
+std::string HeadKey(std::string_view id);
+std::string_view IdInHeadKey(std::string_view key);
+
+// The log: all that a session has begins with its prefix.
 std::string PrefixOf(std::string_view uid);
 std::string LifeKey(std::string_view uid);
 std::string CheckpointKey(std::string_view uid, Step step);
@@ -25,7 +28,7 @@ bool IsBatchOf(std::string_view prefix, std::string_view key);
 // The step or the number at the end of such a key.
 std::uint64_t NumberIn(std::string_view key);
 
-// Column family "default".
+inline constexpr std::string_view kHeadsEnd = "i";
 inline constexpr std::string_view kSessionCount = "n";
 inline constexpr std::string_view kProbe = "p";
 inline constexpr std::string_view kDues = "d", kDuesEnd = "e";

@@ -7,7 +7,7 @@
 #include "server/base/failure.h"
 #include "server/coroutine/map.h"
 #include "server/rpc/status.h"
-#include "server/session/problem.h"
+#include "server/session/refusals.h"
 #include "server/wire/value_codec.h"
 
 namespace corod::rpc {

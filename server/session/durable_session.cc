@@ -4,7 +4,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "server/base/failure.h"
 #include "server/session/execution.h"
-#include "server/session/problem.h"
+#include "server/session/refusals.h"
 #include "server/session/session.h"
 
 // How a durable session takes its steps: gather, append, execute, answer.
@@ -51,6 +51,30 @@ Record RecordOf(const Command& command, absl::Time time) {
 void Session::CreateInJournal(Journal::NewSession made, std::function<void(const absl::Status&)> created) {
   log_->creating = std::make_unique<Journal::NewSession>(std::move(made));
   log_->created = std::move(created);
+  const MutexLock lock(mutex_);
+  log_->being_created = true;
+}
+
+bool Session::IsBeingCreated() const {
+  const MutexLock lock(mutex_);
+  return log_ && log_->being_created;
+}
+
+bool Session::WaitForCreation(std::function<void()> then) {
+  const MutexLock lock(mutex_);
+  if (!log_ || !log_->being_created) return false;
+  log_->waiting_for_creation.push_back(std::move(then));
+  return true;
+}
+
+void Session::TellOfCreation() {
+  std::vector<std::function<void()>> waiting;
+  {
+    const MutexLock lock(mutex_);
+    log_->being_created = false;
+    waiting.swap(log_->waiting_for_creation);
+  }
+  for (const std::function<void()>& then : waiting) then();
 }
 
 bool Session::RunDurable(Thread thread) {
@@ -194,10 +218,9 @@ void Session::OnAppended(const absl::Status& status, Thread thread) {
     log.creating.reset();
     const auto created = std::exchange(log.created, nullptr);
     created(status);
-    if (!status.ok()) {
-      End(status);
-      return;
-    }
+    if (!status.ok()) End(status);
+    TellOfCreation();  // when no failed one is to be found any more
+    if (!status.ok()) return;
   } else if (!status.ok()) {
     Recover(status);
     Run(thread);
@@ -261,7 +284,10 @@ absl::Status Session::ReadToTip() {
   }
   const absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(id_);
   if (!found.ok()) return Unread(found.status());
-  if (!*found || (*found)->head.key.uid != uid_) environment_.on_deleted(*this, nullptr, nullptr);
+  if (!*found || (*found)->head.key.uid != uid_) {
+    environment_.on_deleted(*this, nullptr, nullptr);
+    log.claiming = false;  // there is nothing to write to
+  }
   log.writer = environment_.random.Next();
   log.last_number = std::max(log.last_number, log.tail.number);
   log.doubtful = false;
@@ -279,7 +305,10 @@ absl::Status Session::Adopt(const Batch& batch) {
     } else if (batch.digest != log.digest) {
       log.problem = Diverged(1, steps);
     }
-    if (log.problem) return ProblemStatus(id_, *log.problem);
+    if (log.problem) {
+      log.doubtful = false;
+      return ProblemStatus(id_, *log.problem);
+    }
   }
   log.tail = batch.id;
   log.last_number = std::max(log.last_number, batch.id.number);
@@ -351,7 +380,7 @@ void Session::Repeat(Command& command) {
     } else if (*found) {
       command.Finish(Reply{.step = (*found)->outcome.step, .outcome = (*found)->outcome.outcome, .replayed = true});
     } else {
-      command.Finish(Failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "'", {{"session_id", id_}}));
+      command.Finish(NotFound(id_));
     }
     return;
   }
@@ -406,47 +435,48 @@ void Session::SaveIfDue() {
   }
   if (finish) {
     // Should this fail, the session is as one that was alive when the server ended: its log says all.
-    Save(std::nullopt, DueInJournal(), [](const absl::Status&) {});
+    Save(std::nullopt, DueInJournal(), Synced::kYes, [](const absl::Status&) {});
     return;
   }
   if (steps - log.asked_checkpoint < environment_.durability.checkpoint_every) return;
   std::optional<Checkpoint> checkpoint = MakeCheckpoint();
   if (!checkpoint) return;
   log.asked_checkpoint = steps;
-  Save(std::move(checkpoint), std::nullopt, [](const absl::Status&) {});
+  Save(std::move(checkpoint), std::nullopt, Synced::kNo, [](const absl::Status&) {});
 }
 
-void Session::Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Time> due, Journal::Done done) {
+void Session::Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Time> due, Synced synced,
+                   Journal::Done done) {
   SessionLog& log = *log_;
   Journal::Saved saved;
   std::optional<Step> added;
   std::optional<Step> oldest;  // the checkpoint where the log is to begin
   std::vector<Step> dropped;
-  {
-    const MutexLock lock(mutex_);
-    if (checkpoint) {
-      added = checkpoint->step;
-      // What stays: the newest checkpoint that leaves as much history as is asked for, and those behind it.
-      const Step history = environment_.durability.history;
-      const Step reach = *added > history ? *added - history : 0;
-      const std::vector<Step>& kept = log.checkpoints;
-      const auto behind = std::upper_bound(kept.begin(), kept.end(), reach);
-      if (behind != kept.begin()) {
-        oldest = *std::prev(behind);
-        log.earliest_step = *oldest + 1;
-        dropped.assign(kept.begin(), std::prev(behind));
-      }
-      // Of those made on going to sleep, one that stands too near to the one before it need not stay.
-      if (kept.size() >= 2 && kept.back() != oldest && kept[kept.size() - 2] >= oldest.value_or(0) &&
-          kept.back() - kept[kept.size() - 2] < environment_.durability.checkpoint_every) {
-        dropped.push_back(kept.back());
-      }
+  // Held until it is handed over, so that of two heads the later one comes later.
+  const MutexLock lock(mutex_);
+  if (checkpoint) {
+    added = checkpoint->step;
+    // What stays: the newest checkpoint that leaves as much history as is asked for, and those behind it.
+    const Step history = environment_.durability.history;
+    const Step reach = *added > history ? *added - history : 0;
+    const std::vector<Step>& kept = log.checkpoints;
+    const auto behind = std::upper_bound(kept.begin(), kept.end(), reach);
+    if (behind != kept.begin()) {
+      oldest = *std::prev(behind);
+      log.earliest_step = *oldest + 1;
+      dropped.assign(kept.begin(), std::prev(behind));
     }
-    saved.head = MakeHeadLocked();
+    // Of those made on going to sleep, one that stands too near to the one before it need not stay.
+    if (kept.size() >= 2 && kept.back() != oldest && kept[kept.size() - 2] >= oldest.value_or(0) &&
+        kept.back() - kept[kept.size() - 2] < environment_.durability.checkpoint_every) {
+      dropped.push_back(kept.back());
+    }
   }
+  saved.head = MakeHeadLocked();
   const Step steps = saved.head.steps;
   saved.checkpoint = std::move(checkpoint);
   saved.due = due;
+  saved.synced = synced == Synced::kYes;
   const auto stored = [self = SessionPtr(this), steps, added, oldest, dropped = std::move(dropped),
                        done = std::move(done)](const absl::Status& status) {
     if (status.ok()) {
@@ -533,11 +563,12 @@ bool Session::Sleep(std::function<void(bool asleep)> done) {
     bool gone = false;
     {
       const MutexLock lock(self->mutex_);
-      gone = self->gone_ = status.ok() && self->queue_.empty();
+      gone = self->gone_ = status.ok() && self->queue_.empty() && self->log_->updates == 0;
     }
     if (gone) self->coroutine_ = Coroutine();
     done(gone);
-    // Somebody came meanwhile, or it could not be saved.
+    // Somebody came meanwhile, or it could not be saved; or a change is not in the journal yet, from where the session
+    // may be read as soon as it has left.
     if (!gone) self->environment_.executor.Run([self] { self->Run(Thread::kExecutors); });
   };
   if (saved) {
@@ -551,33 +582,60 @@ bool Session::Sleep(std::function<void(bool asleep)> done) {
   std::optional<Checkpoint> checkpoint = MakeCheckpoint();
   if (checkpoint && checkpoint->step == log.asked_checkpoint) checkpoint.reset();
   if (checkpoint) log.asked_checkpoint = checkpoint->step;
-  Save(std::move(checkpoint), DueInJournal(), leave);
+  Save(std::move(checkpoint), DueInJournal(), Synced::kNo, leave);
   return true;
 }
 
-void Session::Update(const Changes& changes, Journal::Done done) {
-  if (absl::Status changed = Change(changes); !changed.ok() || !log_) {
-    done(changed);
-    return;
-  }
-  Journal::Saved saved;
+bool Session::Update(const Changes& changes, const Journal::Done& done) {
+  absl::Status changed;
   {
     const MutexLock lock(mutex_);
-    saved.head = MakeHeadLocked();
+    if (gone_) return false;
+    changed = ChangeLocked(changes);
+    if (changed.ok() && log_) {  // handed over under the lock, so that of two heads the later one comes later
+      ++log_->updates;
+      environment_.journal.Save(
+          {.head = MakeHeadLocked(), .checkpoint = {}, .due = DueInJournalLocked(), .synced = true},
+          [self = SessionPtr(this), done](const absl::Status& status) {
+            {
+              const MutexLock updated(self->mutex_);
+              --self->log_->updates;
+            }
+            done(status);
+          });
+      return true;
+    }
   }
-  saved.due = DueInJournal();
-  saved.synced = true;
-  environment_.journal.Save(std::move(saved), std::move(done));
+  done(changed);
+  return true;
 }
 
 CommandQueue Session::Abandon() {
+  if (log_) {
+    log_->creating.reset();
+    log_->created = nullptr;  // which may hold this session
+  }
   const MutexLock lock(mutex_);
   gone_ = true;
   return std::exchange(queue_, CommandQueue());
 }
 
+bool Session::Retire(CommandQueue& waiting) {
+  if (log_->doubtful || log_->deleting) return false;
+  const MutexLock lock(mutex_);
+  if (forgotten_ || gone_ || state_ != CoroutineState::kClosed) return false;
+  gone_ = true;
+  waiting = std::exchange(queue_, CommandQueue());
+  return true;
+}
+
 std::optional<absl::Time> Session::DueInJournal() const {
-  const absl::Time due = NextDue().when;
+  const MutexLock lock(mutex_);
+  return DueInJournalLocked();
+}
+
+std::optional<absl::Time> Session::DueInJournalLocked() const {
+  const absl::Time due = NextDueLocked().when;
   return due == absl::InfiniteFuture() ? std::nullopt : std::optional<absl::Time>(due);
 }
 

@@ -11,7 +11,7 @@
 #include "server/coroutine/outcome.h"
 #include "server/journal/codec.h"
 #include "server/journal/memory_journal.h"
-#include "server/session/problem.h"
+#include "server/session/refusals.h"
 #include "server/session/session_id.h"
 
 namespace corod {
@@ -45,6 +45,12 @@ void AppendItem(std::string& out, const std::string& item) {
 
 absl::Status BadFile(const std::string& what) {
   return Failed(Reason::INVALID_ARGUMENTS, "the file cannot be imported: " + what, {{"parameter", "chunk"}});
+}
+
+// A Delete is the last that a session has; only one that could not be carried out yet is seen at all.
+bool Deletes(const Batch& batch) {
+  return std::any_of(batch.records.begin(), batch.records.end(),
+                     [](const Record& record) { return record.operation == Operation::kDelete; });
 }
 
 // An executor for a journal that is written once and then only read.
@@ -136,6 +142,7 @@ absl::StatusOr<History::Copy> History::CopyAt(const Head& head, Step step, Rando
       absl::StatusOr<std::optional<Replay::Executed>> executed = replay.Next();
       if (!executed.ok()) return executed.status();
       if (!*executed) return replay.RunTo(step);
+      if ((*executed)->record.operation == Operation::kDelete) return NotFound(head.key.id);  // it is as good as gone
       (*executed)->record.request_id.clear();
       (*executed)->record.fingerprint = 0;
       batch.records.push_back(std::move((*executed)->record));
@@ -169,15 +176,17 @@ absl::Status History::Export(const Head& head, const std::function<bool(std::str
   while (true) {
     absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read(head.key, tail, kReadBytes);
     if (absl::IsDataLoss(read.status())) break;  // as far as it goes
+    const auto shortened = [&] {
+      return Failed(Reason::HISTORY_TRIMMED,
+                    "the log was shortened while it was exported (at step " + std::to_string(next) + "); export again",
+                    {{"session_id", head.key.id}}, absl::Milliseconds(100));
+    };
+    if (absl::IsOutOfRange(read.status())) return shortened();
     if (!read.ok()) return read.status();
     if (read->empty()) break;
     for (Batch& batch : *read) {
-      if (batch.previous != tail) {
-        return Failed(
-            Reason::HISTORY_TRIMMED,
-            "the log was shortened while it was exported (at step " + std::to_string(next) + "); export again",
-            {{"session_id", head.key.id}}, absl::Milliseconds(100));
-      }
+      if (batch.previous != tail) return shortened();
+      if (Deletes(batch)) return NotFound(head.key.id);
       tail = batch.id;
       next = batch.first_step + batch.records.size();
       const bool ends = head.problem && next > head.problem->step;
@@ -205,6 +214,7 @@ absl::StatusOr<History::Copy> History::Import(std::string_view file) const {
   Copy copy{.stored = *std::move(read), .replay = nullptr};
   Head& head = copy.stored.head;
   if (absl::Status checked = CheckSessionId(head.key.id); !checked.ok()) return checked;
+  if (std::any_of(copy.stored.log.begin(), copy.stored.log.end(), &Deletes)) return BadFile("it deletes its session");
   const Definition* definition = environment_.catalog.Find(head.coroutine, head.version);
   if (definition && definition->parameters.size() != head.arguments.size()) {
     return BadFile("the arguments are not those of '" + head.coroutine + "'");

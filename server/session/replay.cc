@@ -6,7 +6,7 @@
 #include <variant>
 
 #include "server/base/failure.h"
-#include "server/session/problem.h"
+#include "server/session/refusals.h"
 
 namespace corod {
 namespace {

@@ -6,7 +6,7 @@
 #include "server/base/failure.h"
 #include "server/coroutine/fingerprint.h"
 #include "server/session/execution.h"
-#include "server/session/problem.h"
+#include "server/session/refusals.h"
 
 // What all sessions do, and the steps of ephemeral ones. durable_session.cc has what durable ones do besides.
 namespace corod {
@@ -193,7 +193,7 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "' with that uid");
   }
   if (const std::optional<Verdict> known = CheckKnown(command, answer)) return *known;
-  if (standing.forgotten) return failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "'");
+  if (standing.forgotten) return refused(NotFound(id_));
   if (now > command.deadline) {
     return refused(
         NotStarted(absl::StatusCode::kDeadlineExceeded, "the deadline passed before the command's turn came"));
@@ -396,8 +396,7 @@ absl::Status CheckLabels(const Labels& labels) {
   return absl::OkStatus();
 }
 
-absl::Status Session::Change(const Changes& changes) {
-  const MutexLock lock(mutex_);
+absl::Status Session::ChangeLocked(const Changes& changes) {
   Labels labels = labels_ ? *labels_ : Labels();
   for (const std::string& name : changes.remove_labels) labels.erase(name);
   for (const auto& [name, value] : changes.labels) labels[name] = value;
@@ -412,6 +411,10 @@ absl::Status Session::Change(const Changes& changes) {
 
 Session::Due Session::NextDue() const {
   const MutexLock lock(mutex_);
+  return NextDueLocked();
+}
+
+Session::Due Session::NextDueLocked() const {
   if (log_ && log_->problem) return {absl::InfiniteFuture(), Due::Act::kCloseIdle};  // it stays until it is deleted
   if (finished_ != absl::InfiniteFuture()) return {finished_ + environment_.retention, Due::Act::kForget};
   const absl::Time used = in_step_ ? environment_.clock.Now() : last_used_;

@@ -86,8 +86,8 @@ absl::Status CheckLabels(const Labels& labels);
 // One live coroutine and the commands that wait for it.
 //
 // Commands take their turns in the order of Submit, never two at a time; whoever submits to a session that nobody runs
-// runs it, on the thread at hand or on the executor (see Pace). No lock is held while a body runs, while the journal
-// works, or while an answer is given.
+// runs it, on the thread at hand or on the executor (see Pace). No lock is held while a body runs, while the journal is
+// read, or while an answer is given.
 //
 // A durable session takes all commands at the head of its queue that are certain to be steps, appends them to its log
 // as one batch, and goes on when the journal calls back: it runs them, and answers. What the journal does not take is
@@ -123,12 +123,21 @@ class Session : public ReferenceCounted {
   // wait for it. `created` is told how that went, before any command is answered.
   void CreateInJournal(Journal::NewSession made, std::function<void(const absl::Status&)> created);
 
+  // Whether it is not known yet if the journal has it: it may turn out that it never was.
+  bool IsBeingCreated() const;
+  // True: it is, and `then` is called when that is known (on any thread; it must not block). False: it is not.
+  bool WaitForCreation(std::function<void()> then);
+
   // Queues a command. QUEUE_FULL goes to its Finish, like every other answer. False: the session has left memory and
   // did not take the command; whoever looks for it again finds what is there now.
   [[nodiscard]] bool Submit(Command* command);
 
   // Takes no more commands, and gives back those that wait. REQUIRES: it is held.
   CommandQueue Abandon();
+
+  // The same of a durable session that has finished and is to be replaced. False, and nothing is done: it is being
+  // deleted, or may be. REQUIRES: the caller runs it, that is, it is called by the Finish of a command.
+  bool Retire(CommandQueue& waiting);
 
   // Puts a durable session to sleep if nothing is under way: saves how it stands, then calls `done` with whether it has
   // left memory (it stays if a command came meanwhile). False: it is busy, `done` is not called.
@@ -148,8 +157,8 @@ class Session : public ReferenceCounted {
     std::optional<absl::Time> expire_time;
   };
   // All or nothing; INVALID_ARGUMENTS if there would be too many labels. Of a durable session `done` is told when it is
-  // stable.
-  void Update(const Changes& changes, Journal::Done done);
+  // stable. False: the session has left memory, nothing is done.
+  [[nodiscard]] bool Update(const Changes& changes, const Journal::Done& done);
 
   // When something is to be done about it though nobody asks, and what.
   struct Due {
@@ -179,7 +188,7 @@ class Session : public ReferenceCounted {
     bool forgotten = false;
   };
 
-  absl::Status Change(const Changes& changes);
+  absl::Status ChangeLocked(const Changes& changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunOnSomeThread();
   void Run(Thread thread);
   bool RunEphemeral(Thread thread);
@@ -214,6 +223,7 @@ class Session : public ReferenceCounted {
   void FailQueue(const absl::Status& status);
   // A session that could not be created takes and answers nothing more.
   void End(const absl::Status& status);
+  void TellOfCreation();
   // Whether nothing waits; nobody runs the session then.
   bool IsIdle();
   // Answers with the outcome of the step that the command repeats, from the log.
@@ -222,12 +232,15 @@ class Session : public ReferenceCounted {
   std::optional<Checkpoint> MakeCheckpoint() const;
   // A checkpoint every so many steps; how it ended.
   void SaveIfDue();
-  void Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Time> due, Journal::Done done);
+  enum class Synced : std::uint8_t { kNo, kYes };
+  void Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Time> due, Synced synced, Journal::Done done);
   // Removes what lies before the checkpoint `oldest`, and the checkpoints that were dropped.
   void Trim(std::optional<Step> oldest, const std::vector<Step>& dropped);
   // Then answers `command`, if there is one.
   void RemoveFromJournal(Command* command, std::optional<Reply> reply);
   std::optional<absl::Time> DueInJournal() const;
+  std::optional<absl::Time> DueInJournalLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Due NextDueLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Head MakeHeadLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   SessionEnvironment& environment_;

@@ -63,6 +63,9 @@ struct SessionLog {
   Step asked_checkpoint = 0;  // the newest that was asked for
 
   // Guarded by the session's mutex.
+  bool being_created = false;  // from CreateInJournal until it is known how that went
+  std::vector<std::function<void()>> waiting_for_creation;
+  int updates = 0;  // changes that are on their way to the journal
   std::uint64_t digest = 0;       // of all outcomes
   std::vector<Step> checkpoints;  // the steps of those that are stored, in order
   Step earliest_step = 1;

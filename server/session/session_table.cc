@@ -9,24 +9,24 @@ SessionPtr SessionTable::Find(std::string_view id) const {
   return found == shard.sessions.end() ? SessionPtr() : *found;
 }
 
-bool SessionTable::Add(const SessionPtr& session, const SessionPtr& replaced) {
+SessionTable::Added SessionTable::Add(const SessionPtr& session, const SessionPtr& replaced) {
   Shard& shard = shards_[ShardOf(session->id())];
   const MutexLock lock(shard.mutex);
   const auto found = shard.sessions.find(std::string_view(session->id()));
   if (found != shard.sessions.end()) {
-    if (!replaced || *found != replaced) return false;
+    if (!replaced || *found != replaced) return Added::kNot;
     const MutexLock order_lock(order_mutex_);
     order_.erase(found->get());
     shard.sessions.erase(found);
     order_.insert(session.get());
     shard.sessions.insert(session);
-    return true;
+    return Added::kInItsPlace;
   }
   size_.fetch_add(1, std::memory_order_relaxed);
   const MutexLock order_lock(order_mutex_);
   order_.insert(session.get());
   shard.sessions.insert(session);
-  return true;
+  return Added::kAlone;
 }
 
 bool SessionTable::Remove(Session& session) {

@@ -20,8 +20,9 @@ class SessionTable {
  public:
   // nullptr if there is none.
   SessionPtr Find(std::string_view id) const;
-  // Adds `session`, in the place of `replaced` if that is not null and still there. False: the id is taken.
-  bool Add(const SessionPtr& session, const SessionPtr& replaced);
+  // Adds `session`, in the place of `replaced` if that is not null and still there.
+  enum class Added { kNot, kAlone, kInItsPlace };  // kNot: the id is taken
+  Added Add(const SessionPtr& session, const SessionPtr& replaced);
   // False if it was not there.
   bool Remove(Session& session);
   // Sessions whose ids come after `id`, in order, `limit` at most.

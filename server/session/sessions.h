@@ -21,42 +21,16 @@
 #include "server/session/crash_marks.h"
 #include "server/session/deleted_sessions.h"
 #include "server/session/history.h"
+#include "server/session/overview.h"
 #include "server/session/session.h"
+#include "server/session/session_factory.h"
 #include "server/session/session_table.h"
+#include "server/session/specs.h"
 #include "server/session/timer_index.h"
 #include "server/session/watch.h"
 #include "server/session/watchers.h"
 
 namespace corod {
-
-enum class Durability : std::uint8_t { kDefault, kEphemeral, kDurable };
-enum class IfExists : std::uint8_t { kFail, kReturn, kReplaceFinished };
-
-// What is asked of Create.
-struct CreateSpec {
-  std::string coroutine;
-  std::uint32_t version = 0;  // 0: the newest
-  Map arguments;
-  std::string session_id;  // empty: made here
-  bool prime = false;
-  std::optional<absl::Duration> idle_timeout;  // unset: the server's default; zero: never
-  absl::Time expire_time = absl::InfiniteFuture();
-  Durability durability = Durability::kDefault;
-  IfExists if_exists = IfExists::kFail;
-  Labels labels;
-  std::string request_id;
-  absl::Time deadline = absl::InfiniteFuture();
-  bool bounded_by_sender = false;  // as Command's
-};
-
-// What is asked of Fork.
-struct ForkSpec {
-  std::string session_id;
-  std::optional<Step> at_step;  // unset: as it stands
-  std::string new_session_id;   // empty: made here
-  Labels labels;
-  std::string request_id;
-};
 
 // What Create answers.
 struct Created {
@@ -64,15 +38,6 @@ struct Created {
   std::optional<Reply> primed;
   bool existed = false;
   bool replayed = false;
-};
-
-// Which sessions List shows.
-struct ListQuery {
-  std::string page_token;
-  std::string coroutine;                // empty: any
-  std::optional<CoroutineState> state;  // unset: any
-  Labels labels;                        // all of these
-  bool has_problem = false;
 };
 
 // All sessions of a server: creates, finds, lists, closes and forgets them, brings durable ones to life when they are
@@ -123,10 +88,8 @@ class Sessions {
   using GetDone = std::function<void(absl::StatusOr<SessionInfo>)>;
   void Get(std::string_view id, std::optional<Step> at_step, GetDone done);
 
-  // Calls `each` with sessions in the order of their ids until it returns false (that session comes again on the next
-  // page), then `done` with the token of the next page, empty after the last session. Looks at a bounded number, so a
-  // page may be empty. Wakes none.
-  using ListEach = std::function<bool(const SessionInfo&)>;
+  // As Overview's, in the order of ids; wakes none.
+  using ListEach = Overview::Each;
   using ListDone = std::function<void(absl::StatusOr<std::string>)>;
   void List(const ListQuery& query, ListEach each, ListDone done);
 
@@ -164,6 +127,7 @@ class Sessions {
 
  private:
   class CreateCommand;
+  class Retirement;
 
   // A session that is being looked for in the journal, and those who wait for it.
   struct Loading {
@@ -172,18 +136,16 @@ class Sessions {
   };
   using Opened = std::function<void(const absl::StatusOr<SessionPtr>&)>;
 
-  // A session as a spec asks for it, in no table yet; of a durable one also what the journal is to keep.
-  struct Built {
-    SessionPtr session;
-    Journal::NewSession stored;
-  };
-  absl::StatusOr<Built> Build(const CreateSpec& spec);
-  std::unique_ptr<SessionLog> NewLog(const Head& head);
+  // `existing`: what the id stands for, or nullptr.
   void Place(CreateSpec spec, const SessionPtr& existing, CreateDone done);
+  // `replaced`: has finished and goes, or nullptr.
+  void PlaceNew(CreateSpec spec, const SessionPtr& replaced, CreateDone done);
   // Into the table. TOO_MANY_SESSIONS; a conflict if the id is taken.
   absl::Status Admit(const SessionPtr& session, const SessionPtr& replaced);
-  void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, std::uint64_t fingerprint, CreateDone done);
+  void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, CreateDone done);
   void MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const GetDone& done);
+  // The life of a copy begins now.
+  void Begin(Head& head) const;
   // `taken`: called instead of `done` if the id was taken meanwhile.
   void PlaceCopy(History::Copy copy, const GetDone& done, const std::function<void()>& taken);
 
@@ -192,20 +154,13 @@ class Sessions {
   bool AnswerDeleted(std::string_view id, Command* command);
   void AnswerNotFound(std::string_view id, Command* command);
 
-  // Calls `then` with the session of that id, brought to life if need be; nullptr: there is none.
+  // Calls `then` with the session of that id, brought to life if need be; nullptr: there is none. Behind those that are
+  // creating it.
   void Open(std::string_view id, Opened then);
+  void Give(const absl::StatusOr<SessionPtr>& opened, Opened then);
   // The same for a command or a caller, when the session is not in memory: behind those who wait for it already.
   void Wait(std::string_view id, Command* command, Opened then);
   void Load(const std::string& id);
-  absl::StatusOr<SessionPtr> LoadSession(const std::string& id);
-
-  // Of a session that has finished: the ids in its log.
-  absl::Status ReadIds(const Head& head, SessionLog& log) const;
-
-  absl::StatusOr<SessionInfo> Look(const std::string& id, std::optional<Step> at_step);
-  absl::StatusOr<std::string> ListPage(const ListQuery& query, const ListEach& each);
-  absl::StatusOr<SessionInfo> InfoOf(const std::string& id, const absl::StatusOr<Journal::Stored>& stored,
-                                     bool replays);
 
   void Forget(Session& session);
   // A durable session has left memory.
@@ -221,7 +176,6 @@ class Sessions {
   void CountCrashes(const CrashMarks& marks);
   void DrainDurable(const SessionPtr& session, int tries, std::function<void()> done);
 
-  Pace* PaceOf(const Definition* definition);
   // On a thread that may wait for the journal; on this one if there is none.
   void RunWaiting(std::function<void()> task);
 
@@ -232,8 +186,10 @@ class Sessions {
   CrashMarks no_marks_;
   Watchers watchers_;
   SessionEnvironment environment_;
-  History history_;
   SessionTable table_;
+  History history_;
+  SessionFactory factory_;
+  Overview overview_;
   TimerIndex timers_;   // of ephemeral sessions: when they are idle, expire, or may be forgotten
   TimerIndex recency_;  // of durable ones that are in memory: which was used longest ago
   DeletedSessions deleted_;
@@ -244,8 +200,6 @@ class Sessions {
   std::atomic<std::size_t> background_{0};  // sessions that were woken because their time had come
   Mutex loading_mutex_;
   absl::flat_hash_map<std::string, std::unique_ptr<Loading>> loading_ ABSL_GUARDED_BY(loading_mutex_);
-  Mutex paces_mutex_;
-  absl::flat_hash_map<const Definition*, std::unique_ptr<Pace>> paces_ ABSL_GUARDED_BY(paces_mutex_);
   std::optional<Journal::Due> swept_to_;  // of the journal's index by time; for whoever sweeps
 };
 

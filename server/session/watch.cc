@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "server/base/failure.h"
-#include "server/session/problem.h"
+#include "server/session/refusals.h"
 
 namespace corod {
 namespace {

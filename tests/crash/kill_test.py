@@ -38,6 +38,7 @@ ACTIVE_SESSIONS = 20  # of one worker
 SHARED_SESSIONS = 12
 HISTORY = 20
 MAX_FILL_BYTES = 1 << 30
+MAX_FAILED_STARTS = 50
 AGAIN = {"JOURNAL_UNAVAILABLE", "DRAINING", "PREDECESSOR_FAILED", "QUEUE_FULL"}
 
 
@@ -757,9 +758,20 @@ def run(arguments, seed, directory, stack):
     verdict = Verdict()
     finish = threading.Event()
 
+    failed_starts = 0
+
     def start():
-        os.environ["COROD_FAULT_SEED"] = str(rng.randrange(2**32))
-        cluster.start()
+        nonlocal failed_starts
+        for _ in range(MAX_FAILED_STARTS):
+            os.environ["COROD_FAULT_SEED"] = str(rng.randrange(2**32))
+            try:
+                return cluster.start()
+            except AssertionError as error:
+                # If a write fails while it starts, it ends, and whoever keeps it running starts it again.
+                if not arguments.failure_probability or "No space left on device" not in str(error):
+                    raise
+                failed_starts += 1
+        raise AssertionError(f"{MAX_FAILED_STARTS} starts in a row failed")
 
     start()
     shared = [Session(f"shared-{number}", "rolling_stats", {"window": 5}, []) for number in range(SHARED_SESSIONS)]
@@ -817,7 +829,7 @@ def run(arguments, seed, directory, stack):
     found = verdict.counts
     print(f"{commands} commands, {kills} kills, {found['lost']} lost, {found['repeated']} repeated, "
           f"{found['changed']} changed")
-    print(f"{len(sessions)} sessions, {fills} times a full disk, {loaded - started:.1f} s of load, "
+    print(f"{len(sessions)} sessions, {fills} times a full disk, {failed_starts} failed starts, {loaded - started:.1f} s of load, "
           f"{time.monotonic() - loaded:.1f} s to check; {dict(counts)}")
     for example in verdict.examples[:3 if arguments.expect_losses else None]:
         print(example[:600])

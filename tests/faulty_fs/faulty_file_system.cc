@@ -152,19 +152,21 @@ class FaultyFileSystem::SequentialFile : public rocksdb::FSSequentialFile {
 
 class FaultyFileSystem::Directory : public rocksdb::FSDirectoryWrapper {
  public:
-  Directory(std::unique_ptr<rocksdb::FSDirectory> target, const FaultyFileSystem& system)
+  Directory(std::unique_ptr<rocksdb::FSDirectory> target, FaultyFileSystem& system)
       : FSDirectoryWrapper(std::move(target)), system_(system) {}
 
   IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
+    if (system_.Fails()) return NoSpace();
     return system_.power_cut_ ? IOStatus::OK() : FSDirectoryWrapper::Fsync(options, debug);
   }
   IOStatus FsyncWithDirOptions(const IOOptions& options, IODebugContext* debug,
                                const rocksdb::DirFsyncOptions& how) override {
+    if (system_.Fails()) return NoSpace();
     return system_.power_cut_ ? IOStatus::OK() : FSDirectoryWrapper::FsyncWithDirOptions(options, debug, how);
   }
 
  private:
-  const FaultyFileSystem& system_;
+  FaultyFileSystem& system_;
 };
 
 FaultyFileSystem::FaultyFileSystem(const std::shared_ptr<rocksdb::FileSystem>& target, Options options)
@@ -299,6 +301,8 @@ IOStatus FaultyFileSystem::DeleteFile(const std::string& name, const IOOptions& 
 
 IOStatus FaultyFileSystem::RenameFile(const std::string& from, const std::string& to, const IOOptions& options,
                                       IODebugContext* debug) {
+  const bool fails = Fails();
+  if (fails && Choose(2) == 0) return NoSpace();
   IOStatus status = FileSystemWrapper::RenameFile(from, to, options, debug);
   if (status.ok()) {
     const MutexLock lock(mutex_);
@@ -309,6 +313,7 @@ IOStatus FaultyFileSystem::RenameFile(const std::string& from, const std::string
       contents_.insert(std::move(node));
     }
   }
+  if (fails && status.ok()) return NoSpace();
   return status;
 }
 

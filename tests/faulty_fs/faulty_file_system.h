@@ -27,14 +27,15 @@ class FaultyFileSystem : public rocksdb::FileSystemWrapper {
   struct Options {
     std::uint64_t seed = 0;
     bool power_cut = false;
-    // Of each append and sync, also when it was done all the same (or an append in part).
+    // Of each append, sync (of directories, too), new file and rename, also when it was done all the same (or an append
+    // in part).
     double failure_probability = 0;
   };
 
   FaultyFileSystem(const std::shared_ptr<rocksdb::FileSystem>& target, Options options);
   ~FaultyFileSystem() override;
 
-  // As a full disk: from now on every append, sync and new file fails; of an append a part may land.
+  // As a full disk: from now on every append, sync, new file and rename fails; of an append a part may land.
   void FailWrites() { fail_writes_ = true; }
   void AllowWrites() { fail_writes_ = false; }
   void SetFailureProbability(double probability) { failure_probability_ = probability; }

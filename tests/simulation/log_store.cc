@@ -48,8 +48,7 @@ absl::Status LogStore::Apply(const Write& write) {
   if (!status.ok()) return status;
   writes_.push_back(write);
   if (const auto* made = std::get_if<Journal::NewSession>(&write)) {
-    if (!old_uid.empty()) lives_.at(old_uid).removed = lives_.at(old_uid).replaced = true;
-    if (const auto old = lives_.find(made->replaces); old != lives_.end()) old->second.replaced = true;
+    if (!old_uid.empty()) lives_.at(old_uid).removed = true;
     NoteCreate(*made);
   } else if (const auto* append = std::get_if<Append>(&write)) {
     NoteRecords(lives_.at(append->key.uid), append->batch);

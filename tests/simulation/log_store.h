@@ -33,7 +33,6 @@ struct Life {
   std::vector<Outcome> outcomes;
   Step first = 1;
   bool removed = false;
-  bool replaced = false;  // removed by a Create that took its place
 
   const Definition* definition = nullptr;
   std::uint64_t seed = 0;

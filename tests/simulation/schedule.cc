@@ -61,7 +61,7 @@ bool SurelyNotExecuted(const absl::Status& status) {
 
 // What a client wants, over all its attempts.
 struct Wish {
-  enum class Kind : std::uint8_t { kCommand, kCreate, kFork } kind = Kind::kCommand;
+  enum class Kind : std::uint8_t { kCommand, kCreate, kFork, kUpdate, kImport } kind = Kind::kCommand;
   int number = 0;
   std::string id;
   std::string request_id;
@@ -72,6 +72,7 @@ struct Wish {
   Step expected_step = 0;
   CreateSpec create;
   ForkSpec fork;
+  std::string file;  // kImport
 
   int tries = 0;
   bool under_way = false;
@@ -79,7 +80,7 @@ struct Wish {
   bool doubtful = false;  // an attempt may have been executed
   // The answer, if it is one.
   std::optional<Reply> reply;  // of a command, or of priming
-  std::string uid;             // of what was created
+  std::string uid;             // of what was created or changed
   std::optional<absl::Status> refusal;
 };
 
@@ -123,13 +124,19 @@ class Schedule {
   void Begin();
   void Try(int number);
   void AnsweredCreate(int wish, int server, const absl::StatusOr<Created>& created);
-  void AnsweredFork(int wish, int server, const absl::StatusOr<SessionInfo>& forked);
+  // A Fork, an Update or an Import.
+  void AnsweredInfo(int wish, int server, const absl::StatusOr<SessionInfo>& info);
   bool Accept(Wish& wish, int server, const absl::Status& status);
   void ClaimByOther();
+  void List();
+  void Export(const std::string& id);
+  // What is shown of a session; it may be as it was a moment ago.
+  void CheckShown(const std::string& how, const SessionInfo& info);
   std::string AnyId() { return "s" + std::to_string(dice_.Below(ids_)); }
 
   void Check();
   void CheckSteps(std::vector<int>& found);
+  bool Copies(const Life& life, const std::string& source_id) const;
   void CheckAnswer(const Wish& wish);
   void CheckServer();
   void AskAgain();
@@ -147,6 +154,7 @@ class Schedule {
   std::uint64_t ids_ = 1;
   std::size_t clients_ = 1;
   std::uint64_t crash_percent_ = 0;
+  bool shared_ = false;
   bool warms_ = false;
   bool keeps_finished_ = true;  // for longer than the schedule takes; and the answers of Deletes
   std::vector<std::string> coroutines_;
@@ -162,7 +170,8 @@ class Schedule {
 
   std::deque<Wish> wishes_;
   std::vector<std::unique_ptr<Attempt>> attempts_;
-  std::vector<int> open_;  // wishes that are neither over nor given up
+  std::deque<std::string> files_;  // exported
+  std::vector<int> open_;          // wishes that are neither over nor given up
 };
 
 void Attempt::Finish(absl::StatusOr<Reply> reply) { schedule_.Answered(wish_, server_, std::move(reply)); }
@@ -181,6 +190,7 @@ void Schedule::ChooseOptions() {
   ids_ = 1 + dice_.Below(3);
   clients_ = 1 + dice_.Below(4);
   crash_percent_ = dice_.Percent(70) ? 2 : 0;
+  shared_ = dice_.Percent(25);
   warms_ = dice_.Percent(30);
   if (!dice_.Percent(25)) rates_.failing = 3 + dice_.Below(15);
   rates_.landing = dice_.Below(101);
@@ -193,7 +203,7 @@ void Schedule::ChooseOptions() {
 void Schedule::Start() {
   ++server_;
   executor_ = std::make_unique<DiceExecutor>(dice_);
-  journal_ = std::make_unique<SimulatedJournal>(*store_, late_, dice_, rates_, fault_,
+  journal_ = std::make_unique<SimulatedJournal>(*store_, late_, dice_, rates_, fault_, shared_,
                                                 [this](const std::string& what) { Trace("  journal: " + what); });
   readable_ = true;
   sessions_ = std::make_unique<Sessions>(options_, TestCatalog(), clock_, *executor_, *random_, *journal_);
@@ -286,21 +296,30 @@ void Schedule::Begin() {
     if (life && dice_.Percent(50) && life->last() > 0) wish.fork.at_step = 1 + dice_.Below(life->last());
     wish.fork.labels["n"] = name;
     wish.fork.request_id = wish.request_id;
+  } else if (what < 24) {
+    wish.kind = Wish::Kind::kUpdate;
+    wish.request_id = "u" + name;  // it is never sent, but an Update may be made again
+    if (dice_.Percent(30)) wish.id = "f0";
+  } else if (what < 26 && !files_.empty()) {
+    wish.kind = Wish::Kind::kImport;
+    wish.request_id.clear();
+    wish.id = "i" + std::to_string(dice_.Below(2));
+    wish.file = files_[dice_.Below(files_.size())];
   } else {
-    if (dice_.Percent(15)) wish.id = "f" + std::to_string(dice_.Below(2));
+    if (dice_.Percent(20)) wish.id = (dice_.Percent(70) ? "f" : "i") + std::to_string(dice_.Below(2));
     life = store_->Current(wish.id);
-    if (what < 25) {
+    if (what < 31) {
       wish.operation = Operation::kClose;
       wish.force = dice_.Percent(50);
       wish.request_id = "r" + name;
-    } else if (what < 29) {
+    } else if (what < 35) {
       wish.operation = Operation::kDelete;
       wish.force = dice_.Percent(30);
       wish.request_id = "r" + name;
-    } else if (what < 34) {
+    } else if (what < 40) {
       wish.operation = Operation::kThrow;
       wish.value = py::ValueError("x" + name);
-    } else if (what < 42) {
+    } else if (what < 48) {
       wish.request_id = "r" + name;  // next
     } else if (life && life->definition->name == "token_counter") {
       wish.value = "t" + name;
@@ -329,6 +348,10 @@ void Schedule::Try(int number) {
     } else if (wish.kind == Wish::Kind::kCreate) {
       text += "Create " + wish.create.coroutine + " prime " + std::to_string(wish.create.prime) + " if_exists " +
               std::to_string(static_cast<int>(wish.create.if_exists));
+    } else if (wish.kind == Wish::Kind::kUpdate) {
+      text += "Update";
+    } else if (wish.kind == Wish::Kind::kImport) {
+      text += "Import";
     } else {
       text +=
           "Fork of " + wish.fork.session_id + " at " + (wish.fork.at_step ? std::to_string(*wish.fork.at_step) : "-");
@@ -343,7 +366,16 @@ void Schedule::Try(int number) {
   } else if (wish.kind == Wish::Kind::kFork) {
     const ForkSpec spec = wish.fork;
     sessions_->Fork(spec, [this, number, server](const absl::StatusOr<SessionInfo>& forked) {
-      AnsweredFork(number, server, forked);
+      AnsweredInfo(number, server, forked);
+    });
+  } else if (wish.kind == Wish::Kind::kUpdate) {
+    const std::string id = wish.id;
+    sessions_->Update(
+        id, {.labels = {{"u" + std::to_string(number), "v"}}},
+        [this, number, server](const absl::StatusOr<SessionInfo>& updated) { AnsweredInfo(number, server, updated); });
+  } else if (wish.kind == Wish::Kind::kImport) {
+    sessions_->Import(wish.file, wish.id, [this, number, server](const absl::StatusOr<SessionInfo>& imported) {
+      AnsweredInfo(number, server, imported);
     });
   } else {
     attempts_.push_back(std::make_unique<Attempt>(*this, number, server));
@@ -382,10 +414,7 @@ bool Schedule::Accept(Wish& wish, int server, const absl::Status& status) {
     if (details.reason == "SESSION_EXISTS" && !wish.request_id.empty()) {
       const Life* life = store_->Current(wish.id);
       const auto label = life ? life->labels.find("n") : Labels::const_iterator();
-      // While another is being created under that id, what is in the journal is not looked at.
-      const SessionPtr live = sessions_->FindLive(wish.id);
-      const bool tentative = life && live && live->uid() != life->key.uid;
-      if (!tentative && life && label != life->labels.end() && label->second == std::to_string(wish.number)) {
+      if (life && label != life->labels.end() && label->second == std::to_string(wish.number)) {
         Complain("command " + std::to_string(wish.number) + " is told that the session exists which it made itself");
       }
     }
@@ -422,15 +451,15 @@ void Schedule::AnsweredCreate(int number, int server, const absl::StatusOr<Creat
   }
 }
 
-void Schedule::AnsweredFork(int number, int server, const absl::StatusOr<SessionInfo>& forked) {
+void Schedule::AnsweredInfo(int number, int server, const absl::StatusOr<SessionInfo>& info) {
   Wish& wish = wishes_[static_cast<std::size_t>(number)];
-  if (server == server_ && absl::IsOutOfRange(forked.status())) {
+  if (server == server_ && absl::IsOutOfRange(info.status())) {
     wish.under_way = false;
     wish.over = true;
     return;
   }
-  if (!Accept(wish, server, forked.status())) return;
-  wish.uid = forked->key.uid;
+  if (!Accept(wish, server, info.status())) return;
+  wish.uid = info->key.uid;
 }
 
 void Schedule::ClaimByOther() {
@@ -445,6 +474,45 @@ void Schedule::ClaimByOther() {
   claim.digest = life->digests.back();
   Trace("another server claims " + id);
   static_cast<void>(store_->Apply(LogStore::Append{life->key, claim, std::nullopt}));
+}
+
+void Schedule::CheckShown(const std::string& how, const SessionInfo& info) {
+  const auto life = store_->lives().find(info.key.uid);
+  if (life == store_->lives().end()) {
+    Complain(how + " shows a session that is not in the journal");
+    return;
+  }
+  if (info.problem) Complain(how + " shows a problem: " + info.problem->message);
+  if (info.steps > life->second.last() ||
+      (info.steps + 1 >= life->second.first && info.digest != life->second.digest(info.steps))) {
+    Complain(how + " shows a session as it never was, at step " + std::to_string(info.steps));
+  }
+}
+
+void Schedule::List() {
+  auto last = std::make_shared<std::string>();
+  const auto each = [this, server = server_, last](const SessionInfo& info) {
+    if (server != server_) return true;
+    if (info.key.id <= *last) Complain("List shows " + info.key.id + " behind " + *last);
+    *last = info.key.id;
+    if (info.durable) CheckShown("List", info);
+    return true;
+  };
+  sessions_->List({}, each, [](const absl::StatusOr<std::string>&) {});
+}
+
+void Schedule::Export(const std::string& id) {
+  auto file = std::make_shared<std::string>();
+  const auto sink = [file](const std::string& part) {
+    *file += part;
+    return true;
+  };
+  sessions_->Export(id, sink, [this, server = server_, id, file](const absl::Status& exported) {
+    if (server != server_ || !exported.ok()) return;
+    Trace("client: has a file of " + id);
+    files_.push_back(std::move(*file));
+    if (files_.size() > 3) files_.pop_front();
+  });
 }
 
 void Schedule::Act() {
@@ -495,16 +563,16 @@ void Schedule::Act() {
     if (rates_.failing > 0 && dice_.Percent(30)) ClaimByOther();
   } else if (what < 98) {
     const std::string id = AnyId();
-    sessions_->Get(id, std::nullopt, [this, server = server_](const absl::StatusOr<SessionInfo>& info) {
-      if (server != server_ || !info.ok()) return;
-      const auto life = store_->lives().find(info->key.uid);
-      if (life == store_->lives().end()) return;  // not in the journal yet
-      if (info->problem) Complain("Get shows a problem: " + info->problem->message);
-      if (info->steps > life->second.last() ||
-          (info->steps + 1 >= life->second.first && info->digest != life->second.digest(info->steps))) {
-        Complain("Get shows a session as it never was, at step " + std::to_string(info->steps));
-      }
-    });
+    const std::uint64_t how = dice_.Below(3);
+    if (how == 0) {
+      sessions_->Get(id, std::nullopt, [this, server = server_](const absl::StatusOr<SessionInfo>& info) {
+        if (server == server_ && info.ok()) CheckShown("Get", *info);
+      });
+    } else if (how == 1) {
+      List();
+    } else {
+      Export(id);
+    }
   } else if (dice_.Percent(crash_percent_ * 25)) {
     Stop();
     ++totals_.crashes;
@@ -563,6 +631,17 @@ std::string Schedule::Run() {
   return complaint_;
 }
 
+// Whether the life began as another one stood (of that id; "": of any).
+bool Schedule::Copies(const Life& life, const std::string& source_id) const {
+  for (const auto& [uid, source] : store_->lives()) {
+    if (&source != &life && (source_id.empty() || source.key.id == source_id) && life.base + 1 >= source.first &&
+        life.base <= source.last() && source.digest(life.base) == life.digest(life.base)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Which wish each step is, and that none is there too often.
 void Schedule::CheckSteps(std::vector<int>& found) {
   for (const auto& [uid, life] : store_->lives()) {
@@ -573,16 +652,18 @@ void Schedule::CheckSteps(std::vector<int>& found) {
       continue;
     }
     const Wish& made = wishes_[static_cast<std::size_t>(maker)];
-    if (made.kind == Wish::Kind::kCommand || made.id != life.key.id) Complain("a session was made by another command");
-    if (made.kind == Wish::Kind::kCreate) ++found[static_cast<std::size_t>(maker)];
-    if (made.kind == Wish::Kind::kFork) {
+    const bool imported = life.key.id.starts_with("i");
+    if (!imported && (made.kind == Wish::Kind::kCommand || made.id != life.key.id)) {
+      Complain("a session was made by another command");
+    }
+    if (imported) {
+      if (!Copies(life, "")) Complain("an import does not stand where its source stood");
+    } else if (made.kind == Wish::Kind::kCreate)
       ++found[static_cast<std::size_t>(maker)];
-      bool known = false;
-      for (const auto& [other, source] : store_->lives()) {
-        known = known || (source.key.id == made.fork.session_id && life.base + 1 >= source.first &&
-                          life.base <= source.last() && source.digest(life.base) == life.digest(life.base));
-      }
-      if (!known) Complain("fork " + std::to_string(maker) + " does not stand where its source stood");
+    if (!imported && made.kind == Wish::Kind::kFork) {
+      ++found[static_cast<std::size_t>(maker)];
+      if (!Copies(life, made.fork.session_id))
+        Complain("fork " + std::to_string(maker) + " does not stand where its source stood");
       if (made.fork.at_step && life.base != *made.fork.at_step) Complain("a fork stands at another step");
     }
     std::set<int> here;
@@ -616,8 +697,6 @@ void Schedule::CheckSteps(std::vector<int>& found) {
         Complain(name + " is in the log as another" + where);
       }
       if (wish.expected_step != 0 && wish.expected_step != step) Complain(name + " is not the step it must be" + where);
-      // Of a session that was replaced while it was being deleted, no tombstone is kept.
-      if (wish.operation == Operation::kDelete && life.replaced) continue;
       if (!here.insert(number).second) Complain(name + " is in the log twice" + where);
       ++found[static_cast<std::size_t>(number)];
     }
@@ -634,6 +713,8 @@ void Schedule::CheckAnswer(const Wish& wish) {
     const auto life = store_->lives().find(wish.uid);
     if (life == store_->lives().end()) {
       Complain(name + " was told of a session that is not in the journal");
+    } else if (wish.kind == Wish::Kind::kUpdate || wish.kind == Wish::Kind::kImport) {
+      if (life->second.key.id != wish.id) Complain(name + " was told of another session");
     } else if (life->second.labels.at("n") != std::to_string(wish.number)) {
       Complain(name + " was told of a session that another made");
     } else if (wish.reply &&
@@ -696,6 +777,13 @@ void Schedule::CheckServer() {
       Complain(where + " is shown with step " + std::to_string(got.steps) + ", the log ends with " +
                std::to_string(life.last()) + (got.problem ? ", problem: " + got.problem->message : ""));
       return;
+    }
+    for (const Wish& wish : wishes_) {
+      if (wish.kind == Wish::Kind::kUpdate && wish.uid == uid &&
+          !got.labels.contains("u" + std::to_string(wish.number))) {
+        Complain(where + " lacks the label of update " + std::to_string(wish.number));
+        return;
+      }
     }
     // Its steps, as they are told.
     std::shared_ptr<Watch> watch;

@@ -50,9 +50,16 @@ class SimulatedJournal : public Journal {
   using Late = std::vector<LogStore::Write>;
 
   // `late`: outlives the server too.
-  SimulatedJournal(LogStore& store, Late& late, Dice& dice, const Rates& rates, Fault fault,
+  // `shared`: see IsShared.
+  SimulatedJournal(LogStore& store, Late& late, Dice& dice, const Rates& rates, Fault fault, bool shared,
                    std::function<void(const std::string&)> trace)
-      : store_(store), late_(late), dice_(dice), rates_(rates), fault_(fault), trace_(std::move(trace)) {}
+      : store_(store),
+        late_(late),
+        dice_(dice),
+        rates_(rates),
+        fault_(fault),
+        shared_(shared),
+        trace_(std::move(trace)) {}
 
   // For the schedule.
   void SetRates(const Rates& rates) { rates_ = rates; }
@@ -64,6 +71,7 @@ class SimulatedJournal : public Journal {
   void Crash();
 
   bool IsDurable() const override { return true; }
+  bool IsShared() const override { return shared_; }
   void Create(NewSession session, Done done) override { Ask(std::move(session), std::move(done)); }
   void Append(const SessionKey& key, const Batch& batch, std::optional<absl::Time> due, Done done) override {
     Ask(LogStore::Append{key, batch, due}, std::move(done));
@@ -104,6 +112,7 @@ class SimulatedJournal : public Journal {
   Dice& dice_;
   Rates rates_;
   const Fault fault_;
+  const bool shared_;
   const std::function<void(const std::string&)> trace_;
   bool readable_ = true;
   bool crashed_ = false;

@@ -273,6 +273,19 @@ TEST_P(JournalTest, CreateReplacesTheLifeThatItNames) {
   EXPECT_EQ(journal_->size(), 1u);
 }
 
+TEST_P(JournalTest, CreateThatIsToReplaceAnotherLifeIsAConflict) {
+  EXPECT_TRUE(absl::IsAborted(Create({HeadOf("s", "u2"), {}, {}, "u1", {}}))) << "there was none";
+  EXPECT_FALSE(Find("s"));
+  ASSERT_TRUE(Create({HeadOf("s", "u3"), {}, {}, "", {}}).ok());
+  EXPECT_TRUE(absl::IsAborted(Create({HeadOf("s", "u2"), {}, {}, "u1", {}})));
+  ASSERT_TRUE(journal_->size() == 1 && Find("s")->head.key.uid == "u3");
+  Answers answers;
+  journal_->Remove({"s", "u3"}, {}, answers.Expect());
+  ASSERT_TRUE(answers.Wait()[0].ok());
+  EXPECT_TRUE(absl::IsAborted(Create({HeadOf("s", "u4"), {}, {}, "u3", {}}))) << "it was removed";
+  EXPECT_EQ(journal_->size(), 0u);
+}
+
 TEST_P(JournalTest, CreateKeepsAllThatItIsGiven) {
   const Checkpoint begin = CheckpointOf(10, {4, 3});
   Journal::NewSession session{

@@ -8,15 +8,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
-#include <functional>
 #include <map>
 #include <memory>
 #include <sstream>
 #include <thread>
 
-#include "absl/time/clock.h"
 #include "server/base/failure.h"
 #include "server/journal/rocks_keys.h"
 #include "tests/faulty_fs/faulty_file_system.h"
@@ -47,21 +44,23 @@ class RocksJournalTest : public testing::Test {
     EXPECT_TRUE(writer.Create().ok());
     return writer;
   }
-  // Flips a bit of what RocksDB holds in a column family (1: heads, 2: log) under `key`.
-  void Damage(std::size_t family, const std::string& key) {
+  // What RocksDB has, without a journal.
+  std::unique_ptr<rocksdb::DB> OpenDatabase() {
     journal_.reset();
-    rocksdb::DB* raw = nullptr;
-    std::vector<rocksdb::ColumnFamilyHandle*> families;
-    ASSERT_TRUE(rocksdb::DB::Open(rocksdb::DBOptions(), directory_.path() + "/rocksdb",
-                                  {{"default", {}}, {"heads", {}}, {"log", {}}}, &families, &raw)
-                    .ok());
-    const std::unique_ptr<rocksdb::DB> db(raw);
-    std::string value;
-    ASSERT_TRUE(db->Get({}, families[family], key, &value).ok());
-    value.back() = static_cast<char>(value.back() ^ 1);
-    ASSERT_TRUE(db->Put({}, families[family], key, value).ok());
-    for (rocksdb::ColumnFamilyHandle* handle : families) ASSERT_TRUE(db->DestroyColumnFamilyHandle(handle).ok());
-    ASSERT_TRUE(db->Close().ok());
+    rocksdb::DB* db = nullptr;
+    EXPECT_TRUE(rocksdb::DB::Open(rocksdb::Options(), directory_.path() + "/rocksdb", &db).ok());
+    return std::unique_ptr<rocksdb::DB>(db);
+  }
+  // Flips a bit of what RocksDB holds under `key`.
+  void Damage(const std::string& key) {
+    {
+      const std::unique_ptr<rocksdb::DB> db = OpenDatabase();
+      std::string value;
+      ASSERT_TRUE(db->Get({}, key, &value).ok());
+      value.back() = static_cast<char>(value.back() ^ 1);
+      ASSERT_TRUE(db->Put({}, key, value).ok());
+      ASSERT_TRUE(db->Close().ok());
+    }
     ASSERT_TRUE(Open().ok());
   }
   // Until the journal takes writes again. Each try waits for the journal.
@@ -157,13 +156,13 @@ TEST_F(RocksJournalTest, DamagedBatchConcernsItsSessionAlone) {
     Writer writer(*journal_, key, 1);
     for (int i = 0; i < 3; ++i) ASSERT_TRUE(writer.Write().ok());
   }
-  Damage(2, rocks_keys::BatchKey(bad.uid, 2));
+  Damage(rocks_keys::BatchKey(bad.uid, 2));
   EXPECT_EQ(journal_->Read(bad, {}, 1 << 20)->size(), 1u);
   EXPECT_TRUE(absl::IsDataLoss(journal_->Read(bad, {1, 1}, 1 << 20).status()));
   EXPECT_TRUE(journal_->Find("bad").ok());
   EXPECT_EQ(journal_->Read(good, {}, 1 << 20)->size(), 3u);
 
-  Damage(2, rocks_keys::BatchKey(bad.uid, 3));
+  Damage(rocks_keys::BatchKey(bad.uid, 3));
   EXPECT_TRUE(absl::IsDataLoss(journal_->Find("bad").status()));
   EXPECT_TRUE(absl::IsDataLoss(Writer(*journal_, bad, 1).Append(BatchOf({4, 1}, {3, 1}, 4))));
   EXPECT_TRUE(journal_->Find("good").ok());
@@ -176,7 +175,7 @@ TEST_F(RocksJournalTest, DamagedHeadConcernsItsSessionAlone) {
   ASSERT_TRUE(Open().ok());
   const SessionKey bad = New("bad").key();
   New("good");
-  Damage(1, "bad");
+  Damage(rocks_keys::HeadKey("bad"));
   EXPECT_TRUE(absl::IsDataLoss(journal_->Find("bad").status()));
   const absl::StatusOr<std::vector<Journal::Listed>> listed = journal_->List("", 10);
   ASSERT_TRUE(listed.ok());
@@ -201,9 +200,9 @@ TEST_F(RocksJournalTest, DamagedCheckpointIsPassedOver) {
                 }).ok());
   }
   const SessionKey key = writer.key();
-  Damage(2, rocks_keys::CheckpointKey(key.uid, 20));
+  Damage(rocks_keys::CheckpointKey(key.uid, 20));
   EXPECT_EQ((*journal_->FindCheckpoint(key, 30))->step, 10u);
-  Damage(2, rocks_keys::CheckpointKey(key.uid, 10));
+  Damage(rocks_keys::CheckpointKey(key.uid, 10));
   EXPECT_TRUE(absl::IsDataLoss(journal_->FindCheckpoint(key, 30).status()));
   EXPECT_FALSE(journal_->FindCheckpoint(key, 9)->has_value());
 }
@@ -363,43 +362,10 @@ TEST_F(RocksJournalTest, RemovalGoesOnAfterARestart) {
   journal_->Remove(key, std::nullopt, [](const absl::Status&) {});
   ASSERT_TRUE(Open().ok());
   AwaitRecovery();
-  journal_.reset();
-  rocksdb::DB* raw = nullptr;
-  std::vector<rocksdb::ColumnFamilyHandle*> families;
-  ASSERT_TRUE(rocksdb::DB::Open(rocksdb::DBOptions(), directory_.path() + "/rocksdb",
-                                {{"default", {}}, {"heads", {}}, {"log", {}}}, &families, &raw)
-                  .ok());
-  const std::unique_ptr<rocksdb::DB> db(raw);
-  {
-    const std::unique_ptr<rocksdb::Iterator> log(db->NewIterator({}, families[2]));
-    log->SeekToFirst();
-    EXPECT_FALSE(log->Valid());
-  }
-  for (rocksdb::ColumnFamilyHandle* handle : families) ASSERT_TRUE(db->DestroyColumnFamilyHandle(handle).ok());
-}
-
-// Not a check of speed; prints what --gtest_also_run_disabled_tests asks for.
-TEST_F(RocksJournalTest, DISABLED_AppendsPerSecond) {
-  constexpr std::uint64_t kSessions = 64, kAppends = 4'000;
-  ASSERT_TRUE(Open().ok());
-  std::vector<SessionKey> keys;
-  for (std::uint64_t s = 0; s < kSessions; ++s) keys.push_back(New("s" + std::to_string(s)).key());
-  Answers answers;
-  std::vector<Journal::Done> finished;
-  for (std::uint64_t s = 0; s < kSessions; ++s) finished.push_back(answers.Expect());
-  std::function<void(std::size_t, std::uint64_t)> append = [&](std::size_t s, std::uint64_t number) {
-    const BatchId previous = number > 1 ? BatchId{number - 1, 1} : BatchId();
-    journal_->Append(keys[s], BatchOf({number, 1}, previous, number), {}, [&, s, number](absl::Status status) {
-      if (!status.ok() || number == kAppends) return finished[s](std::move(status));
-      append(s, number + 1);
-    });
-  };
-  const absl::Time begin = absl::Now();
-  for (std::size_t s = 0; s < kSessions; ++s) append(s, 1);
-  for (const absl::Status& status : answers.Wait()) EXPECT_TRUE(status.ok()) << status;
-  const double seconds = absl::ToDoubleSeconds(absl::Now() - begin);
-  std::printf("%.0f appends/s with %d outstanding\n", static_cast<double>(kSessions * kAppends) / seconds,
-              static_cast<int>(kSessions));
+  const std::unique_ptr<rocksdb::DB> db = OpenDatabase();
+  const std::unique_ptr<rocksdb::Iterator> log(db->NewIterator({}));
+  log->Seek(rocks_keys::PrefixOf(key.uid));
+  EXPECT_FALSE(log->Valid() && log->key().starts_with(rocks_keys::PrefixOf(key.uid)));
 }
 
 }  // namespace

@@ -146,7 +146,7 @@ class TableTest : public SessionsTest {
 TEST_F(TableTest, FindsWhatWasAddedUntilItIsRemoved) {
   SessionTable table;
   const SessionPtr a = New("a");
-  EXPECT_TRUE(table.Add(a, SessionPtr()));
+  EXPECT_EQ(table.Add(a, SessionPtr()), SessionTable::Added::kAlone);
   EXPECT_EQ(table.Find("a"), a);
   EXPECT_FALSE(table.Find("b"));
   EXPECT_TRUE(table.Remove(*a));
@@ -158,9 +158,9 @@ TEST_F(TableTest, FindsWhatWasAddedUntilItIsRemoved) {
 TEST_F(TableTest, TakenIdIsNotAddedAgain) {
   SessionTable table;
   const SessionPtr first = New("a");
-  ASSERT_TRUE(table.Add(first, SessionPtr()));
-  EXPECT_FALSE(table.Add(New("a"), SessionPtr()));
-  EXPECT_FALSE(table.Add(New("a"), New("a"))) << "another was to be replaced";
+  ASSERT_EQ(table.Add(first, SessionPtr()), SessionTable::Added::kAlone);
+  EXPECT_EQ(table.Add(New("a"), SessionPtr()), SessionTable::Added::kNot);
+  EXPECT_EQ(table.Add(New("a"), New("a")), SessionTable::Added::kNot) << "another was to be replaced";
   EXPECT_EQ(table.Find("a"), first);
   EXPECT_EQ(table.size(), 1u);
 }
@@ -169,8 +169,8 @@ TEST_F(TableTest, ReplacedSessionIsNotRemovedInItsSuccessorsPlace) {
   SessionTable table;
   const SessionPtr first = New("a");
   const SessionPtr second = New("a");
-  ASSERT_TRUE(table.Add(first, SessionPtr()));
-  EXPECT_TRUE(table.Add(second, first));
+  ASSERT_EQ(table.Add(first, SessionPtr()), SessionTable::Added::kAlone);
+  EXPECT_EQ(table.Add(second, first), SessionTable::Added::kInItsPlace);
   EXPECT_FALSE(table.Remove(*first));
   EXPECT_EQ(table.Find("a"), second);
   EXPECT_EQ(Ids(table.ListAfter("", 9)), std::vector<std::string>{"a"});
@@ -178,7 +178,8 @@ TEST_F(TableTest, ReplacedSessionIsNotRemovedInItsSuccessorsPlace) {
 
 TEST_F(TableTest, ListsInOrderAfterAnId) {
   SessionTable table;
-  for (int i = 0; i < 100; ++i) ASSERT_TRUE(table.Add(New(std::to_string(100 + i)), SessionPtr()));
+  for (int i = 0; i < 100; ++i)
+    ASSERT_EQ(table.Add(New(std::to_string(100 + i)), SessionPtr()), SessionTable::Added::kAlone);
   EXPECT_EQ(Ids(table.ListAfter("150", 2)), (std::vector<std::string>{"151", "152"}));
   EXPECT_EQ(Ids(table.ListAfter("1505", 1)), (std::vector<std::string>{"151"}));
   EXPECT_EQ(table.ListAfter("199", 9).size(), 0u);
@@ -200,7 +201,8 @@ TEST_F(TableTest, TimersHaveOneTimeForEachSession) {
   TimerIndex timers(&DueTime);
   const SessionPtr session = New("a", absl::Seconds(10));
   timers.Schedule(*session);
-  session->Update({.idle_timeout = absl::Seconds(5)}, [](const absl::Status& updated) { EXPECT_TRUE(updated.ok()); });
+  ASSERT_TRUE(session->Update({.idle_timeout = absl::Seconds(5)},
+                              [](const absl::Status& updated) { EXPECT_TRUE(updated.ok()); }));
   timers.Schedule(*session);
   EXPECT_EQ(timers.Earliest(), clock_.Now() + absl::Seconds(5));
   EXPECT_EQ(timers.TakeDue(clock_.Now() + absl::Hours(1), 9).size(), 1u);

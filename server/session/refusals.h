@@ -1,11 +1,13 @@
-#ifndef COROD_SERVER_SESSION_PROBLEM_H_
-#define COROD_SERVER_SESSION_PROBLEM_H_
+#ifndef COROD_SERVER_SESSION_REFUSALS_H_
+#define COROD_SERVER_SESSION_REFUSALS_H_
 
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "server/journal/record.h"
 
+// What sessions are refused with, and the problems that they may have.
 namespace corod {
 
 // What a command for a session with that problem is told: REPLAY_DIVERGED or SESSION_BROKEN, with the step.
@@ -25,6 +27,22 @@ absl::Status VersionUnavailable(const Head& head);
 // HISTORY_TRIMMED: the log does not reach back to `step`.
 absl::Status Trimmed(const Head& head, Step step);
 
+// SESSION_NOT_FOUND.
+absl::Status NotFound(std::string_view id);
+
+// SESSION_EXISTS. `uid`: of the one that exists, if that is known; `finished_would_do`: the caller would have replaced
+// a finished one.
+absl::Status Exists(const std::string& id, const std::string& uid, bool finished_would_do);
+
+// Whether this is the journal's, or the table's: the id is taken after all. Nobody is told so.
+bool IsConflict(const absl::Status& status);
+
+// NOT_DURABLE, for what needs a log. `what`: the end of the sentence "an ephemeral session has no ...".
+absl::Status NotDurable(std::string_view id, std::string_view what);
+
+// DRAINING.
+absl::Status Draining();
+
 }  // namespace corod
 
-#endif  // COROD_SERVER_SESSION_PROBLEM_H_
+#endif  // COROD_SERVER_SESSION_REFUSALS_H_

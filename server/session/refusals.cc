@@ -1,4 +1,4 @@
-#include "server/session/problem.h"
+#include "server/session/refusals.h"
 
 #include <map>
 #include <utility>
@@ -40,6 +40,28 @@ absl::Status Trimmed(const Head& head, Step step) {
                 "step " + std::to_string(step) + " is no longer in the log; the earliest is " +
                     std::to_string(head.earliest_step),
                 {{"session_id", head.key.id}, {"earliest_step", std::to_string(head.earliest_step)}});
+}
+
+absl::Status NotFound(std::string_view id) {
+  return Failed(Reason::SESSION_NOT_FOUND, "no session '" + std::string(id) + "'", {{"session_id", std::string(id)}});
+}
+
+absl::Status Exists(const std::string& id, const std::string& uid, bool finished_would_do) {
+  return Failed(Reason::SESSION_EXISTS,
+                finished_would_do ? "session '" + id + "' exists and is not finished"
+                                  : "session '" + id + "' exists; take another id, or say what to do with if_exists",
+                {{"session_id", id}, {"uid", uid}});
+}
+
+bool IsConflict(const absl::Status& status) { return absl::IsAborted(status) && DetailsOf(status).reason.empty(); }
+
+absl::Status NotDurable(std::string_view id, std::string_view what) {
+  return Failed(Reason::NOT_DURABLE, "an ephemeral session has no " + std::string(what),
+                {{"session_id", std::string(id)}});
+}
+
+absl::Status Draining() {
+  return Failed(Reason::DRAINING, "the server is shutting down; try again when it is back", {}, absl::Seconds(1));
 }
 
 }  // namespace corod

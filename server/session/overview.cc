@@ -1,0 +1,126 @@
+#include "server/session/overview.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/base/page_token.h"
+#include "server/session/refusals.h"
+#include "server/session/session_id.h"
+
+namespace corod {
+namespace {
+
+// How many sessions one page looks at, at a time and in all.
+constexpr std::size_t kBatch = 256;
+constexpr std::size_t kLooksAt = 10'000;
+// How many sessions one page runs again to know how they stand.
+constexpr int kReplays = 100;
+
+}  // namespace
+
+absl::StatusOr<SessionInfo> Overview::InfoOf(const std::string& id, const absl::StatusOr<Journal::Stored>& stored,
+                                             bool replays) const {
+  SessionInfo info;
+  info.durable = true;
+  if (absl::IsDataLoss(stored.status())) {
+    info.key.id = id;
+    info.state = CoroutineState::kClosed;
+    info.problem = DamagedHead();
+    return info;
+  }
+  if (!stored.ok()) return stored.status();
+  static_cast<Head&>(info) = stored->head;
+  info.definition = environment_.catalog.Find(info.coroutine, info.version);
+  // What this server cannot run is shown as it was when that was last written.
+  if (replays && info.definition && !stored->IsSettled()) {
+    absl::StatusOr<Head> now = history_.Now(*stored);
+    if (!now.ok()) return now.status();
+    static_cast<Head&>(info) = *std::move(now);
+  }
+  return info;
+}
+
+absl::StatusOr<SessionInfo> Overview::Get(const std::string& id, std::optional<Step> at_step) const {
+  SessionPtr live = table_.Find(id);
+  if (live && live->IsBeingCreated()) live = SessionPtr();  // not there yet; perhaps in the place of one that is
+  if (live && !at_step) return live->Describe();
+  if (absl::Status checked = CheckSessionId(id); !checked.ok()) return checked;
+  if (live && !live->durable()) {
+    return NotDurable(id, "history; leave at_step out to see it as it stands");
+  }
+  absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(id);
+  if (found.ok() && !*found) return NotFound(id);
+  absl::StatusOr<Journal::Stored> stored = found.ok() ? absl::StatusOr<Journal::Stored>(**found) : found.status();
+  if (!at_step || !stored.ok()) return InfoOf(id, stored, /*replays=*/true);
+  absl::StatusOr<Head> head = history_.At(stored->head, *at_step);
+  if (!head.ok()) return head.status();
+  SessionInfo info;
+  static_cast<Head&>(info) = *std::move(head);
+  info.definition = environment_.catalog.Find(info.coroutine, info.version);
+  info.durable = true;
+  return info;
+}
+
+absl::StatusOr<std::string> Overview::List(const ListQuery& query, const Each& each) const {
+  const std::uint64_t fingerprint = FingerprintOf(query);
+  absl::StatusOr<std::string> after = ReadPageToken(query.page_token, fingerprint);
+  if (!after.ok()) return after.status();
+  std::string last = *std::move(after);
+  int replays = 0;
+  for (std::size_t looked_at = 0; looked_at < kLooksAt;) {
+    const std::vector<SessionPtr> live = table_.ListAfter(last, kBatch);
+    absl::StatusOr<std::vector<Journal::Listed>> stored = environment_.journal.List(last, kBatch);
+    if (!stored.ok()) return stored.status();
+    auto next_live = live.begin();
+    auto next_stored = stored->begin();
+    // Beyond the end of a batch that is full there may be others that come before the rest of the other batch.
+    while (next_live != live.end() || next_stored != stored->end()) {
+      if (next_live == live.end() && live.size() == kBatch) break;
+      if (next_stored == stored->end() && stored->size() == kBatch) break;
+      const bool takes_live =
+          next_live != live.end() && (next_stored == stored->end() || (*next_live)->id() <= next_stored->id);
+      const std::string id = takes_live ? (*next_live)->id() : next_stored->id;
+      SessionInfo info;
+      bool matches = true;
+      if (takes_live) {
+        const Session& session = **next_live;
+        if (session.IsBeingCreated()) {
+          ++next_live;
+          continue;
+        }
+        matches = (!query.state || session.state() == *query.state) && (!query.has_problem || session.HasProblem()) &&
+                  session.MatchesLabels(query.labels) &&
+                  (query.coroutine.empty() || session.definition()->name == query.coroutine);
+        if (matches) info = session.Describe();
+        if (next_stored != stored->end() && next_stored->id == id) ++next_stored;
+        ++next_live;
+      } else {
+        const absl::StatusOr<Journal::Stored>& of = next_stored->stored;
+        const bool unsettled = of.ok() && !of->IsSettled() && !of->head.problem;
+        if (of.ok()) {
+          matches = (query.coroutine.empty() || of->head.coroutine == query.coroutine) &&
+                    Includes(of->head.labels, query.labels);
+        }
+        if (matches && unsettled && ++replays > kReplays) return MakePageToken(last, fingerprint);
+        if (matches) {
+          absl::StatusOr<SessionInfo> read = InfoOf(id, of, /*replays=*/true);
+          if (!read.ok()) return read.status();
+          info = *std::move(read);
+          matches = (!query.state || info.state == *query.state) && (!query.has_problem || info.problem) &&
+                    (query.coroutine.empty() || info.coroutine == query.coroutine) &&
+                    Includes(info.labels, query.labels);
+        }
+        ++next_stored;
+      }
+      if (matches && !each(info)) return MakePageToken(last, fingerprint);
+      last = id;
+      ++looked_at;
+    }
+    if (live.size() < kBatch && stored->size() < kBatch) return std::string();
+  }
+  return MakePageToken(last, fingerprint);
+}
+
+}  // namespace corod

@@ -1,0 +1,216 @@
+#include "server/session/session_factory.h"
+
+#include <map>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "server/base/failure.h"
+#include "server/base/uuid.h"
+#include "server/session/refusals.h"
+
+namespace corod {
+namespace {
+
+constexpr std::size_t kReadBytes = std::size_t{1} << 20;
+
+}  // namespace
+
+Pace* SessionFactory::PaceOf(const Definition* definition) {
+  const MutexLock lock(paces_mutex_);
+  std::unique_ptr<Pace>& pace = paces_[definition];
+  if (!pace) pace = std::make_unique<Pace>();
+  return pace.get();
+}
+
+absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& spec) {
+  const Definition* definition = environment_.replay.catalog.Find(spec.coroutine, spec.version);
+  if (!definition) {
+    if (environment_.replay.catalog.Find(spec.coroutine)) {
+      return Failed(Reason::VERSION_UNAVAILABLE,
+                    "coroutine '" + spec.coroutine + "' has no version " + std::to_string(spec.version) +
+                        " here; 0 asks for the newest",
+                    {{"coroutine", spec.coroutine}, {"version", std::to_string(spec.version)}});
+    }
+    return Failed(Reason::COROUTINE_NOT_FOUND,
+                  "no coroutine '" + spec.coroutine + "' in the catalog; ListCoroutines shows what there is",
+                  {{"coroutine", spec.coroutine}});
+  }
+  const bool durable = spec.durability == Durability::kDurable ||
+                       (spec.durability == Durability::kDefault && environment_.journal.IsDurable());
+  if (durable && !environment_.journal.IsDurable()) {
+    return Failed(Reason::DURABILITY_UNAVAILABLE,
+                  "this server keeps no journal, so a session cannot be durable; ask for an ephemeral one");
+  }
+  if (absl::Status labels = CheckLabels(spec.labels); !labels.ok()) return labels;
+  if (spec.idle_timeout && *spec.idle_timeout < absl::ZeroDuration()) {
+    return Failed(Reason::INVALID_ARGUMENTS, "idle_timeout is negative; 0 s means never",
+                  {{"parameter", "idle_timeout"}});
+  }
+  std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(spec.arguments);
+  if (const auto* error = std::get_if<ArgumentError>(&bound)) {
+    return Failed(Reason::INVALID_ARGUMENTS, error->message,
+                  {{"coroutine", spec.coroutine}, {"parameter", error->parameter}});
+  }
+  std::vector<Value>& arguments = std::get<std::vector<Value>>(bound);
+  Head head;
+  head.key = {spec.session_id, RandomUuid(environment_.random)};
+  head.coroutine = definition->name;
+  head.version = definition->version;
+  // Copies of its own: the body may change an exception that it is given.
+  for (const Value& argument : arguments) head.arguments.push_back(Snapshot(argument));
+  head.create_time = head.last_used_time = environment_.clock.Now();
+  head.seed = environment_.random.Next();
+  head.labels = spec.labels;
+  head.idle_timeout =
+      spec.idle_timeout.value_or(durable ? default_idle_timeout_.durable : default_idle_timeout_.ephemeral);
+  if (head.idle_timeout == absl::ZeroDuration()) head.idle_timeout = absl::InfiniteDuration();
+  head.expire_time = spec.expire_time;
+  std::unique_ptr<SessionLog> log;
+  if (durable) {
+    head.earliest_step = 1;
+    head.create_request_id = spec.request_id;
+    head.create_fingerprint = spec.request_id.empty() ? 0 : FingerprintOf(spec);
+    head.create_primed = spec.prime;
+    log = NewLog(head);
+  }
+  Built built;
+  built.session = SessionPtr(new Session(environment_, head, definition, PaceOf(definition),
+                                         definition->create(std::move(arguments)), std::move(log)));
+  if (!spec.request_id.empty()) built.session->SetCreateId(spec.request_id);
+  built.stored.head = std::move(head);
+  return built;
+}
+
+std::unique_ptr<SessionLog> SessionFactory::NewLog(const Head& head) {
+  auto log = std::make_unique<SessionLog>(environment_.max_remembered_ids);
+  log->writer = environment_.random.Next();
+  log->create_request_id = head.create_request_id;
+  log->create_fingerprint = head.create_fingerprint;
+  log->create_primed = head.create_primed;
+  log->digest = head.digest;
+  log->earliest_step = head.earliest_step;
+  if (!head.create_request_id.empty() && !head.create_primed) {
+    log->ids.Pin(head.create_request_id, head.create_fingerprint, 0);
+  } else if (head.steps > 0 && !head.create_request_id.empty()) {
+    log->ids.Pin(head.create_request_id, head.create_fingerprint, 1);
+  }
+  return log;
+}
+
+absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
+  absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(id);
+  if (absl::IsDataLoss(found.status())) return ProblemStatus(id, DamagedHead());
+  if (!found.ok()) return found.status();
+  if (!*found) return SessionPtr();
+  const Journal::Stored stored = **std::move(found);
+  const Definition* definition = environment_.replay.catalog.Find(stored.head.coroutine, stored.head.version);
+  std::unique_ptr<SessionLog> log = NewLog(stored.head);
+  log->saved_steps = stored.head.steps;
+  log->saved_finished = stored.head.finish_time != absl::InfiniteFuture();
+  log->tail = stored.tail;
+  log->claiming = environment_.journal.IsShared();
+  absl::StatusOr<std::vector<Step>> checkpoints = environment_.journal.ListCheckpoints(stored.head.key);
+  if (!checkpoints.ok()) return checkpoints.status();
+  log->checkpoints = *std::move(checkpoints);
+
+  Head head = stored.head;
+  Coroutine coroutine;
+  if (!definition) return VersionUnavailable(head);
+  if (head.problem) {
+    log->problem = head.problem;
+  } else if (stored.IsSettled() && head.state == CoroutineState::kClosed) {
+    if (absl::Status read = ReadIds(head, *log); !read.ok()) return read;
+  } else {
+    absl::StatusOr<std::unique_ptr<Replay>> begun = Replay::Begin(environment_.replay, head, ~Step{0});
+    if (!begun.ok()) return begun.status();
+    Replay& replay = **begun;
+    if (replay.checkpoint()) {
+      for (const KnownId& known : replay.checkpoint()->ids) {
+        log->ids.Remember(known.request_id, known.fingerprint, known.step);
+      }
+      log->asked_checkpoint = replay.checkpoint()->step;
+    }
+    while (true) {
+      absl::StatusOr<std::optional<Replay::Executed>> executed = replay.Next();
+      if (!executed.ok() && !replay.problem()) return executed.status();
+      if (!executed.ok() || !*executed) break;
+      const Record& record = (*executed)->record;
+      log->ids.Remember(record.request_id, record.fingerprint, (*executed)->step);
+      if (record.operation == Operation::kDelete) {
+        log->NoteDelete(record.request_id, record.fingerprint,
+                        Reply{.step = (*executed)->step, .outcome = (*executed)->result.outcome});
+      } else {
+        log->deleting = false;
+      }
+    }
+    head = replay.head();
+    log->tail = replay.tail();
+    log->digest = head.digest;
+    coroutine = replay.TakeCoroutine();
+    log->problem = head.problem = replay.problem();
+    if (log->problem || head.crashes > 0) {
+      log->crashes = head.crashes = 0;
+      environment_.journal.Save({.head = head, .checkpoint = {}, .due = {}, .synced = false},
+                                [](const absl::Status&) {});
+    }
+  }
+  if (!head.create_request_id.empty()) {
+    log->ids.Pin(head.create_request_id, head.create_fingerprint, head.create_primed ? 1 : 0);
+  }
+  log->last_number = log->tail.number;
+  SessionPtr session(
+      new Session(environment_, head, definition, PaceOf(definition), std::move(coroutine), std::move(log)));
+  if (!head.create_request_id.empty()) session->SetCreateId(head.create_request_id);
+  return session;
+}
+
+absl::Status SessionFactory::ReadIds(const Head& head, SessionLog& log) const {
+  absl::StatusOr<std::optional<Checkpoint>> checkpoint = environment_.journal.FindCheckpoint(head.key, ~Step{0});
+  BatchId after;
+  if (checkpoint.ok() && *checkpoint) {
+    after = (*checkpoint)->after;
+    log.asked_checkpoint = (*checkpoint)->step;
+    for (const KnownId& known : (*checkpoint)->ids) log.ids.Remember(known.request_id, known.fingerprint, known.step);
+  } else if (absl::IsUnavailable(checkpoint.status())) {
+    return checkpoint.status();
+  }
+  while (true) {
+    absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read(head.key, after, kReadBytes);
+    if (absl::IsUnavailable(read.status())) return read.status();
+    // What is damaged or trimmed of a finished session is missing for its old request ids alone.
+    if (!read.ok() || read->empty()) return absl::OkStatus();
+    for (const Batch& batch : *read) {
+      after = batch.id;
+      Step step = batch.first_step;
+      for (const Record& record : batch.records) log.ids.Remember(record.request_id, record.fingerprint, step++);
+    }
+  }
+}
+
+SessionPtr SessionFactory::FromCopy(const History::Copy& copy) {
+  const Head& head = copy.stored.head;
+  std::unique_ptr<SessionLog> log = NewLog(head);
+  if (copy.stored.checkpoint) {
+    log->tail = copy.stored.checkpoint->after;
+    log->checkpoints = {copy.stored.checkpoint->step};
+    log->asked_checkpoint = copy.stored.checkpoint->step;
+    for (const KnownId& id : copy.stored.checkpoint->ids) log->ids.Remember(id.request_id, id.fingerprint, id.step);
+  }
+  for (const Batch& batch : copy.stored.log) {
+    log->tail = batch.id;
+    Step step = batch.first_step;
+    for (const Record& record : batch.records) log->ids.Remember(record.request_id, record.fingerprint, step++);
+  }
+  log->last_number = log->tail.number;
+  log->saved_steps = head.steps;
+  log->saved_finished = head.state == CoroutineState::kClosed;
+  const Definition* definition = &copy.replay->definition();
+  SessionPtr session(
+      new Session(environment_, head, definition, PaceOf(definition), copy.replay->TakeCoroutine(), std::move(log)));
+  if (!head.create_request_id.empty()) session->SetCreateId(head.create_request_id);
+  return session;
+}
+
+}  // namespace corod
