@@ -1,9 +1,10 @@
 """Kills corod at random moments under a load of every kind of command, and asks what the clients saw.
 
 Some hundred durable sessions of the built-in coroutines are created, driven (unary and on Drive, some of it quietly), forked,
-deleted and, when they have finished, replaced by concurrent clients, who repeat with the same request id what was not answered, or leave it open and go on. Meanwhile the
-server is killed and started again on the same data. At the end the open commands are repeated too, and a checker that knows
-only the answers replays each session, in the order of its steps, through the Python original:
+deleted and, when they have finished, replaced by concurrent clients, who repeat with the same request id what was not
+answered, or leave it open and go on. Meanwhile the server is killed and started again on the same data. At the end the open
+commands are repeated too, and a checker that knows only the answers replays each session, in the order of its steps, through
+the Python original:
     lost       an acknowledged step that is no longer there, or whose number another command got
     repeated   a step that no client's command is
     changed    an answer that is not the original's, or not the one that the same command got before
