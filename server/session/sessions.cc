@@ -347,7 +347,7 @@ void Sessions::AnswerNotFound(std::string_view id, Command* command) {
 
 void Sessions::Open(std::string_view id, Opened then) {
   if (const SessionPtr session = table_.Find(id)) {
-    Give(session, std::move(then));
+    Give(session, then);
   } else if (!journal_.IsDurable()) {
     then(SessionPtr());
   } else {
@@ -355,7 +355,7 @@ void Sessions::Open(std::string_view id, Opened then) {
   }
 }
 
-void Sessions::Give(const absl::StatusOr<SessionPtr>& opened, Opened then) {
+void Sessions::Give(const absl::StatusOr<SessionPtr>& opened, const Opened& then) {
   if (opened.ok() && *opened && (*opened)->WaitForCreation([this, id = (*opened)->id(), then] { Open(id, then); })) {
     return;
   }
@@ -381,7 +381,7 @@ void Sessions::Wait(std::string_view id, Command* command, Opened then) {
     if (command) {
       SubmitToSession(id, command);
     } else {
-      Give(found, std::move(then));  // NOLINT(bugprone-use-after-move): it was moved only if there was no session
+      Give(found, then);  // NOLINT(bugprone-use-after-move): it was moved only if there was no session
     }
     return;
   }

@@ -157,7 +157,7 @@ class Sessions {
   // Calls `then` with the session of that id, brought to life if need be; nullptr: there is none. Behind those that are
   // creating it.
   void Open(std::string_view id, Opened then);
-  void Give(const absl::StatusOr<SessionPtr>& opened, Opened then);
+  void Give(const absl::StatusOr<SessionPtr>& opened, const Opened& then);
   // The same for a command or a caller, when the session is not in memory: behind those who wait for it already.
   void Wait(std::string_view id, Command* command, Opened then);
   void Load(const std::string& id);

@@ -307,7 +307,7 @@ class Worker(threading.Thread):
         while len(self.active) < ACTIVE_SESSIONS:
             self.create()
         chance = self.rng.random()
-        if chance < 0.01:
+        if chance < 0.04:
             self.fork(self.rng.choice(self.active))
         elif chance < 0.35:
             self.unary(self.rng.choice(self.active))
