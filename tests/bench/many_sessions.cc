@@ -120,7 +120,7 @@ void ReportMemory(const Held& held, const std::optional<double>& rocksdb, std::u
 void MeasureMemory(const Settings& settings, const std::string& data, const std::string& log, Report& report) {
   const std::uint64_t count = settings.sessions;
   // Longer than it takes to make them all.
-  const std::uint64_t awake = std::max<std::uint64_t>(2, count / 8'000);
+  const std::uint64_t awake = std::max<std::uint64_t>(2, count / 5'000);
   const std::string many = absl::StrCat(2 * count);
   ServerProcess server(CorodCommand(settings, data,
                                     {"--max-sessions", many, "--max-live-sessions", many, "--sync", "never",
