@@ -418,6 +418,9 @@ absl::StatusOr<std::unique_ptr<RocksJournal::Database>> RocksJournal::OpenDataba
   tables.cache_index_and_filter_blocks = true;
   tables.pin_l0_filter_and_index_blocks_in_cache = true;
   tables.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  // In small parts: the filter of a whole table is too large for a part of the cache, so each look-up would read it.
+  tables.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  tables.partition_filters = true;
   tables.format_version = 5;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(tables));
   options.level_compaction_dynamic_level_bytes = true;

@@ -120,7 +120,7 @@ void ReportMemory(const Held& held, const std::optional<double>& rocksdb, std::u
 void MeasureMemory(const Settings& settings, const std::string& data, const std::string& log, Report& report) {
   const std::uint64_t count = settings.sessions;
   // Longer than it takes to make them all.
-  const std::uint64_t awake = std::max<std::uint64_t>(2, count / 8'000);
+  const std::uint64_t awake = std::max<std::uint64_t>(2, count / 5'000);
   const std::string many = absl::StrCat(2 * count);
   ServerProcess server(CorodCommand(settings, data,
                                     {"--max-sessions", many, "--max-live-sessions", many, "--sync", "never",
@@ -133,7 +133,7 @@ void MeasureMemory(const Settings& settings, const std::string& data, const std:
   const absl::Time started = absl::Now();
   CreateAveragers(channel, kKind, count, v1::DURABILITY_DURABLE);
   held.peak = server.memory();
-  if (!IsLive(*stub, 0)) throw Failure("the first session fell asleep before the last was live");
+  if (!settings.quick && !IsLive(*stub, 0)) throw Failure("the first session fell asleep before the last was live");
   const absl::Time live = absl::Now();
   AwaitSleep(*stub, count);
   const absl::Time asleep = absl::Now();
@@ -143,11 +143,13 @@ void MeasureMemory(const Settings& settings, const std::string& data, const std:
   const std::optional<double> awake_still = NumberBehind(server.log(), "putting to sleep ");
   if (!awake_still || *awake_still > 1) throw Failure("not all sessions were asleep");
   ReportMemory(held, rocksdb, count, report);
-  report.Note(
-      absl::StrFormat("making the sessions took %s, putting them to sleep %s",
-                      absl::FormatDuration(absl::Trunc(live - started, absl::Milliseconds(100))),
-                      absl::FormatDuration(absl::Trunc(asleep - live, absl::Milliseconds(100)) -
-                                           std::max(absl::Seconds(awake) - (live - started), absl::ZeroDuration()))));
+  const absl::Duration making = live - started;
+  const absl::Duration waiting = std::max(absl::Seconds(awake) - making, absl::ZeroDuration());
+  const auto shown = [](absl::Duration took) {
+    return absl::FormatDuration(absl::Trunc(std::max(took, absl::ZeroDuration()), absl::Milliseconds(100)));
+  };
+  report.Note(absl::StrFormat("making the sessions took %s, putting them to sleep %s", shown(making),
+                              shown(asleep - live - waiting)));
 }
 
 // How a server ended, and how long the next one took from the start of its process until it said that it was ready, and
