@@ -68,14 +68,16 @@ class MemoryReturn {
   // `live`: how many sessions are in memory.
   void Note(std::size_t live) {
     most_ = std::max(most_, live);
-    // Each time half of them have left, so that what this takes is little beside what their leaving took.
-    if (most_ - live < std::max(kFewest, most_ / 2)) return;
+    const bool rests = live == std::exchange(last_, live);
+    // While they leave each time half of them have, so that what this takes is little beside what their leaving took.
+    if (most_ - live < (rests ? kFewest : std::max(10 * kFewest, most_ / 2))) return;
     most_ = live;
     malloc_trim(0);
   }
 
  private:
-  static constexpr std::size_t kFewest = 10'000;
+  static constexpr std::size_t kFewest = 1'000;
+  std::size_t last_ = 0;
   std::size_t most_ = 0;  // since it was last done
 };
 

@@ -7,6 +7,8 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
+#include <rocksdb/perf_level.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/snapshot.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
@@ -412,6 +414,8 @@ absl::StatusOr<std::unique_ptr<RocksJournal::Database>> RocksJournal::OpenDataba
   options.keep_log_file_num = 4;
   options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   options.stats_dump_period_sec = 0;
+  // A session's next batch comes behind its last one: the place is found from there.
+  options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(keys::kUuidPrefixBytes));
 
   rocksdb::BlockBasedTableOptions tables;
   tables.block_cache = rocksdb::NewLRUCache(options_.block_cache_bytes);
@@ -524,10 +528,12 @@ void RocksJournal::Enqueue(Write write) const {
     write.apply = [](Group&) { return Failed(Reason::JOURNAL_UNAVAILABLE, "the journal takes nothing more"); };
   }
   queue_.push_back(std::move(write));
-  if (queue_.size() == 1) changed_.NotifyAll();
+  // Whoever writes looks at the queue when it has done.
+  if (queue_.size() == 1 && (!writing_ || !available_)) changed_.NotifyOne();
 }
 
 void RocksJournal::Work() {
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);  // nobody reads this thread's counters
   mutex_.Lock();
   while (true) {
     const SteadyTime now = std::chrono::steady_clock::now();
@@ -589,11 +595,12 @@ void RocksJournal::TakeTurn() {
       next_sync_ = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(options_.sync_interval);
     }
     writing_ = false;
-    changed_.NotifyAll();
+    // The other thread writes what has come meanwhile, or waits for the time to sync or to try again.
+    if (!queue_.empty() || unsynced_ || !available_) changed_.NotifyOne();
   } else {
     for (Write& write : writes) write.status = Unavailable("an earlier write failed");
   }
-  while (groups_answered_ != turn) changed_.Wait(mutex_);
+  while (groups_answered_ != turn) answered_.Wait(mutex_);
   mutex_.Unlock();
   for (Write& write : writes) {
     if (write.done) write.done(std::move(write.status));
@@ -601,7 +608,7 @@ void RocksJournal::TakeTurn() {
   writes.clear();
   mutex_.Lock();
   ++groups_answered_;
-  changed_.NotifyAll();
+  answered_.NotifyAll();
 }
 
 bool RocksJournal::Commit(std::vector<Write>& writes) {

@@ -139,7 +139,8 @@ class RocksJournal : public Journal {
   std::atomic<std::uint64_t> sessions_{0};
 
   mutable Mutex mutex_;
-  mutable CondVar changed_;
+  mutable CondVar changed_;  // there is something to do
+  CondVar answered_;         // a group's turn to be answered has come
   CondVar finished_;
   mutable std::deque<Write> queue_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;

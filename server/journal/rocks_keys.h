@@ -18,6 +18,7 @@ std::string_view IdInHeadKey(std::string_view key);
 
 // The log: all that a session has begins with its prefix.
 std::string PrefixOf(std::string_view uid);
+inline constexpr std::size_t kUuidPrefixBytes = 18;  // of a uid that is a UUID
 std::string LifeKey(std::string_view uid);
 std::string CheckpointKey(std::string_view uid, Step step);
 std::string BatchKey(std::string_view uid, std::uint64_t number);
