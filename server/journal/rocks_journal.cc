@@ -523,13 +523,17 @@ void RocksJournal::LogMemory() const {
 }
 
 void RocksJournal::Enqueue(Write write) const {
-  const MutexLock lock(mutex_);
-  if (shutdown_) {
-    write.apply = [](Group&) { return Failed(Reason::JOURNAL_UNAVAILABLE, "the journal takes nothing more"); };
+  bool wakes = false;
+  {
+    const MutexLock lock(mutex_);
+    if (shutdown_) {
+      write.apply = [](Group&) { return Failed(Reason::JOURNAL_UNAVAILABLE, "the journal takes nothing more"); };
+    }
+    queue_.push_back(std::move(write));
+    // Whoever writes looks at the queue when it has done.
+    wakes = queue_.size() == 1 && (!writing_ || !available_);
   }
-  queue_.push_back(std::move(write));
-  // Whoever writes looks at the queue when it has done.
-  if (queue_.size() == 1 && (!writing_ || !available_)) changed_.NotifyOne();
+  if (wakes) changed_.NotifyOne();
 }
 
 void RocksJournal::Work() {
