@@ -127,6 +127,7 @@ absl::StatusOr<History::Copy> History::CopyAt(const Head& head, Step step, Rando
   if (!begun.ok()) return begun.status();
   Copy copy{.stored = {}, .replay = *std::move(begun)};
   Replay& replay = *copy.replay;
+  if (replay.problem()) return ProblemStatus(head.key.id, *replay.problem());
   Numbering numbering{.tail = {}, .writer = random.Next()};
   copy.stored.checkpoint = replay.checkpoint();
   if (copy.stored.checkpoint) {

@@ -44,13 +44,14 @@ absl::Status Replay::Start(Step step) {
   saved_steps_ = head_.steps;
   saved_digest_ = head_.digest;
   absl::StatusOr<std::optional<Checkpoint>> found = environment_.journal.FindCheckpoint(head_.key, step);
+  head_.problem.reset();
   if (absl::IsDataLoss(found.status())) {
-    found = std::optional<Checkpoint>();  // perhaps the log still has all that stood before it
+    if (head_.earliest_step > 1) return Stop(DamagedCheckpoint(head_.earliest_step));
+    found = std::optional<Checkpoint>();  // the log still has all that stood before it
   } else if (!found.ok()) {
     return found.status();
   }
   checkpoint_ = *std::move(found);
-  head_.problem.reset();
   if (!checkpoint_) {
     if (head_.earliest_step > 1) return Trimmed(head_, step + 1);
     head_.steps = 0;
@@ -158,6 +159,8 @@ absl::StatusOr<std::optional<Replay::Executed>> Replay::Next() {
 }
 
 absl::Status Replay::RunTo(Step step) {
+  // Without a checkpoint that could be read, the head is not how it stood after that step.
+  if (problem_ && !checkpoint_) return ProblemStatus(head_.key.id, *problem_);
   while (head_.steps < step) {
     absl::StatusOr<std::optional<Executed>> executed = Next();
     if (!executed.ok()) return executed.status();
