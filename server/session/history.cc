@@ -21,6 +21,7 @@ constexpr std::string_view kMagic = "corod export 1\n";
 constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 constexpr std::size_t kPartBytes = std::size_t{64} << 10;
 constexpr std::size_t kMaxBatchRecords = 1'024;
+constexpr std::size_t kMaxBatchBytes = std::size_t{1} << 20;  // of their values
 
 // How it stood before the first step of `batch`, for copies that begin there.
 struct Numbering {
@@ -139,13 +140,15 @@ absl::StatusOr<History::Copy> History::CopyAt(const Head& head, Step step, Rando
     batch.first_step = replay.head().steps + 1;
     batch.digest = replay.head().digest;
     numbering.Renumber(batch);
-    while (replay.head().steps < step && batch.records.size() < kMaxBatchRecords) {
+    std::size_t bytes = 0;
+    while (replay.head().steps < step && batch.records.size() < kMaxBatchRecords && bytes < kMaxBatchBytes) {
       absl::StatusOr<std::optional<Replay::Executed>> executed = replay.Next();
       if (!executed.ok()) return executed.status();
       if (!*executed) return replay.RunTo(step);
       if ((*executed)->record.operation == Operation::kDelete) return NotFound(head.key.id);  // it is as good as gone
       (*executed)->record.request_id.clear();
       (*executed)->record.fingerprint = 0;
+      bytes += Measure((*executed)->record.value, environment_.limits).bytes;
       batch.records.push_back(std::move((*executed)->record));
     }
     copy.stored.log.push_back(std::move(batch));

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,31 @@ TEST_F(DurableTurnTest, WhatWaitsBecomesOneBatchAnsweredInOrder) {
   EXPECT_EQ(durable_journal_.appends(), before + 1);
   for (int i = 0; i < 100; ++i)
     EXPECT_THAT(calls[static_cast<std::size_t>(i)]->answer(), AllOf(IsStep(i + 2), Yields(i)));
+}
+
+TEST_F(DurableTurnTest, WhatIsLargeBecomesSeveralBatches) {
+  Prime("echo");
+  durable_journal_.HoldAnswers();
+  Submit(Sending());
+  RunAll();
+  const Value large(std::string(1'000'000, 'x'));
+  std::vector<Call*> calls;
+  for (int i = 0; i < 8; ++i) calls.push_back(&Submit(Sending(large)));
+  durable_journal_.GiveAnswers();
+  RunAll();
+  for (int i = 0; i < 8; ++i) EXPECT_THAT(calls[static_cast<std::size_t>(i)]->answer(), IsStep(i + 3));
+  ASSERT_THAT(Fork(Forking()), IsOk());
+  for (const char* id : {"s", "f"}) {
+    EXPECT_EQ(LoggedSteps(id), 10u);
+    std::size_t large_ones = 0;
+    for (const Batch& batch : Log(id)) {
+      const auto count = std::count_if(batch.records.begin(), batch.records.end(),
+                                       [&large](const Record& record) { return record.value == large; });
+      EXPECT_LE(count, 2);
+      large_ones += static_cast<std::size_t>(count);
+    }
+    EXPECT_EQ(large_ones, 8u);
+  }
 }
 
 TEST_F(DurableTurnTest, WhatComesWhileABatchIsUnderWayIsTheNext) {
