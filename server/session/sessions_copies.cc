@@ -124,7 +124,7 @@ void Sessions::PlaceCopy(History::Copy copy, const GetDone& done, const std::fun
   session->Release();
 }
 
-void Sessions::Export(std::string_view id, ExportSink sink, std::function<void(absl::Status)> done) {
+void Sessions::Export(std::string_view id, ExportSink sink, ExportDone done) {
   RunWaiting([this, id = std::string(id), sink = std::move(sink), done = std::move(done)] {
     const SessionPtr live = table_.Find(id);
     if (live && !live->durable()) {
@@ -137,7 +137,22 @@ void Sessions::Export(std::string_view id, ExportSink sink, std::function<void(a
     } else if (info->key.uid.empty()) {
       done(ProblemStatus(id, DamagedHead()));
     } else {
-      done(history_.Export(*info, sink));
+      ExportNext(history_.Export(*info), sink, done);
+    }
+  });
+}
+
+void Sessions::ExportNext(const std::shared_ptr<History::File>& file, const ExportSink& sink, const ExportDone& done) {
+  absl::StatusOr<std::string> part = file->Next();
+  if (!part.ok() || part->empty()) {
+    done(part.status());
+    return;
+  }
+  sink(*std::move(part), [this, file, sink, done](bool wants_more) {
+    if (wants_more) {
+      RunWaiting([this, file, sink, done] { ExportNext(file, sink, done); });
+    } else {
+      done(absl::OkStatus());
     }
   });
 }
