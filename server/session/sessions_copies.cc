@@ -198,6 +198,10 @@ void Sessions::Import(std::string file, std::string session_id, GetDone done) {
 void Sessions::StartWatch(std::string_view id, std::optional<Step> from_step, std::function<void()> wake,
                           WatchDone done) {
   RunWaiting([this, id = std::string(id), from_step, wake = std::move(wake), done = std::move(done)] {
+    if (environment_.draining.load()) {
+      done(Draining());
+      return;
+    }
     absl::StatusOr<SessionInfo> info = overview_.Get(id, std::nullopt);
     if (!info.ok() || info->key.uid.empty()) {
       done(info.ok() ? ProblemStatus(id, DamagedHead()) : info.status());
