@@ -99,6 +99,10 @@ absl::StatusOr<std::string> Overview::List(const ListQuery& query, const Each& e
         const Session& session = **next_live;
         if (session.IsBeingCreated()) {
           ++next_live;
+          // The one that it replaces, if it does, is shown.
+          if (next_stored != stored->end() && next_stored->id == id) continue;
+          last = id;
+          ++looked_at;
           continue;
         }
         matches = (!query.state || session.state() == *query.state) && (!query.has_problem || session.HasProblem()) &&

@@ -96,6 +96,32 @@ TEST_F(DurableTurnTest, WhatComesWhileABatchIsUnderWayIsTheNext) {
   EXPECT_THAT(calls[4]->answer(), AllOf(IsStep(7), Yields(4)));
 }
 
+TEST_F(DurableTurnTest, ListPassesOverManyThatAreBeingCreated) {
+  Prime("echo", "m");
+  Prime("echo", "z");
+  ASSERT_THAT(Do(Closing().To("m")), IsOk());
+  durable_journal_.HoldAnswers();
+  int answers = 0;
+  const auto count = [&answers](const absl::StatusOr<Created>&) { ++answers; };
+  for (int i = 0; i < 600; ++i) {
+    durable_journal_.Next(Fault::kLost);
+    sessions_->Create(Spec("echo", "n" + std::to_string(i)), count);
+  }
+  durable_journal_.Next(Fault::kLost);
+  CreateSpec replaces = Spec("echo", "m");
+  replaces.if_exists = IfExists::kReplaceFinished;
+  sessions_->Create(replaces, count);
+  RunAll();
+  const std::vector<SessionInfo> listed = ListAll();
+  ASSERT_EQ(listed.size(), 2u);
+  EXPECT_EQ(listed[0].key.id, "m");
+  EXPECT_EQ(listed[0].state, CoroutineState::kClosed);
+  durable_journal_.GiveAnswers();
+  RunAll();
+  EXPECT_EQ(answers, 601);
+  EXPECT_EQ(ListAll().size(), 2u);
+}
+
 TEST_F(DurableTurnTest, CommandsQueuedBeforeTheSessionIsCreatedGoWithIt) {
   sessions_->Create(PrimedSpec("echo"), [](const absl::StatusOr<Created>& made) { EXPECT_THAT(made, IsOk()); });
   RunAll();
