@@ -51,7 +51,7 @@ class Watch {
             .on_break = [this](const absl::Status& why) { Tell(why); }};
   }
   void Tell(const absl::Status& why) {
-    if (told_ || !absl::IsUnavailable(why)) return;  // too slow: nothing is lost, and nobody can help it
+    if (told_ || !client::IsAway(why)) return;  // too slow: nothing is lost, and nobody can help it
     told_ = true;
     context_.output.Flush();
     context_.output.Tell(absl::StrCat("coroctl: ", FailureToText(why, context_.global), "; trying again"));

@@ -36,8 +36,9 @@ class Retry {
 
   // After an attempt that failed: false if it was the last one. Else waits, and the next one is due.
   //
-  // Only UNAVAILABLE is tried again. The wait is drawn from the upper half of what the policy says, so that clients
-  // that failed together do not come back together, and is never shorter than what the service asked for (RetryInfo).
+  // Only a service that is away (IsAway) is tried again. The wait is drawn from the upper half of what the policy says,
+  // so that clients that failed together do not come back together, and is never shorter than what the service asked
+  // for (RetryInfo).
   bool WaitForNext(const absl::Status& failure);
 
   // An attempt achieved something: the count and the waits begin anew.

@@ -55,6 +55,13 @@ ServiceError ErrorOf(const absl::Status& status) {
   return error;
 }
 
+bool IsAway(const absl::Status& status) {
+  if (absl::IsUnavailable(status)) return true;
+  if (!absl::IsCancelled(status)) return false;
+  const ServiceError error = ErrorOf(status);
+  return error.reason.empty() && error.metadata.empty();
+}
+
 absl::Status StatusOf(const grpc::Status& status) {
   absl::Status result(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
   google::rpc::Status details;

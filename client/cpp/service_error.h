@@ -29,6 +29,10 @@ struct ServiceError {
 // What a failed call of this library says about its failure.
 ServiceError ErrorOf(const absl::Status& status);
 
+// Whether the service is away, so that trying again may help: UNAVAILABLE; and a CANCELLED that corod did not give,
+// which is how gRPC answers for a server that is ending. REQUIRES: the call was not cancelled on this side.
+bool IsAway(const absl::Status& status);
+
 // The same status, with what its google.rpc.Status details hold as payloads, under their type URLs.
 absl::Status StatusOf(const grpc::Status& status);
 

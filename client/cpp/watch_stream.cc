@@ -48,7 +48,7 @@ bool WatchStream::WaitForNext(const absl::Status& status) {
     if (found != error.metadata.end() && absl::SimpleAtoi(found->second, &step)) resume_step_ = step;
   }
   if (options_.resumption == Resumption::kByCaller) return false;
-  if (!too_slow && !absl::IsUnavailable(status)) return false;
+  if (!too_slow && !IsAway(status)) return false;
   if (options_.on_break) options_.on_break(status);
   // A watcher that was too slow is let in again as one whose connection broke.
   const bool again = retry_.WaitForNext(too_slow ? absl::UnavailableError(status.message()) : status);

@@ -26,7 +26,8 @@ ExportStream* ExportStream::Start(Sessions& sessions, const grpc::ByteBuffer& re
     return stream;
   }
   sessions.Export(
-      proto.session_id(), [self](std::string part) { return self->Write(std::move(part)); },
+      proto.session_id(),
+      [self](std::string part, std::function<void(bool)> taken) { self->Write(std::move(part), std::move(taken)); },
       [self](const absl::Status& status) {
         bool broken = false;
         {
@@ -39,27 +40,35 @@ ExportStream* ExportStream::Start(Sessions& sessions, const grpc::ByteBuffer& re
   return stream;
 }
 
-bool ExportStream::Write(std::string part) {
+void ExportStream::Write(std::string part, std::function<void(bool)> taken) {
   v1::ExportResponse response;
   response.set_chunk(std::move(part));
   out_.Clear();
-  if (!Serialize(response, &out_).ok()) return false;
+  const bool serialized = Serialize(response, &out_).ok();
+  bool writes = false;
   {
     const MutexLock lock(mutex_);
-    if (broken_) return false;
-    writing_ = true;
+    if (!serialized) broken_ = true;
+    writes = !broken_;
+    if (writes) taken_ = std::move(taken);
   }
-  StartWrite(&out_);
-  MutexLock lock(mutex_);
-  while (writing_) written_.Wait(mutex_);
-  return !broken_;
+  if (writes) {
+    StartWrite(&out_);
+  } else {
+    taken(false);  // NOLINT(bugprone-use-after-move): it was moved only if there is a write
+  }
 }
 
 void ExportStream::OnWriteDone(bool ok) {
-  const MutexLock lock(mutex_);
-  writing_ = false;
-  if (!ok) broken_ = true;
-  written_.NotifyAll();
+  std::function<void(bool)> taken;
+  bool wants_more = false;
+  {
+    const MutexLock lock(mutex_);
+    if (!ok) broken_ = true;
+    wants_more = !broken_;
+    taken = std::exchange(taken_, nullptr);
+  }
+  taken(wants_more);
 }
 
 void ExportStream::OnCancel() {

@@ -4,6 +4,7 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <functional>
 #include <string>
 
 #include "server/base/intrusive_ptr.h"
@@ -12,7 +13,7 @@
 
 namespace corod::rpc {
 
-// One Export call. The thread that reads the log waits for the client, so that no more than one part is in memory.
+// One Export call. The log is read on when the client has taken a part, so that few parts are in memory.
 class ExportStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public ReferenceCounted {
  public:
   static ExportStream* Start(Sessions& sessions, const grpc::ByteBuffer& request);
@@ -23,14 +24,12 @@ class ExportStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, pu
 
  private:
   ExportStream() = default;
-  // False: nobody reads any more.
-  bool Write(std::string part);
+  void Write(std::string part, std::function<void(bool)> taken);
 
   IntrusivePtr<ExportStream> held_by_grpc_;
   grpc::ByteBuffer out_;
   Mutex mutex_;
-  CondVar written_;
-  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::function<void(bool)> taken_ ABSL_GUARDED_BY(mutex_);  // of the part that is being written
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

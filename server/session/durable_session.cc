@@ -12,6 +12,8 @@ namespace corod {
 namespace {
 
 constexpr std::uint32_t kMaxBatchCommands = 1'024;
+// Of their values: a batch is written, read and run again as a whole.
+constexpr std::size_t kMaxBatchBytes = std::size_t{1} << 20;
 constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 
 // A step of the log that nobody waits for.
@@ -117,12 +119,13 @@ Session::Gathered Session::GatherBatch(Thread thread) {
   const absl::Time now = environment_.clock.Now();
   log.batch_time = now;
   absl::flat_hash_set<std::string_view> ids;  // of the batch
+  std::size_t bytes = 0;
   const auto put_back = [this](Command* command) {
     const MutexLock lock(mutex_);
     queue_.PushFront(command);
   };
   int answered = 0;
-  while (log.batch.size() < kMaxBatchCommands) {
+  while (log.batch.size() < kMaxBatchCommands && bytes < kMaxBatchBytes) {
     Command* command = nullptr;
     {
       const MutexLock lock(mutex_);
@@ -147,6 +150,7 @@ Session::Gathered Session::GatherBatch(Thread thread) {
     const Verdict verdict = Check(*command, standing, now, answer);
     if (verdict == Verdict::kStep && !command->forgets && !(command->operation == Operation::kDelete && HasProblem())) {
       log.batch.Push(command);
+      bytes += Measure(command->value, environment_.limits).bytes;
       if (!command->request_id.empty()) ids.insert(command->request_id);
       if (command->operation == Operation::kDelete) break;
       continue;

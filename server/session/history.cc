@@ -21,6 +21,7 @@ constexpr std::string_view kMagic = "corod export 1\n";
 constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 constexpr std::size_t kPartBytes = std::size_t{64} << 10;
 constexpr std::size_t kMaxBatchRecords = 1'024;
+constexpr std::size_t kMaxBatchBytes = std::size_t{1} << 20;  // of their values
 
 // How it stood before the first step of `batch`, for copies that begin there.
 struct Numbering {
@@ -127,6 +128,7 @@ absl::StatusOr<History::Copy> History::CopyAt(const Head& head, Step step, Rando
   if (!begun.ok()) return begun.status();
   Copy copy{.stored = {}, .replay = *std::move(begun)};
   Replay& replay = *copy.replay;
+  if (replay.problem()) return ProblemStatus(head.key.id, *replay.problem());
   Numbering numbering{.tail = {}, .writer = random.Next()};
   copy.stored.checkpoint = replay.checkpoint();
   if (copy.stored.checkpoint) {
@@ -138,13 +140,15 @@ absl::StatusOr<History::Copy> History::CopyAt(const Head& head, Step step, Rando
     batch.first_step = replay.head().steps + 1;
     batch.digest = replay.head().digest;
     numbering.Renumber(batch);
-    while (replay.head().steps < step && batch.records.size() < kMaxBatchRecords) {
+    std::size_t bytes = 0;
+    while (replay.head().steps < step && batch.records.size() < kMaxBatchRecords && bytes < kMaxBatchBytes) {
       absl::StatusOr<std::optional<Replay::Executed>> executed = replay.Next();
       if (!executed.ok()) return executed.status();
       if (!*executed) return replay.RunTo(step);
       if ((*executed)->record.operation == Operation::kDelete) return NotFound(head.key.id);  // it is as good as gone
       (*executed)->record.request_id.clear();
       (*executed)->record.fingerprint = 0;
+      bytes += Measure((*executed)->record.value, environment_.limits).bytes;
       batch.records.push_back(std::move((*executed)->record));
     }
     copy.stored.log.push_back(std::move(batch));
@@ -156,55 +160,67 @@ absl::StatusOr<History::Copy> History::CopyAt(const Head& head, Step step, Rando
   return copy;
 }
 
-absl::Status History::Export(const Head& head, const std::function<bool(std::string part)>& sink) const {
-  std::string part(kMagic);
-  AppendItem(part, Encode(ExportItem(head)));
-  absl::StatusOr<std::vector<Step>> checkpoints = environment_.journal.ListCheckpoints(head.key);
+absl::StatusOr<std::string> History::File::Next() {
+  if (taken_ == ready_.size()) {
+    ready_.clear();
+    taken_ = 0;
+  }
+  if (!std::exchange(begun_, true)) {
+    if (absl::Status begun = Begin(); !begun.ok()) return begun;
+  }
+  while (ready_.size() < kPartBytes && !ended_) {
+    if (absl::Status read = ReadSome(); !read.ok()) return read;
+  }
+  std::string part = ready_.substr(taken_, kPartBytes);
+  taken_ += part.size();
+  return part;
+}
+
+absl::Status History::File::Begin() {
+  ready_ = kMagic;
+  AppendItem(ready_, Encode(ExportItem(head_)));
+  absl::StatusOr<std::vector<Step>> checkpoints = environment_.journal.ListCheckpoints(head_.key);
   if (!checkpoints.ok()) return checkpoints.status();
-  BatchId tail;
-  Step next = 1;
-  if (head.earliest_step > 1 && !checkpoints->empty()) {
-    absl::StatusOr<std::optional<Checkpoint>> oldest =
-        environment_.journal.FindCheckpoint(head.key, checkpoints->front());
-    if (!oldest.ok()) return oldest.status();
-    if (*oldest) {
-      tail = (*oldest)->after;
-      next = (*oldest)->step + 1;
-      AppendItem(part, Encode(ExportItem(**std::move(oldest))));
-    }
+  if (head_.earliest_step <= 1 || checkpoints->empty()) return absl::OkStatus();
+  absl::StatusOr<std::optional<Checkpoint>> oldest =
+      environment_.journal.FindCheckpoint(head_.key, checkpoints->front());
+  if (absl::IsDataLoss(oldest.status())) {
+    return ProblemStatus(head_.key.id, DamagedCheckpoint(checkpoints->front() + 1));
   }
-  while (true) {
-    absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read(head.key, tail, kReadBytes);
-    if (absl::IsDataLoss(read.status())) break;  // as far as it goes
-    const auto shortened = [&] {
-      return Failed(Reason::HISTORY_TRIMMED,
-                    "the log was shortened while it was exported (at step " + std::to_string(next) + "); export again",
-                    {{"session_id", head.key.id}}, absl::Milliseconds(100));
-    };
-    if (absl::IsOutOfRange(read.status())) return shortened();
-    if (!read.ok()) return read.status();
-    if (read->empty()) break;
-    for (Batch& batch : *read) {
-      if (batch.previous != tail) return shortened();
-      if (Deletes(batch)) return NotFound(head.key.id);
-      tail = batch.id;
-      next = batch.first_step + batch.records.size();
-      const bool ends = head.problem && next > head.problem->step;
-      if (ends) {
-        const Step kept = std::max(head.problem->step, batch.first_step) - batch.first_step;
-        batch.records.resize(static_cast<std::size_t>(kept));
-      }
-      AppendItem(part, Encode(ExportItem(std::move(batch))));
-      if (part.size() >= kPartBytes && !sink(std::exchange(part, {}))) return absl::OkStatus();
-      if (ends) {
-        AppendSize(part, 0);
-        sink(std::move(part));
-        return absl::OkStatus();
-      }
-    }
+  if (!oldest.ok()) return oldest.status();
+  if (*oldest) {
+    tail_ = (*oldest)->after;
+    next_ = (*oldest)->step + 1;
+    AppendItem(ready_, Encode(ExportItem(**std::move(oldest))));
   }
-  AppendSize(part, 0);
-  sink(std::move(part));
+  return absl::OkStatus();
+}
+
+absl::Status History::File::ReadSome() {
+  const auto shortened = [this] {
+    return Failed(Reason::HISTORY_TRIMMED,
+                  "the log was shortened while it was exported (at step " + std::to_string(next_) + "); export again",
+                  {{"session_id", head_.key.id}}, absl::Milliseconds(100));
+  };
+  absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read(head_.key, tail_, kReadBytes);
+  if (absl::IsOutOfRange(read.status())) return shortened();
+  const bool damaged = absl::IsDataLoss(read.status());  // as far as it goes
+  if (!read.ok() && !damaged) return read.status();
+  ended_ = damaged || read->empty();
+  for (std::size_t i = 0; !ended_ && i < read->size(); ++i) {
+    Batch& batch = (*read)[i];
+    if (batch.previous != tail_) return shortened();
+    if (Deletes(batch)) return NotFound(head_.key.id);
+    tail_ = batch.id;
+    next_ = batch.first_step + batch.records.size();
+    if (head_.problem && next_ > head_.problem->step) {
+      const Step kept = std::max(head_.problem->step, batch.first_step) - batch.first_step;
+      batch.records.resize(static_cast<std::size_t>(kept));
+      ended_ = true;
+    }
+    AppendItem(ready_, Encode(ExportItem(std::move(batch))));
+  }
+  if (ended_) AppendSize(ready_, 0);
   return absl::OkStatus();
 }
 

@@ -1,7 +1,7 @@
 #ifndef COROD_SERVER_SESSION_HISTORY_H_
 #define COROD_SERVER_SESSION_HISTORY_H_
 
-#include <functional>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -35,8 +35,27 @@ class History {
   // Of the session after `step`. It knows no request ids.
   absl::StatusOr<Copy> CopyAt(const Head& head, Step step, Random& random) const;
 
-  // Calls `sink` with the parts of a file of all that is kept of the session, until it returns false.
-  absl::Status Export(const Head& head, const std::function<bool(std::string part)>& sink) const;
+  // A file of all that is kept of a session. Not thread-safe.
+  class File {
+   public:
+    File(const ReplayEnvironment& environment, const Head& head) : environment_(environment), head_(head) {}
+    // The next part of it, 64 KiB at most; empty: that was all.
+    absl::StatusOr<std::string> Next();
+
+   private:
+    absl::Status Begin();
+    absl::Status ReadSome();
+
+    const ReplayEnvironment environment_;
+    const Head head_;
+    bool begun_ = false;
+    bool ended_ = false;
+    BatchId tail_;
+    Step next_ = 1;
+    std::string ready_;
+    std::size_t taken_ = 0;  // of ready_
+  };
+  std::unique_ptr<File> Export(const Head& head) const { return std::make_unique<File>(environment_, head); }
   // The session in such a file, checked and run to its end. Under its own id and uid. INVALID_ARGUMENTS, naming what is
   // wrong, for a file that is none, or whose outcomes this server does not get.
   absl::StatusOr<Copy> Import(std::string_view file) const;

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/base/failure.h"
 #include "server/base/page_token.h"
 #include "server/session/refusals.h"
 #include "server/session/session_id.h"
@@ -17,6 +18,8 @@ constexpr std::size_t kBatch = 256;
 constexpr std::size_t kLooksAt = 10'000;
 // How many sessions one page runs again to know how they stand.
 constexpr int kReplays = 100;
+// How often a session is looked at whose log is shortened while it is read.
+constexpr int kLooks = 4;
 
 }  // namespace
 
@@ -43,6 +46,14 @@ absl::StatusOr<SessionInfo> Overview::InfoOf(const std::string& id, const absl::
 }
 
 absl::StatusOr<SessionInfo> Overview::Get(const std::string& id, std::optional<Step> at_step) const {
+  absl::StatusOr<SessionInfo> info = Look(id, at_step);
+  for (int looks = 1; looks < kLooks && !at_step && IsFailure(info.status(), Reason::HISTORY_TRIMMED); ++looks) {
+    info = Look(id, at_step);
+  }
+  return info;
+}
+
+absl::StatusOr<SessionInfo> Overview::Look(const std::string& id, std::optional<Step> at_step) const {
   SessionPtr live = table_.Find(id);
   if (live && live->IsBeingCreated()) live = SessionPtr();  // not there yet; perhaps in the place of one that is
   if (live && !at_step) return live->Describe();
@@ -88,6 +99,10 @@ absl::StatusOr<std::string> Overview::List(const ListQuery& query, const Each& e
         const Session& session = **next_live;
         if (session.IsBeingCreated()) {
           ++next_live;
+          // The one that it replaces, if it does, is shown.
+          if (next_stored != stored->end() && next_stored->id == id) continue;
+          last = id;
+          ++looked_at;
           continue;
         }
         matches = (!query.state || session.state() == *query.state) && (!query.has_problem || session.HasProblem()) &&
@@ -106,9 +121,11 @@ absl::StatusOr<std::string> Overview::List(const ListQuery& query, const Each& e
         if (matches && unsettled && ++replays > kReplays) return MakePageToken(last, fingerprint);
         if (matches) {
           absl::StatusOr<SessionInfo> read = InfoOf(id, of, /*replays=*/true);
-          if (!read.ok()) return read.status();
-          info = *std::move(read);
-          matches = (!query.state || info.state == *query.state) && (!query.has_problem || info.problem) &&
+          if (IsFailure(read.status(), Reason::HISTORY_TRIMMED)) read = Get(id, std::nullopt);
+          const bool deleted = IsFailure(read.status(), Reason::SESSION_NOT_FOUND);  // meanwhile
+          if (!read.ok() && !deleted) return read.status();
+          if (!deleted) info = *std::move(read);
+          matches = !deleted && (!query.state || info.state == *query.state) && (!query.has_problem || info.problem) &&
                     (query.coroutine.empty() || info.coroutine == query.coroutine) &&
                     Includes(info.labels, query.labels);
         }

@@ -32,6 +32,8 @@ class Overview {
   absl::StatusOr<std::string> List(const ListQuery& query, const Each& each) const;
 
  private:
+  // As Get, but for HISTORY_TRIMMED: the log was shortened between two reads.
+  absl::StatusOr<SessionInfo> Look(const std::string& id, std::optional<Step> at_step) const;
   absl::StatusOr<SessionInfo> InfoOf(const std::string& id, const absl::StatusOr<Journal::Stored>& stored,
                                      bool replays) const;
 

@@ -27,6 +27,10 @@ SessionProblem Diverged(Step from, Step to) {
 
 SessionProblem DamagedHead() { return Broken("what the journal has of the session is damaged", 0); }
 
+SessionProblem DamagedCheckpoint(Step step) {
+  return Broken("the checkpoint before step " + std::to_string(step) + ", where the log begins, is damaged", step);
+}
+
 absl::Status VersionUnavailable(const Head& head) {
   return Failed(
       Reason::VERSION_UNAVAILABLE,

@@ -20,6 +20,8 @@ SessionProblem Diverged(Step from, Step to);
 
 // The problem of one of which not even the head can be read.
 SessionProblem DamagedHead();
+// The problem of one whose log begins behind a checkpoint, before `step`, that cannot be read.
+SessionProblem DamagedCheckpoint(Step step);
 
 // VERSION_UNAVAILABLE: this server does not have the session's coroutine.
 absl::Status VersionUnavailable(const Head& head);

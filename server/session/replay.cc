@@ -28,6 +28,15 @@ absl::Status Replay::Stop(SessionProblem problem) {
   return ProblemStatus(head_.key.id, *problem_);
 }
 
+absl::Status Replay::TrimmedBefore(Step step) {
+  // The head may be older than the log as it is now.
+  const absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(head_.key.id);
+  if (found.ok() && *found && (*found)->head.key == head_.key) {
+    head_.earliest_step = std::max(head_.earliest_step, (*found)->head.earliest_step);
+  }
+  return Trimmed(head_, step);
+}
+
 absl::StatusOr<std::unique_ptr<Replay>> Replay::Begin(const ReplayEnvironment& environment, const Head& head,
                                                       Step step) {
   std::unique_ptr<Replay> replay(new Replay(environment, head));
@@ -44,15 +53,16 @@ absl::Status Replay::Start(Step step) {
   saved_steps_ = head_.steps;
   saved_digest_ = head_.digest;
   absl::StatusOr<std::optional<Checkpoint>> found = environment_.journal.FindCheckpoint(head_.key, step);
+  head_.problem.reset();
   if (absl::IsDataLoss(found.status())) {
-    found = std::optional<Checkpoint>();  // perhaps the log still has all that stood before it
+    if (head_.earliest_step > 1) return Stop(DamagedCheckpoint(head_.earliest_step));
+    found = std::optional<Checkpoint>();  // the log still has all that stood before it
   } else if (!found.ok()) {
     return found.status();
   }
   checkpoint_ = *std::move(found);
-  head_.problem.reset();
   if (!checkpoint_) {
-    if (head_.earliest_step > 1) return Trimmed(head_, step + 1);
+    if (head_.earliest_step > 1) return TrimmedBefore(step + 1);
     head_.steps = 0;
     head_.state = CoroutineState::kCreated;
     head_.last_outcome.reset();
@@ -83,7 +93,7 @@ absl::Status Replay::Start(Step step) {
 absl::Status Replay::Enter(const Batch& batch) {
   const Step next = head_.steps + 1;
   if (batch.previous != tail_ || batch.first_step != next) {
-    if (tail_ == BatchId{} && batch.first_step != next) return Trimmed(head_, next);
+    if (tail_ == BatchId{} && batch.first_step != next) return TrimmedBefore(next);
     return Stop(Broken("step " + std::to_string(next) + " is missing in the log, which goes on with step " +
                            std::to_string(batch.first_step),
                        next));
@@ -101,7 +111,7 @@ absl::StatusOr<bool> Replay::FindRecord() {
       if (absl::IsDataLoss(read.status())) {
         return Stop(Broken("the record of step " + std::to_string(head_.steps + 1) + " is damaged", head_.steps + 1));
       }
-      if (absl::IsOutOfRange(read.status())) return Trimmed(head_, head_.steps + 1);  // meanwhile
+      if (absl::IsOutOfRange(read.status())) return TrimmedBefore(head_.steps + 1);  // meanwhile
       if (!read.ok()) return read.status();
       batches_ = *std::move(read);
       batch_ = record_ = 0;
@@ -158,6 +168,8 @@ absl::StatusOr<std::optional<Replay::Executed>> Replay::Next() {
 }
 
 absl::Status Replay::RunTo(Step step) {
+  // Without a checkpoint that could be read, the head is not how it stood after that step.
+  if (problem_ && !checkpoint_) return ProblemStatus(head_.key.id, *problem_);
   while (head_.steps < step) {
     absl::StatusOr<std::optional<Executed>> executed = Next();
     if (!executed.ok()) return executed.status();

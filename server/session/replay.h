@@ -71,6 +71,8 @@ class Replay {
   absl::StatusOr<bool> FindRecord();
   absl::Status Enter(const Batch& batch);
   absl::Status Stop(SessionProblem problem);
+  // HISTORY_TRIMMED, with where the log begins now.
+  absl::Status TrimmedBefore(Step step);
 
   const ReplayEnvironment environment_;
   Head head_;

@@ -302,6 +302,7 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
     event.step = step;
     event.outcome = *reply.outcome;
     event.finished = finished;
+    event.bytes = Measure(event.record.value, environment_.limits).bytes + result.bytes;
     environment_.watchers.Publish(uid_, std::move(event));
   }
   if (log_) return reply;

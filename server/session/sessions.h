@@ -98,9 +98,11 @@ class Sessions {
   // A new durable session that stands where this one stood after a step. `done` gets it as it stands then.
   void Fork(ForkSpec spec, GetDone done);
 
-  // Calls `sink` with the parts of the session's log as a file, until it returns false; then `done`.
-  using ExportSink = std::function<bool(std::string part)>;
-  void Export(std::string_view id, ExportSink sink, std::function<void(absl::Status)> done);
+  // Calls `sink` with the parts of the session's log as a file, each when the one before was taken (false: nobody wants
+  // more); then `done`. No thread waits meanwhile.
+  using ExportSink = std::function<void(std::string part, std::function<void(bool)> taken)>;
+  using ExportDone = std::function<void(absl::Status)>;
+  void Export(std::string_view id, ExportSink sink, ExportDone done);
   // A session from such a file, under its own id or another.
   void Import(std::string file, std::string session_id, GetDone done);
 
@@ -144,6 +146,7 @@ class Sessions {
   absl::Status Admit(const SessionPtr& session, const SessionPtr& replaced);
   void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, CreateDone done);
   void MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const GetDone& done);
+  void ExportNext(const std::shared_ptr<History::File>& file, const ExportSink& sink, const ExportDone& done);
   // The life of a copy begins now.
   void Begin(Head& head) const;
   // `taken`: called instead of `done` if the id was taken meanwhile.

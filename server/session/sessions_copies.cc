@@ -124,7 +124,7 @@ void Sessions::PlaceCopy(History::Copy copy, const GetDone& done, const std::fun
   session->Release();
 }
 
-void Sessions::Export(std::string_view id, ExportSink sink, std::function<void(absl::Status)> done) {
+void Sessions::Export(std::string_view id, ExportSink sink, ExportDone done) {
   RunWaiting([this, id = std::string(id), sink = std::move(sink), done = std::move(done)] {
     const SessionPtr live = table_.Find(id);
     if (live && !live->durable()) {
@@ -137,7 +137,22 @@ void Sessions::Export(std::string_view id, ExportSink sink, std::function<void(a
     } else if (info->key.uid.empty()) {
       done(ProblemStatus(id, DamagedHead()));
     } else {
-      done(history_.Export(*info, sink));
+      ExportNext(history_.Export(*info), sink, done);
+    }
+  });
+}
+
+void Sessions::ExportNext(const std::shared_ptr<History::File>& file, const ExportSink& sink, const ExportDone& done) {
+  absl::StatusOr<std::string> part = file->Next();
+  if (!part.ok() || part->empty()) {
+    done(part.status());
+    return;
+  }
+  sink(*std::move(part), [this, file, sink, done](bool wants_more) {
+    if (wants_more) {
+      RunWaiting([this, file, sink, done] { ExportNext(file, sink, done); });
+    } else {
+      done(absl::OkStatus());
     }
   });
 }
@@ -183,6 +198,10 @@ void Sessions::Import(std::string file, std::string session_id, GetDone done) {
 void Sessions::StartWatch(std::string_view id, std::optional<Step> from_step, std::function<void()> wake,
                           WatchDone done) {
   RunWaiting([this, id = std::string(id), from_step, wake = std::move(wake), done = std::move(done)] {
+    if (environment_.draining.load()) {
+      done(Draining());
+      return;
+    }
     absl::StatusOr<SessionInfo> info = overview_.Get(id, std::nullopt);
     if (!info.ok() || info->key.uid.empty()) {
       done(info.ok() ? ProblemStatus(id, DamagedHead()) : info.status());

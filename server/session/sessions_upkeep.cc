@@ -205,8 +205,10 @@ void Sessions::Drain(std::function<void()> done) {
   environment_.draining.store(true);
   // Counts what is under way, and this call itself, which calls `done` if nothing is left.
   auto left = std::make_shared<std::atomic<std::size_t>>(1);
-  const std::function<void()> one_less = [left, done = std::move(done)] {
-    if (left->fetch_sub(1) == 1) done();
+  const std::function<void()> one_less = [this, left, done = std::move(done)] {
+    if (left->fetch_sub(1) != 1) return;
+    watchers_.Drain();
+    done();
   };
   std::string last;
   while (true) {

@@ -11,7 +11,9 @@ namespace {
 
 // What waits to be taken: from the log, and of what the session does meanwhile.
 constexpr std::size_t kReadAhead = 256;
+constexpr std::size_t kReadAheadBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxReady = 1'024;
+constexpr std::size_t kMaxReadyBytes = std::size_t{16} << 20;
 
 }  // namespace
 
@@ -29,12 +31,13 @@ Watch::Taken Watch::Take(std::size_t max_events) {
   {
     const MutexLock lock(mutex_);
     while (!ready_.empty() && taken.events.size() < max_events) {
+      ready_bytes_ -= ready_.front()->bytes;
       taken.events.push_back(std::move(ready_.front()));
       ready_.pop_front();
     }
     if (ready_.empty() && end_) {
       taken.end = end_;
-    } else if (in_log_ && !reading_ && !end_ && ready_.size() < kReadAhead / 2) {
+    } else if (in_log_ && !reading_ && !end_ && ready_.size() < kReadAhead / 2 && ready_bytes_ < kReadAheadBytes / 2) {
       read = reading_ = true;
     }
     waiting_ = taken.events.empty() && !taken.end;
@@ -67,6 +70,7 @@ void Watch::Wake() {
 void Watch::Push(std::shared_ptr<const StepEvent> event) {
   next_ = event->step + 1;
   const bool finished = event->finished;
+  ready_bytes_ += event->bytes;
   ready_.push_back(std::move(event));
   if (finished) EndLocked(absl::OkStatus());
 }
@@ -76,9 +80,10 @@ void Watch::OnStep(const std::shared_ptr<const StepEvent>& event) {
     const MutexLock lock(mutex_);
     published_ = event->step;
     if (end_ || in_log_ || event->step < next_) return;
-    if (ready_.size() >= kMaxReady) {
+    if (ready_.size() >= kMaxReady || (!ready_.empty() && ready_bytes_ + event->bytes > kMaxReadyBytes)) {
       const Step resume = ready_.front()->step;
       ready_.clear();
+      ready_bytes_ = 0;
       EndLocked(Failed(Reason::WATCHER_TOO_SLOW,
                        "the session goes on faster than its steps are read; watch again from the step in the metadata",
                        {{"session_id", options_.head.key.id}, {"resume_step", std::to_string(resume)}}));
@@ -93,6 +98,8 @@ void Watch::OnForgotten() {
   End(Failed(Reason::SESSION_NOT_FOUND, "session '" + options_.head.key.id + "' was forgotten",
              {{"session_id", options_.head.key.id}}));
 }
+
+void Watch::OnDrained() { End(Draining()); }
 
 void Watch::ReadLog() {
   while (ReadSome()) {
@@ -134,13 +141,14 @@ bool Watch::ReadSome() {
     auto event = std::make_shared<StepEvent>();
     event->step = (*executed)->step;
     event->record = std::move((*executed)->record);
+    event->bytes = Measure(event->record.value, environment_.limits).bytes + (*executed)->result.bytes;
     event->outcome = std::move((*executed)->result.outcome);
     event->finished = (*executed)->finished;
     Push(std::move(event));
   } else if ((*executed)->finished) {
     EndLocked(absl::OkStatus());
   }
-  if (end_ || ready_.size() >= kReadAhead) {
+  if (end_ || ready_.size() >= kReadAhead || ready_bytes_ >= kReadAheadBytes) {
     reading_ = false;
     return false;
   }

@@ -46,6 +46,7 @@ class Watch : public Watcher, public std::enable_shared_from_this<Watch> {
 
   void OnStep(const std::shared_ptr<const StepEvent>& event) override;
   void OnForgotten() override;
+  void OnDrained() override;
 
  private:
   void ReadLog();
@@ -68,6 +69,7 @@ class Watch : public Watcher, public std::enable_shared_from_this<Watch> {
   Step next_ ABSL_GUARDED_BY(mutex_) = 0;         // the step that is pushed next; 0: whichever comes
   Step published_ ABSL_GUARDED_BY(mutex_) = 0;    // the newest that the session told of
   std::deque<std::shared_ptr<const StepEvent>> ready_ ABSL_GUARDED_BY(mutex_);
+  std::size_t ready_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
 };
 

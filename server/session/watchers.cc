@@ -51,4 +51,13 @@ void Watchers::Forget(std::string_view uid) {
   for (const auto& watcher : Of(uid)) watcher->OnForgotten();
 }
 
+void Watchers::Drain() const {
+  List all;
+  {
+    const MutexLock lock(mutex_);
+    for (const auto& [uid, list] : watchers_) all.insert(all.end(), list.begin(), list.end());
+  }
+  for (const auto& watcher : all) watcher->OnDrained();
+}
+
 }  // namespace corod

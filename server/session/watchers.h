@@ -2,6 +2,7 @@
 #define COROD_SERVER_SESSION_WATCHERS_H_
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@ struct StepEvent {
   Record record;
   Outcome outcome;
   bool finished = false;  // this step finished the coroutine
+  std::size_t bytes = 0;  // of what was sent and what came of it
 };
 
 // Somebody who is told of a session's steps.
@@ -29,6 +31,8 @@ class Watcher {
   virtual void OnStep(const std::shared_ptr<const StepEvent>& event) = 0;
   // The session was forgotten: no step follows.
   virtual void OnForgotten() = 0;
+  // The server ends.
+  virtual void OnDrained() = 0;
 };
 
 // Who watches which session: by the session's uid, so that it does not matter whether the session is in memory.
@@ -44,6 +48,8 @@ class Watchers {
   bool Watches(std::string_view uid) const;
   void Publish(std::string_view uid, StepEvent event) const;
   void Forget(std::string_view uid);
+  // Tells all that the server ends.
+  void Drain() const;
 
  private:
   using List = std::vector<std::shared_ptr<Watcher>>;

@@ -503,9 +503,9 @@ void Schedule::List() {
 
 void Schedule::Export(const std::string& id) {
   auto file = std::make_shared<std::string>();
-  const auto sink = [file](const std::string& part) {
+  const auto sink = [file](const std::string& part, const std::function<void(bool)>& taken) {
     *file += part;
-    return true;
+    taken(true);
   };
   sessions_->Export(id, sink, [this, server = server_, id, file](const absl::Status& exported) {
     if (server != server_ || !exported.ok()) return;

@@ -19,6 +19,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 
+constexpr int kCancelled = 1;
 constexpr int kUnavailable = 14;
 constexpr int kNotFound = 5;
 
@@ -52,6 +53,14 @@ class ConnectionTest : public ::testing::Test {
   FakeService service_;
   FakeWorld world_;
 };
+
+TEST_F(ConnectionTest, RetriesWhatAServerThatIsEndingCancels) {
+  FailWith(2, {.code = kCancelled});
+  EXPECT_TRUE(Send(*Connect()).ok());
+  EXPECT_THAT(SentIds(), SizeIs(3));
+  FailWith(1, {.code = kCancelled, .metadata = {{"executed", "no"}}});
+  EXPECT_TRUE(absl::IsCancelled(Send(*Connect())));
+}
 
 TEST_F(ConnectionTest, RetriesUnavailableWithTheSameRequestId) {
   FailWith(3, {.code = kUnavailable});

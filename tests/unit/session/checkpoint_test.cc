@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/unit/session/durable_test_base.h"
 
@@ -80,6 +82,41 @@ TEST_F(CheckpointTest, SleepingAfterEveryStepKeepsFewCheckpoints) {
     ASSERT_LE(Checkpoints().size(), 8u);
     ASSERT_LE(LoggedSteps(), 50u);
   }
+}
+
+TEST_F(CheckpointTest, WhoLooksAtASessionWhoseLogIsShortenedMeanwhileSeesItAsItStands) {
+  Prime("averager");
+  for (const bool lists : {false, true}) {
+    SendMany(3);
+    CrashAndRestart();
+    bool goes_on = true;
+    durable_journal_.BeforeRead([&] {
+      if (std::exchange(goes_on, false)) SendMany(100);
+    });
+    if (lists) {
+      const std::vector<SessionInfo> listed = ListAll();
+      ASSERT_EQ(listed.size(), 1u);
+      EXPECT_EQ(listed[0].steps, 207u);
+    } else {
+      EXPECT_EQ(LookAt().steps, 104u);
+    }
+    EXPECT_FALSE(goes_on);
+  }
+}
+
+TEST_F(CheckpointTest, WatcherIsToldWhereTheLogBeginsNow) {
+  Prime("averager");
+  SendMany(3);
+  absl::StatusOr<Watching> watching = StartWatch(1);
+  bool goes_on = true;
+  durable_journal_.BeforeRead([&] {
+    if (std::exchange(goes_on, false)) SendMany(100);
+  });
+  Follow(*watching);
+  ASSERT_TRUE(watching->end);
+  EXPECT_THAT(*watching->end, FailsWith(Reason::HISTORY_TRIMMED));
+  EXPECT_EQ(DetailsOf(*watching->end).metadata["earliest_step"], std::to_string(LookAt().earliest_step));
+  End(*watching);
 }
 
 TEST_F(CheckpointTest, FailedSavesLoseNothing) {

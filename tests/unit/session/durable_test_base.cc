@@ -81,9 +81,9 @@ absl::StatusOr<std::string> DurableTest::Export(const std::string& id) {
   absl::Status status = absl::UnknownError("not answered");
   sessions_->Export(
       id,
-      [&file](const std::string& part) {
+      [&file](const std::string& part, const std::function<void(bool)>& taken) {
         file += part;
-        return true;
+        taken(true);
       },
       [&status](const absl::Status& given) { status = given; });
   RunAll();

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,31 @@ TEST_F(DurableTurnTest, WhatWaitsBecomesOneBatchAnsweredInOrder) {
     EXPECT_THAT(calls[static_cast<std::size_t>(i)]->answer(), AllOf(IsStep(i + 2), Yields(i)));
 }
 
+TEST_F(DurableTurnTest, WhatIsLargeBecomesSeveralBatches) {
+  Prime("echo");
+  durable_journal_.HoldAnswers();
+  Submit(Sending());
+  RunAll();
+  const Value large(std::string(1'000'000, 'x'));
+  std::vector<Call*> calls;
+  for (int i = 0; i < 8; ++i) calls.push_back(&Submit(Sending(large)));
+  durable_journal_.GiveAnswers();
+  RunAll();
+  for (int i = 0; i < 8; ++i) EXPECT_THAT(calls[static_cast<std::size_t>(i)]->answer(), IsStep(i + 3));
+  ASSERT_THAT(Fork(Forking()), IsOk());
+  for (const char* id : {"s", "f"}) {
+    EXPECT_EQ(LoggedSteps(id), 10u);
+    std::size_t large_ones = 0;
+    for (const Batch& batch : Log(id)) {
+      const auto count = std::count_if(batch.records.begin(), batch.records.end(),
+                                       [&large](const Record& record) { return record.value == large; });
+      EXPECT_LE(count, 2);
+      large_ones += static_cast<std::size_t>(count);
+    }
+    EXPECT_EQ(large_ones, 8u);
+  }
+}
+
 TEST_F(DurableTurnTest, WhatComesWhileABatchIsUnderWayIsTheNext) {
   Prime("echo");
   const int before = durable_journal_.appends();
@@ -68,6 +94,32 @@ TEST_F(DurableTurnTest, WhatComesWhileABatchIsUnderWayIsTheNext) {
   RunAll();
   EXPECT_EQ(durable_journal_.appends(), before + 2);
   EXPECT_THAT(calls[4]->answer(), AllOf(IsStep(7), Yields(4)));
+}
+
+TEST_F(DurableTurnTest, ListPassesOverManyThatAreBeingCreated) {
+  Prime("echo", "m");
+  Prime("echo", "z");
+  ASSERT_THAT(Do(Closing().To("m")), IsOk());
+  durable_journal_.HoldAnswers();
+  int answers = 0;
+  const auto count = [&answers](const absl::StatusOr<Created>&) { ++answers; };
+  for (int i = 0; i < 600; ++i) {
+    durable_journal_.Next(Fault::kLost);
+    sessions_->Create(Spec("echo", "n" + std::to_string(i)), count);
+  }
+  durable_journal_.Next(Fault::kLost);
+  CreateSpec replaces = Spec("echo", "m");
+  replaces.if_exists = IfExists::kReplaceFinished;
+  sessions_->Create(replaces, count);
+  RunAll();
+  const std::vector<SessionInfo> listed = ListAll();
+  ASSERT_EQ(listed.size(), 2u);
+  EXPECT_EQ(listed[0].key.id, "m");
+  EXPECT_EQ(listed[0].state, CoroutineState::kClosed);
+  durable_journal_.GiveAnswers();
+  RunAll();
+  EXPECT_EQ(answers, 601);
+  EXPECT_EQ(ListAll().size(), 2u);
 }
 
 TEST_F(DurableTurnTest, CommandsQueuedBeforeTheSessionIsCreatedGoWithIt) {

@@ -143,7 +143,9 @@ absl::StatusOr<std::vector<Journal::Listed>> FailingJournal::List(std::string_vi
 
 absl::StatusOr<std::optional<Checkpoint>> FailingJournal::FindCheckpoint(const SessionKey& key, Step step) const {
   if (Unreadable()) return Doubt();
-  return journal_.FindCheckpoint(key, step);
+  absl::StatusOr<std::optional<Checkpoint>> found = journal_.FindCheckpoint(key, step);
+  if (key.id == damaged_checkpoints_ && found.ok() && *found) return absl::DataLossError("damaged");
+  return found;
 }
 
 absl::StatusOr<std::vector<Step>> FailingJournal::ListCheckpoints(const SessionKey& key) const {

@@ -50,6 +50,8 @@ class FailingJournal : public Journal {
   }
   // The head of that session is damaged, until it is removed.
   void DamageHead(std::string id) { damaged_ = std::move(id); }
+  // No checkpoint of that session can be read.
+  void DamageCheckpoints(std::string id) { damaged_checkpoints_ = std::move(id); }
   // Called before each Read.
   void BeforeRead(std::function<void()> call) { before_read_ = std::move(call); }
 
@@ -98,6 +100,7 @@ class FailingJournal : public Journal {
   bool shared_ = false;
   std::function<absl::StatusOr<std::vector<Batch>>(const SessionKey&, std::vector<Batch>)> change_;
   std::string damaged_;
+  std::string damaged_checkpoints_;
   std::function<void()> before_read_;
   int appends_ = 0;
   mutable int reads_ = 0;

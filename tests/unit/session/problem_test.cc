@@ -131,6 +131,34 @@ TEST_F(ProblemTest, SessionWhoseHeadIsDamagedIsShownAndCanBeDeleted) {
   EXPECT_THAT(Create(PrimedSpec("echo")), IsOk());
 }
 
+TEST_F(ProblemTest, DamagedCheckpointWhereTheLogBeginsIsFound) {
+  options_.durability.checkpoint_every = 4;
+  options_.durability.history = 4;
+  Restart();
+  Prime("averager");
+  for (int i = 2; i <= 20; ++i) ASSERT_THAT(Send(i), IsStep(i));
+  Prime("counter", "other");
+  const Step earliest = LookAt().earliest_step;
+  ASSERT_GT(earliest, 1u);
+  ASSERT_THAT(Send(21), IsStep(21)) << "the head lags";
+  durable_journal_.DamageCheckpoints("s");
+  CrashAndRestart();
+  EXPECT_EQ(ListAll().size(), 2u);
+  EXPECT_TRUE(LookAt().problem);
+  for (const Step step : {earliest - 1, earliest, Step{20}, Step{21}}) {
+    EXPECT_THAT(GetAt(step), FailsWith(Reason::SESSION_BROKEN)) << step;
+    EXPECT_THAT(Fork(Forking(step)), FailsWith(Reason::SESSION_BROKEN)) << step;
+  }
+  EXPECT_THAT(GetAt(1), FailsWith(Reason::HISTORY_TRIMMED));
+  EXPECT_THAT(Export(), FailsWith(Reason::SESSION_BROKEN));
+  EXPECT_THAT(Send(22), FailsWith(Reason::SESSION_BROKEN));
+  EXPECT_THAT(Do(Sending().To("other")), IsStep(2));
+  EXPECT_EQ(ListAll({.has_problem = true}).size(), 1u);
+  EXPECT_EQ(LookAt().problem->step, earliest);
+  EXPECT_THAT(Delete(), IsOk());
+  EXPECT_THAT(Get(), FailsWith(Reason::SESSION_NOT_FOUND));
+}
+
 TEST_F(ProblemTest, ReplayThatSucceedsForgetsTheCrash) {
   MakeSix();
   Head head = Stored().head;

@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "tests/unit/session/durable_test_base.h"
 
@@ -37,6 +40,31 @@ TEST_F(TransferTest, ImportedSessionGoesOnAsTheOriginal) {
   EXPECT_THAT(Import(*file), FailsWith(Reason::SESSION_EXISTS));
   ASSERT_THAT(Delete(), IsOk());
   EXPECT_THAT(Import(*file), IsOk());
+}
+
+TEST_F(TransferTest, PartsAreSmallAndEachComesWhenTheOneBeforeWasTaken) {
+  Prime("echo");
+  for (int i = 0; i < 3; ++i) ASSERT_THAT(Send(std::string(200'000, 'x')), IsOk());
+  int parts = 0;
+  std::function<void(bool)> next;
+  std::optional<absl::Status> ended;
+  sessions_->Export(
+      "s",
+      [&](const std::string& part, std::function<void(bool)> taken) {
+        EXPECT_LE(part.size(), 64u << 10);
+        ++parts;
+        next = std::move(taken);
+      },
+      [&ended](const absl::Status& status) { ended = status; });
+  RunAll();
+  EXPECT_EQ(parts, 1);
+  std::exchange(next, nullptr)(true);
+  RunAll();
+  EXPECT_EQ(parts, 2);
+  std::exchange(next, nullptr)(false);
+  RunAll();
+  EXPECT_EQ(parts, 2);
+  EXPECT_TRUE(ended);
 }
 
 TEST_F(TransferTest, DamagedFileIsRefusedAndNothingIsMade) {

@@ -109,6 +109,42 @@ TEST_F(WatchTest, WhoIsTooSlowIsToldWhereToGoOn) {
   End(*watching);
 }
 
+TEST_F(WatchTest, LargeStepsDoNotPileUp) {
+  const Value large(std::string(1'000'000, 'x'));
+  Prime("counter");
+  absl::StatusOr<Watching> slow = StartWatch();
+  for (int i = 0; i < 20; ++i) ASSERT_THAT(Send(large), IsOk());
+  Follow(*slow);
+  ASSERT_TRUE(slow->end);
+  EXPECT_THAT(*slow->end, FailsWith(Reason::WATCHER_TOO_SLOW));
+  EXPECT_EQ(DetailsOf(*slow->end).metadata["resume_step"], "2");
+  End(*slow);
+
+  Prime("probing", "p");
+  for (int i = 0; i < 20; ++i) ASSERT_THAT(Do(Sending(large).To("p")), IsOk());
+  int run = 0;
+  probe_.during = [&run] { ++run; };
+  absl::StatusOr<Watching> reading = StartWatch(1, "p");
+  static_cast<void>(reading->watch->Take(1));
+  RunAll();
+  EXPECT_LE(run, 3);
+  Follow(*reading);
+  EXPECT_EQ(reading->steps, Range(1, 21));
+  End(*reading);
+}
+
+TEST_F(WatchTest, IsToldThatTheServerEnds) {
+  Prime("counter");
+  absl::StatusOr<Watching> watching = StartWatch(1);
+  sessions_->Drain([] {});
+  Follow(*watching);
+  EXPECT_EQ(watching->steps, Range(1, 1));
+  ASSERT_TRUE(watching->end);
+  EXPECT_THAT(*watching->end, FailsWith(Reason::DRAINING));
+  End(*watching);
+  EXPECT_THAT(StartWatch(1), FailsWith(Reason::DRAINING));
+}
+
 TEST_F(WatchTest, EphemeralSessionsHaveNoHistory) {
   CreateSpec spec = PrimedSpec("counter");
   spec.durability = Durability::kEphemeral;
