@@ -578,6 +578,14 @@ void RocksJournal::Work() {
 }
 
 void RocksJournal::TakeTurn() {
+  if (available_) {
+    // Those who are about to ask for something and wait for a processor come into this group, then.
+    writing_ = true;
+    mutex_.Unlock();
+    std::this_thread::yield();
+    mutex_.Lock();
+    writing_ = false;
+  }
   std::vector<Write> writes;
   std::size_t bytes = 0;
   while (!queue_.empty() && writes.size() < kMaxGroupWrites && bytes < kMaxGroupBytes) {
