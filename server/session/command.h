@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -64,52 +65,72 @@ class Command {
  private:
   friend class CommandQueue;
   Command* next_ = nullptr;
+  std::uint32_t place_ = 0;  // of two neighbours in a queue the second has the next higher
 };
 
-// First in, first out, without allocating. Not thread-safe. Does not own what is in it.
+// First in, first out, without allocating. Not thread-safe. Does not own what is in it. 8 bytes: a ring of which the last
+// is known.
 class CommandQueue {
  public:
-  bool empty() const { return first_ == nullptr; }
-  std::uint32_t size() const { return size_; }
+  CommandQueue() = default;
+  CommandQueue(CommandQueue&& other) noexcept : last_(std::exchange(other.last_, nullptr)) {}
+  CommandQueue& operator=(CommandQueue&& other) noexcept {
+    std::swap(last_, other.last_);
+    return *this;
+  }
+
+  bool empty() const { return last_ == nullptr; }
+  std::uint32_t size() const { return last_ ? last_->place_ - first()->place_ + 1 : 0; }
 
   void Push(Command* command) {
-    command->next_ = nullptr;
-    (first_ ? last_->next_ : first_) = command;
+    Insert(command);
     last_ = command;
-    ++size_;
   }
   void PushFront(Command* command) {
-    command->next_ = first_;
-    if (!first_) last_ = command;
-    first_ = command;
-    ++size_;
+    const std::uint32_t place = last_ ? first()->place_ - 1 : 0;
+    Insert(command);
+    command->place_ = place;
   }
   // All of `commands`, in their order, before what is here; leaves `commands` empty.
   void PutBack(CommandQueue& commands) {
     if (commands.empty()) return;
-    commands.last_->next_ = first_;
-    if (!first_) last_ = commands.last_;
-    first_ = commands.first_;
-    size_ += commands.size_;
-    commands = CommandQueue();
+    if (empty()) {
+      std::swap(last_, commands.last_);
+      return;
+    }
+    std::uint32_t place = first()->place_ - commands.size();
+    for (Command* command = commands.first(); command; command = commands.After(command)) command->place_ = place++;
+    std::swap(commands.last_->next_, last_->next_);
+    commands.last_ = nullptr;
   }
   // The first, without taking it; then the one behind `command`. nullptr: none.
-  Command* first() const { return first_; }
-  static Command* After(const Command* command) { return command->next_; }
+  Command* first() const { return last_ ? last_->next_ : nullptr; }
+  Command* After(const Command* command) const { return command == last_ ? nullptr : command->next_; }
   // nullptr if it is empty.
   Command* Pop() {
-    Command* command = first_;
-    if (command) {
-      first_ = command->next_;
-      --size_;
+    Command* const command = first();
+    if (command == last_) {
+      last_ = nullptr;
+    } else {
+      last_->next_ = command->next_;
     }
     return command;
   }
 
  private:
-  Command* first_ = nullptr;
+  // Between the last and the first.
+  void Insert(Command* command) {
+    if (last_) {
+      command->place_ = last_->place_ + 1;
+      command->next_ = last_->next_;
+      last_->next_ = command;
+    } else {
+      command->place_ = 0;
+      command->next_ = last_ = command;
+    }
+  }
+
   Command* last_ = nullptr;
-  std::uint32_t size_ = 0;
 };
 
 }  // namespace corod

@@ -190,7 +190,7 @@ void Session::AppendBatch() {
     batch.digest = log.digest;
   }
   batch.records.reserve(log.batch.size());
-  for (const Command* command = log.batch.first(); command; command = CommandQueue::After(command)) {
+  for (const Command* command = log.batch.first(); command; command = log.batch.After(command)) {
     batch.records.push_back(RecordOf(*command, log.batch_time));
   }
   if (log.creating && batch.records.empty()) log.batch_id = BatchId{log.last_number = log.tail.number, log.tail.writer};

@@ -1,0 +1,90 @@
+#include "server/base/compact_text.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace corod {
+namespace {
+
+// In the order of the texts.
+std::vector<std::string> Texts() {
+  std::vector<std::string> texts = {
+      "",
+      "a",
+      "session-1",
+      std::string(15, 'x'),
+      std::string(16, 'x'),
+      std::string(128, 'x'),
+      std::string("a\0b", 3),
+      "00000000-0000-4000-8000-000000000000",
+      "00000000-0000-4000-8000-000000000001",
+      "0189abcd-ef01-7345-8678-9abcdef01234",
+      "ffffffff-ffff-5fff-bfff-ffffffffffff",
+      // None of these is a UUID in its usual form.
+      "ffffffff-ffff-5fff-cfff-ffffffffffff",
+      "ffffffff-ffff-5fff-7fff-ffffffffffff",
+      "FFFFFFFF-FFFF-5FFF-BFFF-FFFFFFFFFFFF",
+      "ffffffff-ffff-5fff-bfff-fffffffffffg",
+      "ffffffff-ffff-5fff-bfff-ffffffffffff0",
+      "ffffffff-ffff-5fff-bfff-fffffffffff",
+      "ffffffff_ffff-5fff-bfff-ffffffffffff",
+      "ffffffff-ffff05fff-bfff-ffffffffffff",
+  };
+  std::sort(texts.begin(), texts.end());
+  return texts;
+}
+
+TEST(CompactTextTest, GivesBackWhatItWasMadeOf) {
+  for (const std::string& text : Texts()) {
+    CompactText compact(text);
+    EXPECT_EQ(compact.str(), text);
+    CompactText::Buffer buffer;
+    EXPECT_EQ(compact.View(buffer), text);
+    const CompactText moved(std::move(compact));
+    EXPECT_EQ(moved.str(), text);
+    CompactText assigned("another text that lies on the heap");
+    assigned = CompactText(text);
+    EXPECT_EQ(assigned.str(), text);
+  }
+}
+
+TEST(CompactTextTest, IsEqualToItselfAlone) {
+  for (const std::string& a : Texts()) {
+    for (const std::string& b : Texts()) {
+      EXPECT_EQ(CompactText(a) == CompactText(b), a == b) << a << ' ' << b;
+      EXPECT_EQ(CompactText(a) == b, a == b) << a << ' ' << b;
+      EXPECT_EQ(CompactText(a) < CompactText(b), a < b) << a << ' ' << b;
+    }
+  }
+}
+
+TEST(CompactTextTest, KeysOfEqualTextsHashAlike) {
+  for (const std::string& text : Texts()) {
+    EXPECT_EQ(CompactText(text).key().hash(), CompactText::Key(text).hash()) << text;
+    EXPECT_TRUE(CompactText(text).key() == CompactText::Key(text)) << text;
+  }
+}
+
+TEST(CompactTextTest, HashesSpread) {
+  // Ids that differ in their last bytes alone, both in the bits that choose a part of the table and in those within.
+  for (const char* prefix : {"s", "00000000-0000-4000-8000-00000000", "a text that lies on the heap"}) {
+    std::vector<int> high(64);
+    std::vector<int> low(64);
+    for (int i = 1000; i < 9192; ++i) {
+      const std::size_t hash = CompactText::Key(prefix + std::to_string(i)).hash();
+      ++high[hash >> 58];
+      ++low[hash & 63];
+    }
+    for (const std::vector<int>& counts : {high, low}) {
+      EXPECT_GT(*std::min_element(counts.begin(), counts.end()), 64) << prefix;
+      EXPECT_LT(*std::max_element(counts.begin(), counts.end()), 256) << prefix;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace corod
