@@ -29,10 +29,15 @@ std::string Format(std::array<std::uint8_t, 16> bytes, int version) {
 }  // namespace
 
 std::string RandomUuid(Random& random) {
+  const std::uint64_t high = random.Next();
+  return MakeUuid(high, random.Next());
+}
+
+std::string MakeUuid(std::uint64_t high, std::uint64_t low) {
   std::array<std::uint8_t, 16> bytes;
-  for (std::size_t half = 0; half < 2; ++half) {
-    std::uint64_t bits = random.Next();
-    for (std::size_t i = 0; i < 8; ++i, bits >>= 8) bytes[half * 8 + i] = static_cast<std::uint8_t>(bits);
+  for (std::size_t i = 0; i < 8; ++i) {
+    bytes[i] = static_cast<std::uint8_t>(high >> 8 * i);
+    bytes[8 + i] = static_cast<std::uint8_t>(low >> 8 * i);
   }
   return Format(bytes, 4);
 }

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -129,6 +130,24 @@ class Value {
   // For changing in place; copies what is shared first. Raises py::TypeError as the accessors above.
   List& MutableList();
   Map& MutableMap();
+
+  // For what there are millions of: what it holds, without the padding. FromParts takes over what Release gave up; parts
+  // that nobody takes over leak.
+  struct Parts {
+    std::uint64_t bits = 0;
+    Kind kind = Kind::kNull;
+  };
+  Parts Release() && noexcept {
+    Parts parts{0, std::exchange(kind_, Kind::kNull)};
+    std::memcpy(&parts.bits, &integer_, sizeof(parts.bits));
+    return parts;
+  }
+  static Value FromParts(Parts parts) noexcept {
+    Value value;
+    value.kind_ = parts.kind;
+    std::memcpy(&value.integer_, &parts.bits, sizeof(parts.bits));
+    return value;
+  }
 
   // The same kind and the same content: 1, 1.0 and true differ; all NaNs are equal, 0.0 and -0.0 differ; maps are
   // compared in order; exceptions by content (not by identity, and without traceback).

@@ -59,12 +59,12 @@ void Session::CreateInJournal(Journal::NewSession made, std::function<void(const
 
 bool Session::IsBeingCreated() const {
   const MutexLock lock(mutex_);
-  return log_ && log_->being_created;
+  return durable_ && log_->being_created;
 }
 
 bool Session::WaitForCreation(std::function<void()> then) {
   const MutexLock lock(mutex_);
-  if (!log_ || !log_->being_created) return false;
+  if (!durable_ || !log_->being_created) return false;
   log_->waiting_for_creation.push_back(std::move(then));
   return true;
 }
@@ -116,7 +116,7 @@ bool Session::IsIdle() {
 
 Session::Gathered Session::GatherBatch(Thread thread) {
   SessionLog& log = *log_;
-  const absl::Time now = environment_.clock.Now();
+  const absl::Time now = environment().clock.Now();
   log.batch_time = now;
   absl::flat_hash_set<std::string_view> ids;  // of the batch
   std::size_t bytes = 0;
@@ -150,7 +150,7 @@ Session::Gathered Session::GatherBatch(Thread thread) {
     const Verdict verdict = Check(*command, standing, now, answer);
     if (verdict == Verdict::kStep && !command->forgets && !(command->operation == Operation::kDelete && HasProblem())) {
       log.batch.Push(command);
-      bytes += Measure(command->value, environment_.limits).bytes;
+      bytes += Measure(command->value, environment().limits).bytes;
       if (!command->request_id.empty()) ids.insert(command->request_id);
       if (command->operation == Operation::kDelete) break;
       continue;
@@ -196,23 +196,23 @@ void Session::AppendBatch() {
   if (log.creating && batch.records.empty()) log.batch_id = BatchId{log.last_number = log.tail.number, log.tail.writer};
   std::optional<absl::Time> due;
   if (!log.scheduled) {
-    due = log.batch_time + environment_.durability.settle_after;
+    due = log.batch_time + environment().durability.settle_after;
     if (const std::optional<absl::Time> own = DueInJournal()) due = std::min(*due, *own);
   }
   const auto done = [self = SessionPtr(this)](const absl::Status& status) {
     if (status.ok() && self->MayRunHere()) {
       self->OnAppended(status, Thread::kCallers);
     } else {
-      self->environment_.executor.Run([self, status] { self->OnAppended(status, Thread::kExecutors); });
+      self->environment().executor.Run([self, status] { self->OnAppended(status, Thread::kExecutors); });
     }
   };
   if (log.creating) {
     Journal::NewSession made = std::move(*log.creating);
     if (!batch.records.empty()) made.log.push_back(std::move(batch));
     made.due = due;
-    environment_.journal.Create(std::move(made), done);
+    environment().journal.Create(std::move(made), done);
   } else {
-    environment_.journal.Append({id_, uid_}, batch, due, done);
+    environment().journal.Append({id(), uid()}, batch, due, done);
   }
 }
 
@@ -273,12 +273,12 @@ void Session::Recover(const absl::Status& status) {
 absl::Status Session::ReadToTip() {
   SessionLog& log = *log_;
   while (true) {
-    absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read({id_, uid_}, log.tail, kReadBytes);
+    absl::StatusOr<std::vector<Batch>> read = environment().journal.Read({id(), uid()}, log.tail, kReadBytes);
     if (absl::IsDataLoss(read.status())) {
       const MutexLock lock(mutex_);
       log.problem = Broken("the record of step " + std::to_string(steps_ + 1) + " is damaged", steps_ + 1);
       log.doubtful = false;
-      return ProblemStatus(id_, *log.problem);
+      return ProblemStatus(id(), *log.problem);
     }
     if (!read.ok()) return Unread(read.status());
     if (read->empty()) break;
@@ -286,13 +286,13 @@ absl::Status Session::ReadToTip() {
       if (absl::Status adopted = Adopt(batch); !adopted.ok()) return adopted;
     }
   }
-  const absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(id_);
+  const absl::StatusOr<std::optional<Journal::Stored>> found = environment().journal.Find(id());
   if (!found.ok()) return Unread(found.status());
-  if (!*found || (*found)->head.key.uid != uid_) {
-    environment_.on_deleted(*this, nullptr, nullptr);
+  if (!*found || (*found)->head.key.uid != uid()) {
+    environment().on_deleted(*this, nullptr, nullptr);
     log.claiming = false;  // there is nothing to write to
   }
-  log.writer = environment_.random.Next();
+  log.writer = environment().random.Next();
   log.last_number = std::max(log.last_number, log.tail.number);
   log.doubtful = false;
   return absl::OkStatus();
@@ -311,7 +311,7 @@ absl::Status Session::Adopt(const Batch& batch) {
     }
     if (log.problem) {
       log.doubtful = false;
-      return ProblemStatus(id_, *log.problem);
+      return ProblemStatus(id(), *log.problem);
     }
   }
   log.tail = batch.id;
@@ -370,7 +370,7 @@ void Session::End(const absl::Status& status) {
     if (command->operation == Operation::kCreate || command->cause != CloseCause::kClient) {
       command->Finish(status);
     } else {
-      environment_.submit_again(id_, command);
+      environment().submit_again(id(), command);
     }
   }
 }
@@ -378,13 +378,13 @@ void Session::End(const absl::Status& status) {
 void Session::Repeat(Command& command) {
   const Step step = command.repeats;
   if (Stand().forgotten) {  // its log is gone; what is known is the answer of the Delete
-    absl::StatusOr<std::optional<Tombstone>> found = environment_.journal.FindTombstone(id_, command.request_id);
+    absl::StatusOr<std::optional<Tombstone>> found = environment().journal.FindTombstone(id(), command.request_id);
     if (!found.ok()) {
       command.Finish(found.status());
     } else if (*found) {
       command.Finish(Reply{.step = (*found)->outcome.step, .outcome = (*found)->outcome.outcome, .replayed = true});
     } else {
-      command.Finish(NotFound(id_));
+      command.Finish(NotFound(id()));
     }
     return;
   }
@@ -394,7 +394,7 @@ void Session::Repeat(Command& command) {
       const MutexLock lock(mutex_);
       head = MakeHeadLocked();
     }
-    absl::StatusOr<std::unique_ptr<Replay>> replay = Replay::Begin(environment_.replay, head, step - 1);
+    absl::StatusOr<std::unique_ptr<Replay>> replay = Replay::Begin(environment().replay, head, step - 1);
     if (!replay.ok()) return replay.status();
     if (absl::Status ran = (*replay)->RunTo(step - 1); !ran.ok()) return ran;
     absl::StatusOr<std::optional<Replay::Executed>> executed = (*replay)->Next();
@@ -406,13 +406,13 @@ void Session::Repeat(Command& command) {
   if (IsFailure(reply.status(), Reason::HISTORY_TRIMMED)) {
     reply = Failed(Reason::REPLY_FORGOTTEN,
                    "the command was executed as the step in the metadata; the log no longer reaches back to it",
-                   {{"session_id", id_}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
+                   {{"session_id", id()}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
   }
   command.Finish(std::move(reply));
 }
 
 std::optional<Checkpoint> Session::MakeCheckpoint() const {
-  if (!definition_ || !definition_->restartable || HasProblem()) return std::nullopt;
+  if (!definition() || !definition()->restartable || HasProblem()) return std::nullopt;
   std::optional<Value> state = coroutine_.Save();
   if (!state) return std::nullopt;
   Checkpoint checkpoint;
@@ -422,8 +422,8 @@ std::optional<Checkpoint> Session::MakeCheckpoint() const {
   const MutexLock lock(mutex_);
   checkpoint.step = steps_;
   checkpoint.digest = log_->digest;
-  checkpoint.outcome = last_outcome_;
-  checkpoint.time = last_used_;
+  checkpoint.outcome = last_outcome();
+  checkpoint.time = last_used();
   return checkpoint;
 }
 
@@ -442,7 +442,7 @@ void Session::SaveIfDue() {
     Save(std::nullopt, DueInJournal(), Synced::kYes, [](const absl::Status&) {});
     return;
   }
-  if (steps - log.asked_checkpoint < environment_.durability.checkpoint_every) return;
+  if (steps - log.asked_checkpoint < environment().durability.checkpoint_every) return;
   std::optional<Checkpoint> checkpoint = MakeCheckpoint();
   if (!checkpoint) return;
   log.asked_checkpoint = steps;
@@ -461,7 +461,7 @@ void Session::Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Tim
   if (checkpoint) {
     added = checkpoint->step;
     // What stays: the newest checkpoint that leaves as much history as is asked for, and those behind it.
-    const Step history = environment_.durability.history;
+    const Step history = environment().durability.history;
     const Step reach = *added > history ? *added - history : 0;
     const std::vector<Step>& kept = log.checkpoints;
     const auto behind = std::upper_bound(kept.begin(), kept.end(), reach);
@@ -472,7 +472,7 @@ void Session::Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Tim
     }
     // Of those made on going to sleep, one that stands too near to the one before it need not stay.
     if (kept.size() >= 2 && kept.back() != oldest && kept[kept.size() - 2] >= oldest.value_or(0) &&
-        kept.back() - kept[kept.size() - 2] < environment_.durability.checkpoint_every) {
+        kept.back() - kept[kept.size() - 2] < environment().durability.checkpoint_every) {
       dropped.push_back(kept.back());
     }
   }
@@ -498,24 +498,24 @@ void Session::Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Tim
         }
       }
       if (!dropped.empty()) {
-        self->environment_.executor.Run([self, oldest, dropped] { self->Trim(oldest, dropped); });
+        self->environment().executor.Run([self, oldest, dropped] { self->Trim(oldest, dropped); });
       }
     }
     done(status);
   };
-  environment_.journal.Save(std::move(saved), stored);
+  environment().journal.Save(std::move(saved), stored);
 }
 
 void Session::Trim(std::optional<Step> oldest, const std::vector<Step>& dropped) {
-  const SessionKey key{id_, uid_};
+  const SessionKey key{id(), uid()};
   BatchId up_to;
   if (oldest) {
-    const absl::StatusOr<std::optional<Checkpoint>> found = environment_.journal.FindCheckpoint(key, *oldest);
+    const absl::StatusOr<std::optional<Checkpoint>> found = environment().journal.FindCheckpoint(key, *oldest);
     // Whatever cannot be read now is trimmed with the next checkpoint.
     if (!found.ok() || !*found || (*found)->step != *oldest) return;
     up_to = (*found)->after;
   }
-  environment_.journal.Trim(key, up_to, dropped);
+  environment().journal.Trim(key, up_to, dropped);
 }
 
 void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
@@ -528,13 +528,13 @@ void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
                           .outcome = {reply->step, *reply->outcome},
                           .expire_time = {}};
   }
-  if (tombstone) tombstone->expire_time = environment_.clock.Now() + environment_.retention;
+  if (tombstone) tombstone->expire_time = environment().clock.Now() + environment().retention;
   const auto done = [self = SessionPtr(this), command, reply = std::move(reply)](const absl::Status& status) mutable {
-    self->environment_.executor.Run([self, command, reply = std::move(reply), status]() mutable {
+    self->environment().executor.Run([self, command, reply = std::move(reply), status]() mutable {
       if (status.ok()) {
         self->log_->deleting = false;
         self->MarkForgotten();
-        self->environment_.on_deleted(*self, command, reply ? &*reply : nullptr);
+        self->environment().on_deleted(*self, command, reply ? &*reply : nullptr);
         if (command) command->Finish(reply ? absl::StatusOr<Reply>(*std::move(reply)) : absl::StatusOr<Reply>(Reply()));
       } else {
         // The Delete is in the log: it is carried out with the next command, or when the session comes back.
@@ -545,7 +545,7 @@ void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
       self->Run(Thread::kExecutors);
     });
   };
-  environment_.journal.Remove({id_, uid_}, std::move(tombstone), done);
+  environment().journal.Remove({id(), uid()}, std::move(tombstone), done);
 }
 
 bool Session::Sleep(std::function<void(bool asleep)> done) {
@@ -560,7 +560,7 @@ bool Session::Sleep(std::function<void(bool asleep)> done) {
     saved = log.saved_steps == steps_ && (state_ != CoroutineState::kClosed || log.saved_finished) && steps_ > 0;
   }
   if (unsettled) {  // first it finds out what became of its last batch, or goes; it sleeps another time
-    environment_.executor.Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
+    environment().executor.Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
     return false;
   }
   const auto leave = [self = SessionPtr(this), done = std::move(done)](const absl::Status& status) {
@@ -573,7 +573,7 @@ bool Session::Sleep(std::function<void(bool asleep)> done) {
     done(gone);
     // Somebody came meanwhile, or it could not be saved; or a change is not in the journal yet, from where the session
     // may be read as soon as it has left.
-    if (!gone) self->environment_.executor.Run([self] { self->Run(Thread::kExecutors); });
+    if (!gone) self->environment().executor.Run([self] { self->Run(Thread::kExecutors); });
   };
   if (saved) {
     leave(absl::OkStatus());
@@ -596,9 +596,9 @@ bool Session::Update(const Changes& changes, const Journal::Done& done) {
     const MutexLock lock(mutex_);
     if (gone_) return false;
     changed = ChangeLocked(changes);
-    if (changed.ok() && log_) {  // handed over under the lock, so that of two heads the later one comes later
+    if (changed.ok() && durable_) {  // handed over under the lock, so that of two heads the later one comes later
       ++log_->updates;
-      environment_.journal.Save(
+      environment().journal.Save(
           {.head = MakeHeadLocked(), .checkpoint = {}, .due = DueInJournalLocked(), .synced = true},
           [self = SessionPtr(this), done](const absl::Status& status) {
             {
@@ -615,7 +615,7 @@ bool Session::Update(const Changes& changes, const Journal::Done& done) {
 }
 
 CommandQueue Session::Abandon() {
-  if (log_) {
+  if (durable_) {
     log_->creating.reset();
     log_->created = nullptr;  // which may hold this session
   }

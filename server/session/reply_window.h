@@ -3,47 +3,75 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <string>
+#include <memory>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "server/base/compact_text.h"
 #include "server/session/command.h"
 
 namespace corod {
 
-// The request ids that a session remembers, with their answers, so that a command sent again gets an equal answer
-// instead of happening again (API rule 1). The newest `max_ids` ids are known; their answers are kept as long as they
-// take no more than `max_bytes` together. The id that the session was created with is known for as long as the session.
-// Not thread-safe.
+// The request ids that an ephemeral session remembers, with their answers, so that a command sent again gets an equal
+// answer instead of happening again (API rule 1). The newest `ids` are known; their answers are kept as long as they
+// take no more than `bytes` together. The id that the session was created with is known for as long as the session.
+//
+// Not thread-safe, but for IsCreateId.
 class ReplyWindow {
  public:
+  struct Limits {
+    std::size_t ids;
+    std::size_t bytes;
+  };
   struct Known {
     std::uint64_t fingerprint;  // of the operation and its value
     Reply reply;
     bool forgotten = false;  // the answer is gone, its step is known
-    std::size_t bytes = 0;
   };
 
-  ReplyWindow(std::size_t max_ids, std::size_t max_bytes) : max_ids_(max_ids), max_bytes_(max_bytes) {}
+  // `create_id`: that of the Create; it is known when RememberCreate is called. Empty: none.
+  explicit ReplyWindow(std::string_view create_id);
+  ~ReplyWindow();
 
-  // nullptr if it is not known. Valid until the next change.
-  const Known* Find(std::string_view request_id) const;
+  // Thread-safe.
+  bool IsCreateId(std::string_view request_id) const { return !request_id.empty() && create_.id == request_id; }
 
-  // `bytes`: what the answer takes. `pinned`: known for ever. REQUIRES: the id is not known.
-  void Remember(const std::string& request_id, std::uint64_t fingerprint, const Reply& reply, std::size_t bytes,
-                bool pinned);
+  std::optional<Known> Find(std::string_view request_id) const;
+
+  // REQUIRES: the id is not empty and not known.
+  void Remember(std::string_view request_id, std::uint64_t fingerprint, const Reply& reply, const Limits& limits);
+  // Of the id that this was made with.
+  void RememberCreate(std::uint64_t fingerprint, const Reply& reply, const Limits& limits);
 
  private:
-  void Forget(Known& known);
+  // An id and its answer.
+  struct Entry {
+    explicit Entry(std::string_view request_id) : id(request_id) {}
+    Entry(Entry&&) noexcept = default;
+    Entry& operator=(Entry&&) noexcept = default;
 
-  const std::size_t max_ids_;
-  const std::size_t max_bytes_;
-  absl::flat_hash_map<std::string, Known> known_;
-  std::deque<std::string> ids_;    // oldest first, without the pinned one
-  std::size_t answered_from_ = 0;  // ids_ before this one have no answer any more
-  std::string pinned_;             // empty: none
-  std::size_t bytes_ = 0;
+    void Set(std::uint64_t new_fingerprint, const Reply& reply);
+    Known Get() const;
+    // What the answer takes, as corod.v1 encodes it.
+    std::size_t bytes() const;
+
+    CompactText id;
+    std::uint64_t fingerprint = 0;
+    std::uint64_t step : 48 = 0;
+    std::uint64_t outcome : 4 = 0;  // its kind, counted from 1; 0: none
+    std::uint64_t known : 1 = 0;
+    std::uint64_t forgotten : 1 = 0;
+    Value value;
+  };
+  // Those but for the Create's; most sessions have none.
+  struct More;
+
+  void KeepWithin(const Limits& limits);
+
+  Entry create_;
+  std::unique_ptr<More> more_;
 };
 
 }  // namespace corod

@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "server/base/failure.h"
+#include "server/base/uuid.h"
 #include "server/coroutine/fingerprint.h"
+#include "server/coroutine/slab.h"
 #include "server/session/execution.h"
 #include "server/session/refusals.h"
 
@@ -27,44 +29,115 @@ std::uint64_t FingerprintOf(const Command& command) {
   return fingerprint.value();
 }
 
-}  // namespace
-
-Session::Session(SessionEnvironment& environment, const Head& head, const Definition* definition, Pace* pace,
-                 Coroutine coroutine, std::unique_ptr<SessionLog> log)
-    : environment_(environment),
-      id_(head.key.id),
-      uid_(head.key.uid),
-      definition_(definition),
-      pace_(pace),
-      arguments_(head.arguments),
-      create_time_(head.create_time),
-      seed_(head.seed),
-      coroutine_(std::move(coroutine)),
-      log_(std::move(log)),
-      state_(head.state),
-      steps_(head.steps),
-      last_used_(head.last_used_time),
-      finished_(head.finish_time),
-      idle_timeout_(head.idle_timeout),
-      expire_time_(head.expire_time) {
-  if (head.last_outcome) {
-    last_outcome_step_ = head.last_outcome->step;
-    last_outcome_ = head.last_outcome->outcome;
-  }
-  if (!head.labels.empty()) labels_ = std::make_unique<Labels>(head.labels);
+// There are millions of sessions.
+Slab& SessionSlab() {
+  static Slab slab(sizeof(Session));
+  return slab;
 }
 
-Session::~Session() = default;
+// splitmix64's finaliser.
+std::uint64_t Mix(std::uint64_t bits) {
+  bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9ULL;
+  bits = (bits ^ bits >> 27) * 0x94d049bb133111ebULL;
+  return bits ^ bits >> 31;
+}
+
+}  // namespace
+
+static_assert(sizeof(void*) != 8 || sizeof(Session) == 112, "there are millions; docs/performance.md has the account");
+
+std::string EphemeralUid(const SessionEnvironment& environment, std::uint64_t seed) {
+  return MakeUuid(Mix(seed ^ environment.uid_key[0]), Mix(seed + environment.uid_key[1]));
+}
+
+void* Session::operator new(std::size_t) { return SessionSlab().Allocate(); }
+void Session::operator delete(void* session) { SessionSlab().Free(session); }
+
+Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine)
+    : Session(kind, head, std::move(coroutine), nullptr) {
+  if (!head.create_request_id.empty()) window_ = new ReplyWindow(head.create_request_id);
+}
+
+Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine, std::unique_ptr<SessionLog> log)
+    : id_(head.key.id),
+      kind_(&kind),
+      seed_(head.seed),
+      create_time_(absl::ToUnixNanos(head.create_time)),
+      last_used_(absl::ToUnixNanos(head.last_used_time)),
+      coroutine_(std::move(coroutine)),
+      window_(nullptr),
+      steps_(head.steps),
+      state_(head.state),
+      durable_(log != nullptr) {
+  if (log) log_ = log.release();
+  const MutexLock lock(mutex_);
+  const Step outcome_step = head.last_outcome ? head.last_outcome->step : 0;
+  const bool usual = head.arguments.empty() && head.labels.empty() && head.idle_timeout == idle_timeout() &&
+                     head.expire_time == absl::InfiniteFuture() && head.finish_time == absl::InfiniteFuture() &&
+                     outcome_step == head.steps && head.state != CoroutineState::kClosed;
+  if (!usual) {
+    Extras& extras = MutableExtras();
+    extras.arguments = head.arguments;
+    extras.labels = head.labels;
+    extras.idle_timeout = head.idle_timeout;
+    extras.expire_time = head.expire_time;
+    extras.finish_time = head.finish_time;
+    if (outcome_step != head.steps || head.state == CoroutineState::kClosed) extras.last_outcome_step = outcome_step;
+  }
+  if (head.last_outcome) SetLastOutcome(head.last_outcome->outcome);
+}
+
+Session::~Session() {
+  // NOLINTNEXTLINE(bugprone-unused-return-value): freed
+  static_cast<void>(Value::FromParts({outcome_bits_, outcome_value_}));
+  if (durable_) {
+    delete log_;
+  } else {
+    delete window_;
+  }
+}
+
+Session::Extras& Session::MutableExtras() {
+  if (!extras_) {
+    extras_ = std::make_unique<Extras>();
+    extras_->idle_timeout = DefaultIdleTimeout();
+  }
+  return *extras_;
+}
+
+absl::Duration Session::DefaultIdleTimeout() const {
+  return durable_ ? environment().durable_idle_timeout : environment().idle_timeout;
+}
+absl::Duration Session::idle_timeout() const { return extras_ ? extras_->idle_timeout : DefaultIdleTimeout(); }
+absl::Time Session::expire_time() const { return extras_ ? extras_->expire_time : absl::InfiniteFuture(); }
+absl::Time Session::finish_time() const { return extras_ ? extras_->finish_time : absl::InfiniteFuture(); }
+
+Step Session::last_outcome_step() const {
+  return extras_ && extras_->last_outcome_step ? *extras_->last_outcome_step : steps_;
+}
+
+Outcome Session::last_outcome() const {
+  Value held = Value::FromParts({outcome_bits_, outcome_value_});
+  Outcome outcome{held, outcome_kind_};
+  static_cast<void>(std::move(held).Release());  // this session holds it on
+  return outcome;
+}
+
+void Session::SetLastOutcome(Outcome outcome) {
+  const Value before = Value::FromParts({outcome_bits_, outcome_value_});
+  const Value::Parts parts = std::move(outcome.value).Release();
+  outcome_bits_ = parts.bits;
+  outcome_value_ = parts.kind;
+  outcome_kind_ = outcome.kind;
+}
 
 ReplyWindow& Session::Window() {
-  if (!window_) {
-    window_ = std::make_unique<ReplyWindow>(environment_.max_remembered_ids, environment_.max_remembered_bytes);
-  }
+  if (!window_) window_ = new ReplyWindow("");
   return *window_;
 }
 
-void Session::RememberCreate(const std::string& request_id, std::uint64_t fingerprint) {
-  Window().Remember(request_id, fingerprint, Reply{}, 0, /*pinned=*/true);
+void Session::RememberCreate(std::uint64_t fingerprint) {
+  Window().RememberCreate(fingerprint, Reply{}, RememberLimits());
 }
 
 void Session::Hold() {
@@ -78,7 +151,7 @@ void Session::RunOnSomeThread() {
   if (MayRunHere()) {
     Run(Thread::kCallers);
   } else {
-    environment_.executor.Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
+    environment().executor.Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
   }
 }
 
@@ -87,7 +160,7 @@ bool Session::Submit(Command* command) {
   {
     const MutexLock lock(mutex_);
     if (gone_) return false;
-    full = !command->bounded_by_sender && queue_.size() >= environment_.max_queued;
+    full = !command->bounded_by_sender && queue_.size() >= environment().max_queued;
     if (!full) {
       queue_.Push(command);
       if (running_) return true;
@@ -97,7 +170,7 @@ bool Session::Submit(Command* command) {
   if (full) {
     command->Finish(Failed(
         Reason::QUEUE_FULL, "too many commands wait for this session; send the next when one is answered",
-        {{"session_id", id_}, {"max_queued", std::to_string(environment_.max_queued)}}, absl::Milliseconds(100)));
+        {{"session_id", id()}, {"max_queued", std::to_string(environment().max_queued)}}, absl::Milliseconds(100)));
     return true;
   }
   RunOnSomeThread();
@@ -106,8 +179,8 @@ bool Session::Submit(Command* command) {
 
 void Session::Run(Thread thread) {
   const SessionPtr keep(this);  // a command that deletes it may hold the last reference
-  const bool go_on = log_ ? RunDurable(thread) : RunEphemeral(thread);
-  if (go_on) environment_.executor.Run([keep] { keep->Run(Thread::kExecutors); });
+  const bool go_on = durable_ ? RunDurable(thread) : RunEphemeral(thread);
+  if (go_on) environment().executor.Run([keep] { keep->Run(Thread::kExecutors); });
 }
 
 bool Session::RunEphemeral(Thread thread) {
@@ -122,7 +195,7 @@ bool Session::RunEphemeral(Thread thread) {
       if (thread == Thread::kCallers && steps > 0 && !MayRunHere()) return true;
       command = queue_.Pop();
     }
-    const absl::Time now = environment_.clock.Now();
+    const absl::Time now = environment().clock.Now();
     absl::StatusOr<Reply> answer = Reply();
     if (Check(*command, Stand(), now, answer) == Verdict::kStep) answer = TakeStep(*command, now);
     command->Finish(std::move(answer));
@@ -140,11 +213,11 @@ std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::Stat
   command.fingerprint = FingerprintOf(command);
   const auto failed = [&](Reason reason, std::string_view message, Step step) {
     answer = Failed(reason, message,
-                    {{"session_id", id_}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
+                    {{"session_id", id()}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
     return Verdict::kAnswered;
   };
   constexpr const char* kReused = "request_id stands for another command; take a new id for each command";
-  if (log_) {
+  if (durable_) {
     const KnownId* known = log_->ids.Find(command.request_id);
     if (!known) return std::nullopt;
     if (known->fingerprint != command.fingerprint) return failed(Reason::REQUEST_ID_REUSED, kReused, known->step);
@@ -158,14 +231,15 @@ std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::Stat
     }
     const MutexLock lock(mutex_);
     if (forgotten_) return std::nullopt;  // and with it its log
-    if (known->step == last_outcome_step_) {
-      answer = Reply{.step = known->step, .outcome = last_outcome_, .replayed = true};
+    if (known->step == last_outcome_step()) {
+      answer = Reply{.step = known->step, .outcome = last_outcome(), .replayed = true};
       return Verdict::kAnswered;
     }
     command.repeats = known->step;
     return Verdict::kRepeat;
   }
-  const ReplyWindow::Known* known = window_ ? window_->Find(command.request_id) : nullptr;
+  if (!window_) return std::nullopt;
+  std::optional<ReplyWindow::Known> known = window_->Find(command.request_id);
   if (!known) return std::nullopt;
   if (known->fingerprint != command.fingerprint) return failed(Reason::REQUEST_ID_REUSED, kReused, known->reply.step);
   if (known->forgotten) {
@@ -173,7 +247,7 @@ std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::Stat
                   "the command was executed as the step in the metadata; its answer is no longer kept",
                   known->reply.step);
   }
-  answer = known->reply;
+  answer = std::move(known->reply);
   answer->replayed = true;
   return Verdict::kAnswered;
 }
@@ -185,36 +259,36 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return Verdict::kAnswered;
   };
   const auto failed = [&](Reason reason, std::string_view message, std::map<std::string, std::string> metadata = {}) {
-    metadata["session_id"] = id_;
+    metadata["session_id"] = id();
     return refused(Failed(reason, message, metadata));
   };
   if (absl::Status admitted = command.Admit(); !admitted.ok()) return refused(std::move(admitted));
-  if (!command.uid.empty() && command.uid != uid_) {
-    return failed(Reason::SESSION_NOT_FOUND, "no session '" + id_ + "' with that uid");
+  if (!command.uid.empty() && command.uid != uid()) {
+    return failed(Reason::SESSION_NOT_FOUND, "no session '" + id() + "' with that uid");
   }
   if (const std::optional<Verdict> known = CheckKnown(command, answer)) return *known;
-  if (standing.forgotten) return refused(NotFound(id_));
+  if (standing.forgotten) return refused(NotFound(id()));
   if (now > command.deadline) {
     return refused(
         NotStarted(absl::StatusCode::kDeadlineExceeded, "the deadline passed before the command's turn came"));
   }
-  if (command.cause == CloseCause::kClient && environment_.draining.load(std::memory_order_relaxed)) {
+  if (command.cause == CloseCause::kClient && environment().draining.load(std::memory_order_relaxed)) {
     return refused(Failed(Reason::DRAINING, "the server is shutting down; try again when it is back",
-                          {{"session_id", id_}}, absl::Seconds(1)));
+                          {{"session_id", id()}}, absl::Seconds(1)));
   }
-  if (log_ && command.operation != Operation::kDelete) {
+  if (durable_ && command.operation != Operation::kDelete) {
     std::optional<SessionProblem> problem;
     {
       const MutexLock lock(mutex_);
       problem = log_->problem;
     }
-    if (problem) return refused(ProblemStatus(id_, *problem));
+    if (problem) return refused(ProblemStatus(id(), *problem));
   }
   if (command.cause != CloseCause::kClient) {  // what the server itself does may be needless by now
     const Due due = NextDue();
     const bool forgets = due.act == Due::Act::kForget;
     // A durable session outlives the server: the close that drains is a mark in its queue.
-    const bool only_marks = log_ && command.cause == CloseCause::kDrain;
+    const bool only_marks = durable_ && command.cause == CloseCause::kDrain;
     if (only_marks || forgets != command.forgets || (command.cause != CloseCause::kDrain && due.when > now)) {
       return refused(NotStarted(absl::StatusCode::kAborted, "the session needs this no more"));
     }
@@ -230,11 +304,11 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return failed(Reason::NOT_PRIMED, "can't send non-None value to a just-started generator");
   }
   const bool ends = command.operation == Operation::kClose || command.operation == Operation::kDelete;
-  if (log_ && !ends && !definition_->restartable && standing.steps >= environment_.durability.history_limit) {
+  if (durable_ && !ends && !definition()->restartable && standing.steps >= environment().durability.history_limit) {
     return failed(Reason::HISTORY_LIMIT,
                   "the session has as many steps as a coroutine may have that cannot be restarted from a checkpoint; "
                   "close it and begin another, or raise --history-limit",
-                  {{"history_limit", std::to_string(environment_.durability.history_limit)}});
+                  {{"history_limit", std::to_string(environment().durability.history_limit)}});
   }
   return Verdict::kStep;
 }
@@ -244,11 +318,11 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
   {
     const MutexLock lock(mutex_);
     in_step_ = true;
-    last_used_ = now;
+    SetLastUsed(now);
     step = steps_ + 1;
   }
   StepEvent event;
-  const bool watched = environment_.watchers.Watches(uid_);
+  const bool watched = environment().watchers.Any() && environment().watchers.Watches(uid());
   if (watched) {
     event.record = Record{.operation = command.operation,
                           .cause = command.cause,
@@ -265,10 +339,10 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
                   .step = step,
                   .time = now,
                   .seed = seed_};
-  const absl::Time begin = log_ ? environment_.clock.Now() : now;  // a durable session's step was written first
-  StepResult result = Execute(*definition_, environment_.limits, std::move(input), coroutine_);
-  const absl::Time end = environment_.clock.Now();
-  pace_->Record(end - begin);
+  const absl::Time begin = durable_ ? environment().clock.Now() : now;  // a durable session's step was written first
+  StepResult result = Execute(*definition(), environment().limits, std::move(input), coroutine_);
+  const absl::Time end = environment().clock.Now();
+  kind_->pace.Record(end - begin);
 
   const CoroutineState state = coroutine_.state();
   const bool over = state == CoroutineState::kClosed;
@@ -277,41 +351,52 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
     const MutexLock lock(mutex_);
     in_step_ = false;
     steps_ = step;
-    if (log_) log_->digest = ExtendDigest(log_->digest, result.outcome);
+    if (durable_) log_->digest = ExtendDigest(log_->digest, result.outcome);
     finished = over && state_ != CoroutineState::kClosed;
     // Of a durable session the time in the log counts, so that nothing changes when it comes back from there.
-    if (!log_) last_used_ = end;
-    if (!over || finished) {
-      last_outcome_ = result.outcome;
-      last_outcome_step_ = step;
+    if (!durable_) SetLastUsed(end);
+    if (!over || finished) SetLastOutcome(result.outcome);
+    if (finished) {
+      Extras& extras = MutableExtras();
+      extras.finish_time = last_used();
+      extras.last_outcome_step = step;
     }
-    if (finished) finished_ = last_used_;
     state_ = state;
   }
   if (finished) coroutine_ = Coroutine();
   Reply reply{.step = step, .outcome = std::move(result.outcome), .replayed = false};
-  if (log_ && command.operation == Operation::kCreate && !command.request_id.empty()) {
-    log_->ids.Pin(command.request_id, command.fingerprint, step);
-  } else if (log_) {
-    log_->ids.Remember(command.request_id, command.fingerprint, step);
-  } else if (!command.request_id.empty()) {
-    Window().Remember(command.request_id, command.fingerprint, reply, result.bytes,
-                      command.operation == Operation::kCreate);
-  }
+  if (!command.request_id.empty()) Remember(command, reply);
   if (watched) {
     event.step = step;
     event.outcome = *reply.outcome;
     event.finished = finished;
-    event.bytes = Measure(event.record.value, environment_.limits).bytes + result.bytes;
-    environment_.watchers.Publish(uid_, std::move(event));
+    event.bytes = Measure(event.record.value, environment().limits).bytes + result.bytes;
+    environment().watchers.Publish(uid(), std::move(event));
   }
-  if (log_) return reply;
+  if (durable_) return reply;
   if (command.operation == Operation::kDelete) {
-    environment_.on_deleted(*this, &command, &reply);
+    environment().on_deleted(*this, &command, &reply);
   } else if (finished) {
-    environment_.on_finished(*this);
+    environment().on_finished(*this);
   }
   return reply;
+}
+
+void Session::Remember(const Command& command, const Reply& reply) {
+  const bool creates = command.operation == Operation::kCreate;
+  if (durable_ && creates) {
+    log_->ids.Pin(command.request_id, command.fingerprint, reply.step);
+  } else if (durable_) {
+    log_->ids.Remember(command.request_id, command.fingerprint, reply.step);
+  } else if (creates) {
+    Window().RememberCreate(command.fingerprint, reply, RememberLimits());
+  } else {
+    Window().Remember(command.request_id, command.fingerprint, reply, RememberLimits());
+  }
+}
+
+ReplyWindow::Limits Session::RememberLimits() const {
+  return {.ids = environment().max_remembered_ids, .bytes = environment().max_remembered_bytes};
 }
 
 SessionInfo Session::Describe() const {
@@ -321,32 +406,34 @@ SessionInfo Session::Describe() const {
     static_cast<Head&>(info) = MakeHeadLocked();
     if (in_step_) info.state = CoroutineState::kRunning;
   }
-  info.definition = definition_;
-  info.durable = log_ != nullptr;
+  info.definition = definition();
+  info.durable = durable_;
   info.live = info.state != CoroutineState::kClosed;
-  if (!log_) info.earliest_step = info.steps + 1;  // without a log no step is kept
+  if (!durable_) info.earliest_step = info.steps + 1;  // without a log no step is kept
   return info;
 }
 
 Head Session::MakeHeadLocked() const {
   Head head;
-  head.key = {id_, uid_};
-  if (definition_) {
-    head.coroutine = definition_->name;
-    head.version = definition_->version;
+  head.key = {id(), uid()};
+  if (definition()) {
+    head.coroutine = definition()->name;
+    head.version = definition()->version;
   }
-  head.arguments = arguments_;
-  head.create_time = create_time_;
+  if (extras_) {
+    head.arguments = extras_->arguments;
+    head.labels = extras_->labels;
+  }
+  head.create_time = absl::FromUnixNanos(create_time_);
   head.seed = seed_;
-  if (labels_) head.labels = *labels_;
-  head.idle_timeout = idle_timeout_;
-  head.expire_time = expire_time_;
+  head.idle_timeout = idle_timeout();
+  head.expire_time = expire_time();
   head.steps = steps_;
   head.state = state_;
-  if (last_outcome_step_ != 0) head.last_outcome = StepOutcome{last_outcome_step_, last_outcome_};
-  head.last_used_time = last_used_;
-  head.finish_time = finished_;
-  if (log_) {
+  if (last_outcome_step() != 0) head.last_outcome = StepOutcome{last_outcome_step(), last_outcome()};
+  head.last_used_time = last_used();
+  head.finish_time = finish_time();
+  if (durable_) {
     head.create_request_id = log_->create_request_id;
     head.create_fingerprint = log_->create_fingerprint;
     head.create_primed = log_->create_primed;
@@ -365,13 +452,13 @@ CoroutineState Session::state() const {
 
 bool Session::HasProblem() const {
   const MutexLock lock(mutex_);
-  return log_ && log_->problem.has_value();
+  return durable_ && log_->problem.has_value();
 }
 
 bool Session::MatchesLabels(const Labels& labels) const {
   if (labels.empty()) return true;
   const MutexLock lock(mutex_);
-  return labels_ && Includes(*labels_, labels);
+  return extras_ && Includes(extras_->labels, labels);
 }
 
 bool Includes(const Labels& labels, const Labels& wanted) {
@@ -399,15 +486,17 @@ absl::Status CheckLabels(const Labels& labels) {
 }
 
 absl::Status Session::ChangeLocked(const Changes& changes) {
-  Labels labels = labels_ ? *labels_ : Labels();
+  Labels labels = extras_ ? extras_->labels : Labels();
   for (const std::string& name : changes.remove_labels) labels.erase(name);
   for (const auto& [name, value] : changes.labels) labels[name] = value;
   if (absl::Status checked = CheckLabels(labels); !checked.ok()) return checked;
-  labels_ = labels.empty() ? nullptr : std::make_unique<Labels>(std::move(labels));
+  Extras& extras = MutableExtras();
+  extras.labels = std::move(labels);
   if (changes.idle_timeout) {
-    idle_timeout_ = *changes.idle_timeout == absl::ZeroDuration() ? absl::InfiniteDuration() : *changes.idle_timeout;
+    extras.idle_timeout =
+        *changes.idle_timeout == absl::ZeroDuration() ? absl::InfiniteDuration() : *changes.idle_timeout;
   }
-  if (changes.expire_time) expire_time_ = *changes.expire_time;
+  if (changes.expire_time) extras.expire_time = *changes.expire_time;
   return absl::OkStatus();
 }
 
@@ -417,19 +506,19 @@ Session::Due Session::NextDue() const {
 }
 
 Session::Due Session::NextDueLocked() const {
-  if (log_ && log_->problem) return {absl::InfiniteFuture(), Due::Act::kCloseIdle};  // it stays until it is deleted
-  if (finished_ != absl::InfiniteFuture()) return {finished_ + environment_.retention, Due::Act::kForget};
-  const absl::Time used = in_step_ ? environment_.clock.Now() : last_used_;
-  const absl::Time idle = used + idle_timeout_;
-  if (expire_time_ <= idle) return {expire_time_, Due::Act::kCloseExpired};
+  if (durable_ && log_->problem) return {absl::InfiniteFuture(), Due::Act::kCloseIdle};  // it stays until it is deleted
+  if (finish_time() != absl::InfiniteFuture()) return {finish_time() + environment().retention, Due::Act::kForget};
+  const absl::Time used = in_step_ ? environment().clock.Now() : last_used();
+  const absl::Time idle = used + idle_timeout();
+  if (expire_time() <= idle) return {expire_time(), Due::Act::kCloseExpired};
   return {idle, Due::Act::kCloseIdle};
 }
 
 absl::Time Session::SleepDue() const {
   // Far away, but in the order of use, for whoever makes room.
-  constexpr absl::Duration kNever = absl::Hours(24 * 365 * 100);
+  constexpr absl::Duration kNever = absl::Hours(24 * 365 * 10);
   const MutexLock lock(mutex_);
-  return last_used_ + std::min(environment_.durability.passivate_after, kNever);
+  return last_used() + std::min(environment().durability.passivate_after, kNever);
 }
 
 void Session::MarkForgotten() {

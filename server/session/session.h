@@ -1,7 +1,9 @@
 #ifndef COROD_SERVER_SESSION_SESSION_H_
 #define COROD_SERVER_SESSION_SESSION_H_
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
+#include "server/base/compact_text.h"
 #include "server/base/executor.h"
 #include "server/base/intrusive_ptr.h"
 #include "server/base/mutex.h"
@@ -60,6 +63,9 @@ struct SessionEnvironment {
   std::size_t max_remembered_ids;  // see ReplyWindow
   std::size_t max_remembered_bytes;
   absl::Duration retention;  // how long a finished session is kept
+  // Of a session that names none; infinite: never.
+  absl::Duration idle_timeout = absl::InfiniteDuration();
+  absl::Duration durable_idle_timeout = absl::InfiniteDuration();
   DurabilityOptions durability;
   std::atomic<bool> draining = false;
   // Called when an ephemeral session has finished. On the thread that runs it.
@@ -69,7 +75,19 @@ struct SessionEnvironment {
   std::function<void(Session&, const Command*, const Reply*)> on_deleted;
   // Called with a command of a session that could not be created since the id stands for another one.
   std::function<void(const std::string& id, Command*)> submit_again;
+  // Random: what the uids of ephemeral sessions are made from.
+  std::array<std::uint64_t, 2> uid_key{};
 };
+
+// What all sessions of one definition share.
+struct SessionKind {
+  SessionEnvironment& environment;
+  const Definition* const definition;  // nullptr: this server lacks it
+  Pace pace;
+};
+
+// The uid of the ephemeral session that has this seed.
+std::string EphemeralUid(const SessionEnvironment& environment, std::uint64_t seed);
 
 // A session as it stood at one moment.
 struct SessionInfo : Head {
@@ -97,25 +115,32 @@ absl::Status CheckLabels(const Labels& labels);
 // Thread-safe. Shared by the table and by commands under way.
 class Session : public ReferenceCounted {
  public:
-  // `log` is null for an ephemeral session.
-  Session(SessionEnvironment& environment, const Head& head, const Definition* definition, Pace* pace,
-          Coroutine coroutine, std::unique_ptr<SessionLog> log);
+  // An ephemeral session, whose uid is EphemeralUid of its seed. What `head` says of the Create is remembered.
+  Session(SessionKind& kind, const Head& head, Coroutine coroutine);
+  // A durable one.
+  Session(SessionKind& kind, const Head& head, Coroutine coroutine, std::unique_ptr<SessionLog> log);
   ~Session();
 
-  const std::string& id() const { return id_; }
-  const std::string& uid() const { return uid_; }
-  bool durable() const { return log_ != nullptr; }
+  static void* operator new(std::size_t bytes);
+  static void operator delete(void* session);
+
+  const CompactText& compact_id() const { return id_; }
+  std::string id() const { return id_.str(); }
+  std::string uid() const { return durable_ ? log_->uid.str() : EphemeralUid(environment(), seed_); }
+  bool durable() const { return durable_; }
   TimerSlot& timer() { return timer_; }
 
-  // The request id that it was created with; empty: none. REQUIRES of setting: nobody else has the session yet.
-  void SetCreateId(std::string request_id) { create_id_ = std::make_unique<std::string>(std::move(request_id)); }
-  bool KnowsCreate(std::string_view request_id) const { return create_id_ && *create_id_ == request_id; }
+  // Whether it was created with this request id.
+  bool KnowsCreate(std::string_view request_id) const {
+    if (durable_) return !request_id.empty() && log_->create_request_id == request_id;
+    return window_ && window_->IsCreateId(request_id);
+  }
 
-  // The same of a durable session, with the fingerprint of the request; 0 of an ephemeral one.
-  std::uint64_t create_fingerprint() const { return log_ ? log_->create_fingerprint : 0; }
+  // Of the request that created it, if it is durable and had a request id; else 0.
+  std::uint64_t create_fingerprint() const { return durable_ ? log_->create_fingerprint : 0; }
 
   // Remembers the answer of a Create that did not prime. REQUIRES: ephemeral; nobody else has the session yet.
-  void RememberCreate(const std::string& request_id, std::uint64_t fingerprint);
+  void RememberCreate(std::uint64_t fingerprint);
   // Takes commands and runs none until Release. REQUIRES: nobody else has the session yet.
   void Hold();
   void Release();
@@ -148,7 +173,7 @@ class Session : public ReferenceCounted {
   bool HasProblem() const;
   bool MatchesLabels(const Labels& labels) const;
   // nullptr if this server lacks it.
-  const Definition* definition() const { return definition_; }
+  const Definition* definition() const { return kind_->definition; }
 
   struct Changes {
     Labels labels;
@@ -192,12 +217,15 @@ class Session : public ReferenceCounted {
   void RunOnSomeThread();
   void Run(Thread thread);
   bool RunEphemeral(Thread thread);
-  bool MayRunHere() const { return definition_ && definition_->never_blocks && pace_->IsQuick(); }
+  bool MayRunHere() const { return definition() && definition()->never_blocks && kind_->pace.IsQuick(); }
   Standing Stand() const;
   Verdict Check(Command& command, const Standing& standing, absl::Time now, absl::StatusOr<Reply>& answer);
   std::optional<Verdict> CheckKnown(Command& command, absl::StatusOr<Reply>& answer);
   Reply TakeStep(Command& command, absl::Time now);
   ReplyWindow& Window();
+  ReplyWindow::Limits RememberLimits() const;
+  // The step's request id and answer.
+  void Remember(const Command& command, const Reply& reply);
 
   // Durable sessions (durable_session.cc); for whoever runs the session.
   enum class Gathered : std::uint8_t {
@@ -243,37 +271,61 @@ class Session : public ReferenceCounted {
   Due NextDueLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Head MakeHeadLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  SessionEnvironment& environment_;
-  const std::string id_;
-  const std::string uid_;
-  const Definition* const definition_;
-  Pace* const pace_;
-  const std::vector<Value> arguments_;
-  const absl::Time create_time_;
+  // What only some sessions have.
+  struct Extras {
+    std::vector<Value> arguments;
+    Labels labels;
+    absl::Duration idle_timeout;  // infinite: never
+    absl::Time expire_time = absl::InfiniteFuture();
+    absl::Time finish_time = absl::InfiniteFuture();
+    std::optional<Step> last_outcome_step;  // if that is not the last step
+  };
+
+  SessionEnvironment& environment() const { return kind_->environment; }
+  // nullptr of an ephemeral session.
+  SessionLog* log() const { return durable_ ? log_ : nullptr; }
+  // For changing them; made when they are needed.
+  Extras& MutableExtras() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration idle_timeout() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Time expire_time() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Time finish_time() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration DefaultIdleTimeout() const;
+  absl::Time last_used() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return absl::FromUnixNanos(last_used_); }
+  void SetLastUsed(absl::Time time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { last_used_ = absl::ToUnixNanos(time); }
+  // That of the last step, or of the one that finished it; 0: none.
+  Step last_outcome_step() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Outcome last_outcome() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SetLastOutcome(Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // The fields lie close, for there are millions; docs/performance.md has what each session takes. Two words that
+  // different locks guard must not be bits of one.
+  mutable SmallMutex mutex_;
+  const CompactText id_;
+  SessionKind* const kind_;
   const std::uint64_t seed_;
-  std::unique_ptr<const std::string> create_id_;
-  TimerSlot timer_;  // an index's
+  const std::int64_t create_time_;  // these two in nanoseconds since 1970
+  std::int64_t last_used_ ABSL_GUARDED_BY(mutex_);
 
   // For whoever runs the session.
   Coroutine coroutine_;
-  std::unique_ptr<ReplyWindow> window_;
-  const std::unique_ptr<SessionLog> log_;  // what is said there
+  union {
+    ReplyWindow* window_;  // of an ephemeral one; nullptr if there is nothing in it
+    SessionLog* log_;      // of a durable one; what is said there
+  };
 
-  mutable SmallMutex mutex_;
-  bool running_ ABSL_GUARDED_BY(mutex_) = false;  // somebody takes commands from the queue
-  bool in_step_ ABSL_GUARDED_BY(mutex_) = false;
-  bool forgotten_ ABSL_GUARDED_BY(mutex_) = false;
-  bool gone_ ABSL_GUARDED_BY(mutex_) = false;                                // it has left memory: takes no commands
-  CoroutineState state_ ABSL_GUARDED_BY(mutex_) = CoroutineState::kCreated;  // between steps
+  std::unique_ptr<Extras> extras_ ABSL_GUARDED_BY(mutex_);  // the arguments in it never change
   CommandQueue queue_ ABSL_GUARDED_BY(mutex_);
   Step steps_ ABSL_GUARDED_BY(mutex_) = 0;
-  Step last_outcome_step_ ABSL_GUARDED_BY(mutex_) = 0;
-  Outcome last_outcome_ ABSL_GUARDED_BY(mutex_);
-  absl::Time last_used_ ABSL_GUARDED_BY(mutex_);
-  absl::Time finished_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
-  absl::Duration idle_timeout_ ABSL_GUARDED_BY(mutex_);
-  absl::Time expire_time_ ABSL_GUARDED_BY(mutex_);
-  std::unique_ptr<Labels> labels_ ABSL_GUARDED_BY(mutex_);
+  std::uint64_t outcome_bits_ ABSL_GUARDED_BY(mutex_) = 0;                   // a Value's, with its kind
+  Value::Kind outcome_value_ ABSL_GUARDED_BY(mutex_) = Value::Kind::kNull;
+  Outcome::Kind outcome_kind_ : 2 ABSL_GUARDED_BY(mutex_) = Outcome::Kind::kReturned;
+  CoroutineState state_ : 2 ABSL_GUARDED_BY(mutex_) = CoroutineState::kCreated;  // between steps
+  bool running_ : 1 ABSL_GUARDED_BY(mutex_) = false;  // somebody takes commands from the queue
+  bool in_step_ : 1 ABSL_GUARDED_BY(mutex_) = false;
+  bool forgotten_ : 1 ABSL_GUARDED_BY(mutex_) = false;
+  bool gone_ : 1 ABSL_GUARDED_BY(mutex_) = false;  // it has left memory: takes no commands
+  const bool durable_;
+  TimerSlot timer_;  // an index's
 };
 
 }  // namespace corod

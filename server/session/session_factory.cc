@@ -17,11 +17,14 @@ constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 
 }  // namespace
 
-Pace* SessionFactory::PaceOf(const Definition* definition) {
-  const MutexLock lock(paces_mutex_);
-  std::unique_ptr<Pace>& pace = paces_[definition];
-  if (!pace) pace = std::make_unique<Pace>();
-  return pace.get();
+SessionFactory::SessionFactory(SessionEnvironment& environment)
+    : environment_(environment), next_seed_(environment.random.Next()) {}
+
+SessionKind& SessionFactory::KindOf(const Definition* definition) {
+  const MutexLock lock(kinds_mutex_);
+  std::unique_ptr<SessionKind>& kind = kinds_[definition];
+  if (!kind) kind.reset(new SessionKind{.environment = environment_, .definition = definition, .pace = {}});
+  return *kind;
 }
 
 absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& spec) {
@@ -55,36 +58,37 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
   }
   std::vector<Value>& arguments = std::get<std::vector<Value>>(bound);
   Head head;
-  head.key = {spec.session_id, RandomUuid(environment_.random)};
+  head.key.id = spec.session_id;
   head.coroutine = definition->name;
   head.version = definition->version;
   // Copies of its own: the body may change an exception that it is given.
   for (const Value& argument : arguments) head.arguments.push_back(Snapshot(argument));
   head.create_time = head.last_used_time = environment_.clock.Now();
-  head.seed = environment_.random.Next();
   head.labels = spec.labels;
-  head.idle_timeout =
-      spec.idle_timeout.value_or(durable ? default_idle_timeout_.durable : default_idle_timeout_.ephemeral);
+  head.idle_timeout = spec.idle_timeout.value_or(durable ? environment_.durable_idle_timeout : environment_.idle_timeout);
   if (head.idle_timeout == absl::ZeroDuration()) head.idle_timeout = absl::InfiniteDuration();
   head.expire_time = spec.expire_time;
-  std::unique_ptr<SessionLog> log;
+  head.create_request_id = spec.request_id;
+  Built built;
   if (durable) {
+    head.key.uid = RandomUuid(environment_.random);
+    head.seed = environment_.random.Next();
     head.earliest_step = 1;
-    head.create_request_id = spec.request_id;
     head.create_fingerprint = spec.request_id.empty() ? 0 : FingerprintOf(spec);
     head.create_primed = spec.prime;
-    log = NewLog(head);
+    built.session = SessionPtr(
+        new Session(KindOf(definition), head, definition->create(std::move(arguments)), NewLog(head)));
+  } else {
+    head.seed = next_seed_.fetch_add(1, std::memory_order_relaxed);
+    built.session = SessionPtr(new Session(KindOf(definition), head, definition->create(std::move(arguments))));
   }
-  Built built;
-  built.session = SessionPtr(new Session(environment_, head, definition, PaceOf(definition),
-                                         definition->create(std::move(arguments)), std::move(log)));
-  if (!spec.request_id.empty()) built.session->SetCreateId(spec.request_id);
   built.stored.head = std::move(head);
   return built;
 }
 
 std::unique_ptr<SessionLog> SessionFactory::NewLog(const Head& head) {
   auto log = std::make_unique<SessionLog>(environment_.max_remembered_ids);
+  log->uid = CompactText(head.key.uid);
   log->writer = environment_.random.Next();
   log->create_request_id = head.create_request_id;
   log->create_fingerprint = head.create_fingerprint;
@@ -159,10 +163,7 @@ absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
     log->ids.Pin(head.create_request_id, head.create_fingerprint, head.create_primed ? 1 : 0);
   }
   log->last_number = log->tail.number;
-  SessionPtr session(
-      new Session(environment_, head, definition, PaceOf(definition), std::move(coroutine), std::move(log)));
-  if (!head.create_request_id.empty()) session->SetCreateId(head.create_request_id);
-  return session;
+  return SessionPtr(new Session(KindOf(definition), head, std::move(coroutine), std::move(log)));
 }
 
 absl::Status SessionFactory::ReadIds(const Head& head, SessionLog& log) const {
@@ -206,10 +207,7 @@ SessionPtr SessionFactory::FromCopy(const History::Copy& copy) {
   log->saved_steps = head.steps;
   log->saved_finished = head.state == CoroutineState::kClosed;
   const Definition* definition = &copy.replay->definition();
-  SessionPtr session(
-      new Session(environment_, head, definition, PaceOf(definition), copy.replay->TakeCoroutine(), std::move(log)));
-  if (!head.create_request_id.empty()) session->SetCreateId(head.create_request_id);
-  return session;
+  return SessionPtr(new Session(KindOf(definition), head, copy.replay->TakeCoroutine(), std::move(log)));
 }
 
 }  // namespace corod

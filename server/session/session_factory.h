@@ -1,6 +1,8 @@
 #ifndef COROD_SERVER_SESSION_SESSION_FACTORY_H_
 #define COROD_SERVER_SESSION_SESSION_FACTORY_H_
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -11,7 +13,6 @@
 #include "server/base/mutex.h"
 #include "server/journal/journal.h"
 #include "server/session/history.h"
-#include "server/session/pace.h"
 #include "server/session/session.h"
 #include "server/session/session_log.h"
 #include "server/session/specs.h"
@@ -22,14 +23,7 @@ namespace corod {
 // Thread-safe.
 class SessionFactory {
  public:
-  // Of a session that names none; infinite: never.
-  struct IdleTimeouts {
-    absl::Duration ephemeral;
-    absl::Duration durable;
-  };
-
-  SessionFactory(SessionEnvironment& environment, const IdleTimeouts& default_idle_timeout)
-      : environment_(environment), default_idle_timeout_(default_idle_timeout) {}
+  explicit SessionFactory(SessionEnvironment& environment);
 
   // A session as a spec asks for it; of a durable one also what the journal is to keep. COROUTINE_NOT_FOUND,
   // VERSION_UNAVAILABLE, DURABILITY_UNAVAILABLE, INVALID_ARGUMENTS.
@@ -51,12 +45,12 @@ class SessionFactory {
   std::unique_ptr<SessionLog> NewLog(const Head& head);
   // Of a session that has finished: the ids in its log.
   absl::Status ReadIds(const Head& head, SessionLog& log) const;
-  Pace* PaceOf(const Definition* definition);
+  SessionKind& KindOf(const Definition* definition);
 
   SessionEnvironment& environment_;
-  const IdleTimeouts default_idle_timeout_;
-  Mutex paces_mutex_;
-  absl::flat_hash_map<const Definition*, std::unique_ptr<Pace>> paces_ ABSL_GUARDED_BY(paces_mutex_);
+  std::atomic<std::uint64_t> next_seed_;  // of ephemeral sessions: no two have the same
+  Mutex kinds_mutex_;
+  absl::flat_hash_map<const Definition*, std::unique_ptr<SessionKind>> kinds_ ABSL_GUARDED_BY(kinds_mutex_);
 };
 
 }  // namespace corod

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "server/base/compact_text.h"
 #include "server/journal/journal.h"
 #include "server/session/command.h"
 #include "server/session/known_ids.h"
@@ -18,6 +19,8 @@ namespace corod {
 // What a durable session knows of its log. For whoever runs the session, but for what is said to be guarded.
 struct SessionLog {
   explicit SessionLog(std::size_t max_ids) : ids(max_ids) {}
+
+  CompactText uid;  // the session's
 
   // Where the log ends, and who writes: another writer after each doubt, so that what lands late is void.
   BatchId tail;

@@ -3,16 +3,18 @@
 namespace corod {
 
 SessionPtr SessionTable::Find(std::string_view id) const {
-  const Shard& shard = shards_[ShardOf(id)];
+  const Key key(id);
+  const Shard& shard = shards_[ShardOf(key)];
   const MutexLock lock(shard.mutex);
-  const auto found = shard.sessions.find(id);
+  const auto found = shard.sessions.find(key);
   return found == shard.sessions.end() ? SessionPtr() : *found;
 }
 
 SessionTable::Added SessionTable::Add(const SessionPtr& session, const SessionPtr& replaced) {
-  Shard& shard = shards_[ShardOf(session->id())];
+  const Key key = session->compact_id().key();
+  Shard& shard = shards_[ShardOf(key)];
   const MutexLock lock(shard.mutex);
-  const auto found = shard.sessions.find(std::string_view(session->id()));
+  const auto found = shard.sessions.find(key);
   if (found != shard.sessions.end()) {
     if (!replaced || *found != replaced) return Added::kNot;
     const MutexLock order_lock(order_mutex_);
@@ -31,9 +33,10 @@ SessionTable::Added SessionTable::Add(const SessionPtr& session, const SessionPt
 
 bool SessionTable::Remove(Session& session) {
   SessionPtr removed;  // freed without the lock
-  Shard& shard = shards_[ShardOf(session.id())];
+  const Key key = session.compact_id().key();
+  Shard& shard = shards_[ShardOf(key)];
   const MutexLock lock(shard.mutex);
-  const auto found = shard.sessions.find(std::string_view(session.id()));
+  const auto found = shard.sessions.find(key);
   if (found == shard.sessions.end() || found->get() != &session) return false;
   removed = *found;
   {
@@ -48,7 +51,7 @@ bool SessionTable::Remove(Session& session) {
 std::vector<SessionPtr> SessionTable::ListAfter(std::string_view id, std::size_t limit) const {
   std::vector<SessionPtr> sessions;
   const MutexLock lock(order_mutex_);
-  for (auto next = order_.upper_bound(id); next != order_.end() && sessions.size() < limit; ++next) {
+  for (auto next = order_.upper_bound(CompactText(id)); next != order_.end() && sessions.size() < limit; ++next) {
     sessions.emplace_back(*next);
   }
   return sessions;

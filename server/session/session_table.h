@@ -9,6 +9,7 @@
 
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_set.h"
+#include "server/base/compact_text.h"
 #include "server/base/mutex.h"
 #include "server/session/session.h"
 
@@ -30,37 +31,41 @@ class SessionTable {
   std::size_t size() const { return size_.load(std::memory_order_relaxed); }
 
  private:
+  using Key = CompactText::Key;
   struct HashById {
     using is_transparent = void;
-    std::size_t operator()(std::string_view id) const { return std::hash<std::string_view>()(id); }
-    std::size_t operator()(const SessionPtr& session) const { return (*this)(std::string_view(session->id())); }
+    std::size_t operator()(const Key& id) const { return id.hash(); }
+    std::size_t operator()(const SessionPtr& session) const { return session->compact_id().key().hash(); }
   };
   struct SameId {
     using is_transparent = void;
-    static std::string_view Id(std::string_view id) { return id; }
-    static std::string_view Id(const SessionPtr& session) { return session->id(); }
+    static Key IdOf(const Key& id) { return id; }
+    static Key IdOf(const SessionPtr& session) { return session->compact_id().key(); }
     template <typename A, typename B>
     bool operator()(const A& a, const B& b) const {
-      return Id(a) == Id(b);
+      return IdOf(a) == IdOf(b);
     }
   };
   struct OrderById {
     using is_transparent = void;
-    static std::string_view Id(std::string_view id) { return id; }
-    static std::string_view Id(const Session* session) { return session->id(); }
+    static const CompactText& IdOf(const CompactText& id) { return id; }
+    static const CompactText& IdOf(const Session* session) { return session->compact_id(); }
     template <typename A, typename B>
     bool operator()(const A& a, const B& b) const {
-      return Id(a) < Id(b);
+      return IdOf(a) < IdOf(b);
     }
   };
   struct Shard {
     mutable Mutex mutex;
     absl::flat_hash_set<SessionPtr, HashById, SameId> sessions ABSL_GUARDED_BY(mutex);
   };
-  static constexpr std::size_t kShards = 64;
+  // Not a power of two, so that the numbers of sessions at which the sets of all shards grow are not round ones.
+  static constexpr std::size_t kShards = 80;
 
-  // The top bits choose the shard; the set within uses the others.
-  std::size_t ShardOf(std::string_view id) const { return HashById()(id) >> (sizeof(std::size_t) * 8 - 6); }
+  static std::size_t ShardOf(const Key& id) {
+    // By the top bits; the set within uses the others.
+    return static_cast<std::size_t>((static_cast<unsigned __int128>(id.hash()) * kShards) >> 64);
+  }
 
   std::atomic<std::size_t> size_{0};
   std::array<Shard, kShards> shards_;

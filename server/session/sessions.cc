@@ -14,6 +14,10 @@ namespace {
 absl::Time DueTimeOf(const Session& session) { return session.NextDue().when; }
 absl::Time SleepTimeOf(const Session& session) { return session.SleepDue(); }
 
+absl::Duration NeverIfZero(absl::Duration idle_timeout) {
+  return idle_timeout == absl::ZeroDuration() ? absl::InfiniteDuration() : idle_timeout;
+}
+
 }  // namespace
 
 // The command behind a Create: primes the session that it made (`first`), or asks one that exists for the answer that
@@ -118,6 +122,8 @@ Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& 
                    .max_remembered_ids = options.max_remembered_ids,
                    .max_remembered_bytes = options.max_remembered_bytes,
                    .retention = options.retention,
+                   .idle_timeout = NeverIfZero(options.idle_timeout),
+                   .durable_idle_timeout = NeverIfZero(options.durable_idle_timeout),
                    .durability = options.durability,
                    .on_finished = [this](Session& session) { timers_.Schedule(session); },
                    .on_deleted =
@@ -127,12 +133,13 @@ Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& 
                          }
                          Forget(session);
                        },
-                   .submit_again = [this](const std::string& id, Command* command) { SubmitToSession(id, command); }},
+                   .submit_again = [this](const std::string& id, Command* command) { SubmitToSession(id, command); },
+                   .uid_key = {random.Next(), random.Next()}},
       history_(environment_.replay),
-      factory_(environment_, {.ephemeral = options.idle_timeout, .durable = options.durable_idle_timeout}),
+      factory_(environment_),
       overview_(environment_.replay, table_, history_),
-      timers_(&DueTimeOf),
-      recency_(&SleepTimeOf),
+      timers_(clock.Now(), &DueTimeOf),
+      recency_(clock.Now(), &SleepTimeOf),
       deleted_(options.retention) {
   if (crash_marks) CountCrashes(*crash_marks);
 }
@@ -217,7 +224,7 @@ void Sessions::PlaceNew(CreateSpec spec, const SessionPtr& replaced, CreateDone 
     prime->fingerprint = fingerprint;
     static_cast<void>(session->Submit(prime));
   } else if (!session->durable() && !spec.request_id.empty()) {
-    session->RememberCreate(spec.request_id, fingerprint);
+    session->RememberCreate(fingerprint);
   }
   if (session->durable()) {
     if (replaced && replaced->durable()) built->stored.replaces = replaced->uid();

@@ -1,42 +1,49 @@
 #include "server/session/timer_index.h"
 
+#include <algorithm>
+
 #include "server/session/session.h"
 
 namespace corod {
-namespace {
 
-// Rounded up, so that what is due by this is due by the clock.
-std::int64_t Milliseconds(absl::Time time) {
-  return absl::ToInt64Milliseconds(absl::Ceil(time - absl::UnixEpoch(), absl::Milliseconds(1)));
+std::uint64_t TimerIndex::DueOf(const Session& session) const {
+  const absl::Time due = when_(session);
+  if (due == absl::InfiniteFuture()) return TimerSlot::kNone;
+  const std::int64_t ms = absl::ToInt64Milliseconds(absl::Ceil(due - begin_, absl::Milliseconds(1)));
+  return std::min(static_cast<std::uint64_t>(std::max(ms, std::int64_t{0})), TimerSlot::kLast);
 }
 
-}  // namespace
+std::uint64_t TimerIndex::Behind(absl::Time now) const {
+  const std::int64_t ms = absl::ToInt64Milliseconds(now - begin_);
+  return static_cast<std::uint64_t>(std::max(ms, std::int64_t{-1}) + 1);
+}
 
 void TimerIndex::Schedule(Session& session) {
   const MutexLock lock(mutex_);
-  const absl::Time due = when_(session);
+  const std::uint64_t due = DueOf(session);
   TimerSlot& slot = session.timer();
-  if (slot.due == TimerSlot::kOff) return;
-  if (slot.due != TimerSlot::kNone) due_.erase({slot.due, &session});
-  slot.due = due == absl::InfiniteFuture() ? TimerSlot::kNone : Milliseconds(due);
-  if (slot.due != TimerSlot::kNone) due_.emplace(slot.due, &session);
+  const std::uint64_t before = slot.Get();
+  if (before == TimerSlot::kOff || before == due) return;
+  if (before != TimerSlot::kNone) due_.erase(Entry(before, &session));
+  slot.Set(due);
+  if (due != TimerSlot::kNone) due_.insert(Entry(due, &session));
 }
 
 void TimerIndex::Remove(Session& session) {
   const MutexLock lock(mutex_);
   TimerSlot& slot = session.timer();
-  if (slot.due < TimerSlot::kOff) due_.erase({slot.due, &session});
-  slot.due = TimerSlot::kOff;
+  if (slot.Get() < TimerSlot::kOff) due_.erase(Entry(slot.Get(), &session));
+  slot.Set(TimerSlot::kOff);
 }
 
 std::vector<IntrusivePtr<Session>> TimerIndex::TakeDue(absl::Time now, std::size_t limit) {
   std::vector<IntrusivePtr<Session>> taken;
-  const std::int64_t until = absl::ToInt64Milliseconds(now - absl::UnixEpoch());
+  const std::uint64_t behind = Behind(now);
   const MutexLock lock(mutex_);
-  while (!due_.empty() && due_.begin()->first <= until && taken.size() < limit) {
-    Session* session = due_.begin()->second;
+  while (!due_.empty() && due_.begin()->due() < behind && taken.size() < limit) {
+    Session* session = due_.begin()->session();
     due_.erase(due_.begin());
-    session->timer().due = TimerSlot::kNone;
+    session->timer().Set(TimerSlot::kNone);
     taken.emplace_back(session);
   }
   return taken;
@@ -45,23 +52,24 @@ std::vector<IntrusivePtr<Session>> TimerIndex::TakeDue(absl::Time now, std::size
 IntrusivePtr<Session> TimerIndex::TakeFirst() {
   const MutexLock lock(mutex_);
   while (!due_.empty()) {
-    const auto [at, first] = *due_.begin();
+    const Entry entry = *due_.begin();
     due_.erase(due_.begin());
-    TimerSlot& slot = first->timer();
-    const absl::Time due = when_(*first);
-    slot.due = due == absl::InfiniteFuture() ? TimerSlot::kNone : Milliseconds(due);
-    if (slot.due <= at) {
-      slot.due = TimerSlot::kNone;
+    Session* const first = entry.session();
+    const std::uint64_t due = DueOf(*first);
+    if (due <= entry.due()) {
+      first->timer().Set(TimerSlot::kNone);
       return IntrusivePtr<Session>(first);
     }
-    if (slot.due != TimerSlot::kNone) due_.emplace(slot.due, first);  // it was used since it was put there
+    first->timer().Set(due);
+    if (due != TimerSlot::kNone) due_.insert(Entry(due, first));  // it was used since it was put there
   }
   return {};
 }
 
 absl::Time TimerIndex::Earliest() const {
   const MutexLock lock(mutex_);
-  return due_.empty() ? absl::InfiniteFuture() : absl::UnixEpoch() + absl::Milliseconds(due_.begin()->first);
+  if (due_.empty()) return absl::InfiniteFuture();
+  return begin_ + absl::Milliseconds(due_.begin()->due());
 }
 
 }  // namespace corod

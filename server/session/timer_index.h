@@ -1,10 +1,11 @@
 #ifndef COROD_SERVER_SESSION_TIMER_INDEX_H_
 #define COROD_SERVER_SESSION_TIMER_INDEX_H_
 
+#include <array>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <utility>
+#include <cstring>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -17,11 +18,24 @@ namespace corod {
 
 class Session;
 
-// A session's place in the index.
-struct TimerSlot {
-  static constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
-  static constexpr std::int64_t kOff = kNone - 1;
-  std::int64_t due = kNone;
+// When a session stands in the index: milliseconds since the index began, 34 years at most. 5 bytes, since there are
+// millions.
+class TimerSlot {
+ public:
+  static constexpr std::uint64_t kNone = (std::uint64_t{1} << 40) - 1;  // not in the index
+  static constexpr std::uint64_t kOff = kNone - 1;                      // taken out for good
+  static constexpr std::uint64_t kLast = kOff - 1;                      // this late or later
+
+  TimerSlot() { Set(kNone); }
+  std::uint64_t Get() const {
+    std::uint64_t due = 0;
+    std::memcpy(&due, due_.data(), due_.size());
+    return due;
+  }
+  void Set(std::uint64_t due) { std::memcpy(due_.data(), &due, due_.size()); }
+
+ private:
+  std::array<std::uint8_t, 5> due_;
 };
 
 // Which session is to be looked at when: one time each, in milliseconds. A session that is used goes on standing at its
@@ -29,7 +43,8 @@ struct TimerSlot {
 class TimerIndex {
  public:
   // `when`: the time at which a session is due.
-  explicit TimerIndex(absl::Time (*when)(const Session&)) : when_(when) {}
+  // Nothing is due before `begin`.
+  TimerIndex(absl::Time begin, absl::Time (*when)(const Session&)) : begin_(begin), when_(when) {}
 
   // Puts the session to the time at which it is due next, if there is one (which is asked for here, so that of two
   // calls at once the later one holds). Nothing for a session that was taken out for good.
@@ -44,9 +59,38 @@ class TimerIndex {
   absl::Time Earliest() const;
 
  private:
+  // A session and when it is due, in 12 bytes: 40 bits of time before 48 of address.
+  class Entry {
+   public:
+    Entry(std::uint64_t due, const Session* session) {
+      const auto address = reinterpret_cast<std::uintptr_t>(session);
+      high_ = static_cast<std::uint32_t>(due >> 8);
+      middle_ = static_cast<std::uint32_t>(due << 24 | address >> 24);
+      low_ = static_cast<std::uint32_t>(address & 0xffffff);
+    }
+    std::uint64_t due() const { return std::uint64_t{high_} << 8 | middle_ >> 24; }
+    Session* session() const {
+      const std::uintptr_t address = std::uintptr_t{middle_ & 0xffffff} << 24 | low_;
+      return reinterpret_cast<Session*>(address);  // NOLINT(performance-no-int-to-ptr)
+    }
+    friend auto operator<=>(const Entry&, const Entry&) = default;
+
+   private:
+    std::uint32_t high_;
+    std::uint32_t middle_;
+    std::uint32_t low_;
+  };
+  static_assert(sizeof(Entry) == 12);
+
+  // Rounded up, so that what is due by this is due by the clock.
+  std::uint64_t DueOf(const Session& session) const;
+  // Those below are due at `now`.
+  std::uint64_t Behind(absl::Time now) const;
+
+  const absl::Time begin_;
   absl::Time (*const when_)(const Session&);
   mutable Mutex mutex_;
-  absl::btree_set<std::pair<std::int64_t, Session*>> due_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_set<Entry> due_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace corod

@@ -39,15 +39,15 @@ TEST(SessionIdTest, WhatMayNotIsRefused) {
 
 class ReplyWindowTest : public testing::Test {
  protected:
-  void Remember(const std::string& id, std::size_t bytes) {
-    window_.Remember(id, 0, Reply{++step_, Outcome::Yielded(Value(step_)), false}, bytes, false);
-  }
-  void RememberPinned(const std::string& id, std::size_t bytes) {
-    window_.Remember(id, 0, Reply{++step_, Outcome::Yielded(Value(step_)), false}, bytes, true);
+  void Remember(const std::string& id, std::size_t bytes) { window_.Remember(id, 0, ReplyOf(bytes), kLimits); }
+  void RememberCreate(std::size_t bytes) { window_.RememberCreate(0, ReplyOf(bytes), kLimits); }
+  // A reply that takes so many bytes; not 1.
+  Reply ReplyOf(std::size_t bytes) {
+    return {++step_, Outcome::Yielded(bytes == 0 ? Value() : Value(std::string(bytes - 2, 'x'))), false};
   }
   // 'a': answered, 'f': known and its answer forgotten, '-': not known.
   char KnownAs(const std::string& id) const {
-    const ReplyWindow::Known* known = window_.Find(id);
+    const std::optional<ReplyWindow::Known> known = window_.Find(id);
     return !known ? '-' : known->forgotten ? 'f' : 'a';
   }
   std::string Of(const std::vector<std::string>& ids) const {
@@ -56,14 +56,49 @@ class ReplyWindowTest : public testing::Test {
     return all;
   }
 
-  ReplyWindow window_{3, 100};
+  static constexpr ReplyWindow::Limits kLimits{.ids = 3, .bytes = 100};
+  ReplyWindow window_{"create"};
   Step step_ = 0;
 };
 
 TEST_F(ReplyWindowTest, KeepsTheNewestIds) {
-  for (const char* id : {"a", "b", "c", "d"}) Remember(id, 1);
+  for (const char* id : {"a", "b", "c", "d"}) Remember(id, 2);
   EXPECT_EQ(Of({"a", "b", "c", "d"}), "-aaa");
   EXPECT_EQ(window_.Find("b")->reply.step, 2u);
+}
+
+TEST_F(ReplyWindowTest, AnswersAsItWasAnswered) {
+  const Reply raised{7, Outcome::Raised(Exception("ValueError", {Value("no")})), false};
+  window_.Remember("a", 5, raised, kLimits);
+  const std::optional<ReplyWindow::Known> known = window_.Find("a");
+  ASSERT_TRUE(known.has_value());
+  EXPECT_EQ(known->fingerprint, 5u);
+  EXPECT_EQ(known->reply.step, 7u);
+  EXPECT_EQ(known->reply.outcome, raised.outcome);
+}
+
+TEST_F(ReplyWindowTest, FindsEachOfMany) {
+  constexpr ReplyWindow::Limits kMany{.ids = 100, .bytes = 1'000};
+  const auto id = [](int i) {
+    // Short, a UUID, and longer ones.
+    switch (i % 3) {
+      case 0:
+        return std::to_string(i);
+      case 1:
+        return "00000000-0000-4000-8000-00000000" + std::to_string(1'000 + i);
+      default:
+        return "a request id that is rather long " + std::to_string(i);
+    }
+  };
+  for (int i = 0; i < 1'000; ++i) {
+    window_.Remember(id(i), static_cast<std::uint64_t>(i), ReplyOf(2), kMany);
+    for (const int j : {0, i - 100, i - 99, i - 50, i - 1, i}) {
+      const std::optional<ReplyWindow::Known> known = window_.Find(id(j));
+      ASSERT_EQ(known.has_value(), j >= 0 && j > i - 100) << i << ' ' << j;
+      if (known) ASSERT_EQ(known->fingerprint, static_cast<std::uint64_t>(j));
+    }
+    ASSERT_FALSE(window_.Find(id(i + 1)).has_value());
+  }
 }
 
 TEST_F(ReplyWindowTest, ForgetsTheOldestAnswersBeyondItsBytesButNotTheirSteps) {
@@ -84,22 +119,35 @@ TEST_F(ReplyWindowTest, BytesOfWhatLeftOrWasForgottenAreFree) {
   EXPECT_EQ(Of({"b", "c", "d", "e", "f"}), "--aaa") << "c left, with its bytes";
 }
 
-TEST_F(ReplyWindowTest, PinnedIdIsKnownForEver) {
-  RememberPinned("create", 10);
-  for (int i = 0; i < 10; ++i) Remember(std::to_string(i), 1);
+TEST_F(ReplyWindowTest, TheCreatesIdIsKnownForEver) {
+  EXPECT_TRUE(window_.IsCreateId("create"));
+  EXPECT_EQ(KnownAs("create"), '-') << "not yet answered";
+  RememberCreate(10);
+  for (int i = 0; i < 10; ++i) Remember(std::to_string(i), 2);
   EXPECT_EQ(Of({"create", "6", "7", "9"}), "a-aa");
 }
 
-TEST_F(ReplyWindowTest, PinnedAnswerIsForgottenFirst) {
-  RememberPinned("create", 60);
+TEST_F(ReplyWindowTest, TheCreatesAnswerIsForgottenFirst) {
+  RememberCreate(60);
   Remember("a", 60);
   EXPECT_EQ(Of({"create", "a"}), "fa");
 }
 
+TEST_F(ReplyWindowTest, TheCreatesAnswerMayBeTooLargeByItself) {
+  RememberCreate(101);
+  EXPECT_EQ(Of({"create"}), "f");
+}
+
 TEST_F(ReplyWindowTest, CreateWithoutPrimeHasNothingToForget) {
-  window_.Remember("create", 0, Reply{}, 0, true);
+  window_.RememberCreate(0, Reply{}, kLimits);
   Remember("a", 101);
   EXPECT_EQ(Of({"create", "a"}), "af");
+}
+
+TEST_F(ReplyWindowTest, WithoutACreateIdNoneIsKnown) {
+  const ReplyWindow window("");
+  EXPECT_FALSE(window.IsCreateId(""));
+  EXPECT_FALSE(window.Find("").has_value());
 }
 
 // The table and the timers, with sessions of their own.
@@ -127,7 +175,7 @@ class TableTest : public SessionsTest {
     head.key.id = id;
     head.create_time = head.last_used_time = clock_.Now();
     head.idle_timeout = idle_timeout;
-    return SessionPtr(new Session(environment_, head, catalog_.Find("echo"), &pace_, Coroutine(), nullptr));
+    return SessionPtr(new Session(kind_, head, Coroutine()));
   }
   static std::vector<std::string> Ids(const std::vector<SessionPtr>& sessions) {
     std::vector<std::string> ids;
@@ -140,7 +188,7 @@ class TableTest : public SessionsTest {
   Watchers watchers_;
   CrashMarks marks_;
   SessionEnvironment environment_;
-  Pace pace_;
+  SessionKind kind_{.environment = environment_, .definition = catalog_.Find("echo"), .pace = {}};
 };
 
 TEST_F(TableTest, FindsWhatWasAddedUntilItIsRemoved) {
@@ -186,7 +234,7 @@ TEST_F(TableTest, ListsInOrderAfterAnId) {
 }
 
 TEST_F(TableTest, TimersTakeOutWhatIsDueEarliestFirst) {
-  TimerIndex timers(&DueTime);
+  TimerIndex timers(clock_.Now(), &DueTime);
   const SessionPtr late = New("late", absl::Seconds(20));
   const SessionPtr soon = New("soon", absl::Seconds(10));
   const SessionPtr never = New("never");
@@ -198,7 +246,7 @@ TEST_F(TableTest, TimersTakeOutWhatIsDueEarliestFirst) {
 }
 
 TEST_F(TableTest, TimersHaveOneTimeForEachSession) {
-  TimerIndex timers(&DueTime);
+  TimerIndex timers(clock_.Now(), &DueTime);
   const SessionPtr session = New("a", absl::Seconds(10));
   timers.Schedule(*session);
   ASSERT_TRUE(session->Update({.idle_timeout = absl::Seconds(5)},
@@ -209,7 +257,7 @@ TEST_F(TableTest, TimersHaveOneTimeForEachSession) {
 }
 
 TEST_F(TableTest, TimersTakeNoMoreThanIsAsked) {
-  TimerIndex timers(&DueTime);
+  TimerIndex timers(clock_.Now(), &DueTime);
   std::vector<SessionPtr> sessions;
   for (int i = 0; i < 5; ++i) timers.Schedule(*sessions.emplace_back(New(std::to_string(i), absl::Seconds(1))));
   EXPECT_EQ(timers.TakeDue(clock_.Now() + absl::Seconds(1), 3).size(), 3u);
@@ -217,7 +265,7 @@ TEST_F(TableTest, TimersTakeNoMoreThanIsAsked) {
 }
 
 TEST_F(TableTest, SessionThatWasRemovedFromTheTimersStaysOut) {
-  TimerIndex timers(&DueTime);
+  TimerIndex timers(clock_.Now(), &DueTime);
   const SessionPtr session = New("a", absl::Seconds(10));
   timers.Schedule(*session);
   timers.Remove(*session);
@@ -226,7 +274,7 @@ TEST_F(TableTest, SessionThatWasRemovedFromTheTimersStaysOut) {
 }
 
 TEST_F(TableTest, TimerWithinAMillisecondIsNotEarly) {
-  TimerIndex timers(&DueTime);
+  TimerIndex timers(clock_.Now(), &DueTime);
   const SessionPtr session = New("a", absl::Microseconds(1500));
   timers.Schedule(*session);
   EXPECT_EQ(timers.TakeDue(clock_.Now() + absl::Microseconds(1400), 9).size(), 0u);
