@@ -10,8 +10,8 @@
 
 namespace corod {
 
-// An unchanging text in 16 bytes, for what there are millions of: a UUID (36 characters in lower case, RFC 9562 variant)
-// and a text of up to 15 bytes take nothing besides, any other one lies on the heap. Movable.
+// An unchanging text in 16 bytes, for what there are millions of: a UUID (36 characters in lower case, RFC 9562
+// variant) and a text of up to 15 bytes take nothing besides, any other one lies on the heap. Movable.
 //
 // A Key is the same without owning anything: for looking up.
 class CompactText {

@@ -19,8 +19,9 @@ constexpr bool kGeneral = true;
 constexpr bool kGeneral = false;
 #endif
 
-// A chunk begins at a multiple of this, so that an object finds it.
-constexpr std::size_t kChunkBytes = std::size_t{64} << 10;
+// A chunk begins at a multiple of this, so that an object finds it. Small enough that glibc makes no mapping of its own
+// for each.
+constexpr std::size_t kChunkBytes = std::size_t{32} << 10;
 // What glibc's allocator itself takes, so that one chunk can follow the other.
 constexpr std::size_t kAllocatorBytes = 16;
 
@@ -30,7 +31,7 @@ struct alignas(16) Slab::Chunk {
   Chunk* next = nullptr;
   Chunk* previous = nullptr;
   FreeObject* free = nullptr;
-  std::uint32_t used = 0;     // objects
+  std::uint32_t used = 0;                   // objects
   std::uint32_t untouched = sizeof(Chunk);  // where the bytes begin that were never used
 };
 

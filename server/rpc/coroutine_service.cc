@@ -1,11 +1,13 @@
 #include "server/rpc/coroutine_service.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "server/base/failure.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/drive_stream.h"
+#include "server/rpc/hot_messages.h"
 #include "server/rpc/transfer_streams.h"
 #include "server/rpc/unary_call.h"
 #include "server/rpc/watch_stream.h"
@@ -69,6 +71,26 @@ class CommandCall final : public UnaryCall<Request, Response>, public Command {
   }
 };
 
+// Answers a Send that asks for nothing but its step, if nothing stands in its way. False: nothing is done.
+bool SendAtOnce(Sessions& sessions, const grpc::CallbackServerContext& context, const grpc::ByteBuffer& request,
+                grpc::ByteBuffer* response) {
+  grpc::Slice bytes;
+  if (!request.TrySingleSlice(&bytes).ok()) return false;
+  std::optional<PlainSend> send =
+      ReadPlainSendRequest({reinterpret_cast<const char*>(bytes.begin()), bytes.size()}, sessions.limits().max_bytes);
+  if (!send || !send->request_id.empty() || send->expected_step != 0) return false;
+  const SessionPtr session = sessions.FindLive(send->session_id);
+  if (!session || context.IsCancelled()) return false;
+  absl::Time now = sessions.Now();
+  if (now > ToTime(context.deadline())) return false;
+  Reply reply;
+  if (!session->TrySend(send->value, now, reply)) return false;
+  std::string answer;
+  AppendSendResponse(reply, send->quiet, answer);
+  *response = ToBuffer(std::move(answer));
+  return true;
+}
+
 // Ends the call with a session.
 template <typename Request, typename Response>
 Sessions::GetDone AnswersWithSession(UnaryCall<Request, Response>* call) {
@@ -99,6 +121,11 @@ grpc::ServerUnaryReactor* CoroutineService::Create(grpc::CallbackServerContext* 
 
 grpc::ServerUnaryReactor* CoroutineService::Send(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                                  grpc::ByteBuffer* response) {
+  if (SendAtOnce(sessions_, *context, *request, response)) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
   return CommandCall<v1::SendRequest, v1::SendResponse>::Start(
       sessions_, context, request, response, [this](const v1::SendRequest& proto, Command& command) {
         absl::StatusOr<Value> value = wire::FromProto(proto.value(), sessions_.limits());

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "server/base/failure.h"
@@ -122,6 +123,18 @@ std::string Flatten(const grpc::ByteBuffer& buffer) {
   if (!buffer.Dump(&slices).ok()) return bytes;
   for (const grpc::Slice& slice : slices) bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
   return bytes;
+}
+
+grpc::ByteBuffer ToBuffer(std::string bytes) {
+  constexpr std::size_t kSmall = 4'096;
+  if (bytes.size() <= kSmall) {
+    const grpc::Slice slice(bytes);
+    return {&slice, 1};
+  }
+  auto* const owned = new std::string(std::move(bytes));
+  const grpc::Slice slice(
+      owned->data(), owned->size(), [](void* text) { delete static_cast<std::string*>(text); }, owned);
+  return {&slice, 1};
 }
 
 absl::StatusOr<std::vector<std::string_view>> SplitCommands(std::string_view request) {

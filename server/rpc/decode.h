@@ -23,6 +23,9 @@ absl::Status ParseRequest(std::string_view bytes, google::protobuf::Message* req
 // The bytes of a buffer that gRPC received, in one piece.
 std::string Flatten(const grpc::ByteBuffer& buffer);
 
+// The other way; does not copy what is large.
+grpc::ByteBuffer ToBuffer(std::string bytes);
+
 // The bytes of each command in a serialized DriveRequest. INVALID_ARGUMENTS if it is none.
 absl::StatusOr<std::vector<std::string_view>> SplitCommands(std::string_view request);
 

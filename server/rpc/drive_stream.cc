@@ -19,7 +19,6 @@ constexpr std::size_t kMaxOpen = 1'024;
 constexpr std::size_t kMaxUnwrittenBytes = std::size_t{4} << 20;
 // A client takes messages of 4 MiB by default, and a reply has at most a little more than one.
 constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 20;
-constexpr std::size_t kMaxLanes = 4'096;
 
 }  // namespace
 
@@ -45,25 +44,24 @@ class DriveCommand final : public Command {
   }
 
   void Finish(absl::StatusOr<Reply> reply) override {
-    v1::Reply proto;
-    if (reply.ok()) {
-      ToProto(*reply, quiet ? Loudness::kQuiet : Loudness::kLoud, proto.mutable_outcome());
-      proto.set_replayed(reply->replayed);
-    } else {
-      ToFailure(reply.status(), proto.mutable_failure());
+    if (!reply.ok()) {
+      Fail(reply.status());
+      return;
     }
-    Answer(std::move(proto));
+    std::string bytes;
+    AppendReply(tag_, *reply, quiet, bytes);
+    Answer(bytes);
   }
 
   void FinishCreate(const absl::StatusOr<Created>& created) {
-    v1::Reply proto;
-    if (created.ok()) {
-      ToProto(*created, proto.mutable_created());
-      proto.set_replayed(created->replayed);
-    } else {
-      ToFailure(created.status(), proto.mutable_failure());
+    if (!created.ok()) {
+      Fail(created.status());
+      return;
     }
-    Answer(std::move(proto));
+    v1::DriveResponse response;
+    ToProto(*created, response.add_replies()->mutable_created());
+    response.mutable_replies(0)->set_replayed(created->replayed);
+    Answer(response);
   }
 
   DriveStream::Lane* lane = nullptr;
@@ -73,13 +71,24 @@ class DriveCommand final : public Command {
   std::optional<CreateSpec> create;  // it is a create
 
  private:
-  void Answer(v1::Reply reply) {
-    if (reply.has_failure()) lane->failed.store(true, std::memory_order_relaxed);
-    reply.set_tag(tag_);
+  void Fail(const absl::Status& status) {
+    lane->failed.store(true, std::memory_order_relaxed);
+    v1::DriveResponse response;
+    ToFailure(status, response.add_replies()->mutable_failure());
+    Answer(response);
+  }
+
+  // `response`: with one reply.
+  void Answer(v1::DriveResponse& response) {
+    response.mutable_replies(0)->set_tag(tag_);
+    Answer(response.SerializeAsString());
+  }
+
+  void Answer(std::string_view reply) {
     const IntrusivePtr<DriveStream> stream = std::move(stream_);
     DriveStream::Lane* const of = lane;
     delete this;
-    stream->Answered(of, std::move(reply));
+    stream->Answered(of, reply);
   }
 
   IntrusivePtr<DriveStream> stream_;
@@ -109,8 +118,11 @@ void DriveStream::OnReadDone(bool ok) {
       const MutexLock lock(mutex_);
       processing_ = true;
     }
-    Process(Flatten(in_));
+    grpc::Slice bytes;
+    // Only of a buffer that holds nothing is there nothing to dump.
+    if (in_.DumpToSingleSlice(&bytes).ok()) Process({reinterpret_cast<const char*>(bytes.begin()), bytes.size()});
     in_.Clear();
+    PassOnReplies();
   }
   {
     const MutexLock lock(mutex_);
@@ -122,23 +134,62 @@ void DriveStream::OnReadDone(bool ok) {
 }
 
 void DriveStream::Process(std::string_view bytes) {
-  v1::DriveRequest request;
-  if (ParseRequest(bytes, &request).ok()) {
-    for (const v1::Command& command : request.commands()) Accept(command, absl::OkStatus());
-    return;
+  CommandReader reader(bytes);
+  std::vector<std::string_view> commands;
+  while (const std::optional<std::string_view> command = reader.Next()) commands.push_back(*command);
+  if (!reader.ok()) {
+    // It holds something else, or is none.
+    absl::StatusOr<std::vector<std::string_view>> split = SplitCommands(bytes);
+    if (!split.ok()) {
+      const MutexLock lock(mutex_);
+      end_ = split.status();
+      return;
+    }
+    commands = *std::move(split);
   }
-  // Something in it cannot be parsed: the others are taken all the same.
-  const absl::StatusOr<std::vector<std::string_view>> commands = SplitCommands(bytes);
-  if (!commands.ok()) {
-    const MutexLock lock(mutex_);
-    end_ = commands.status();
-    return;
-  }
-  for (const std::string_view command : *commands) {
+  absl::Time now = sessions_.Now();
+  for (const std::string_view command : commands) {
+    std::optional<PlainSend> send = ReadPlainCommand(command, sessions_.limits().max_bytes);
+    if (send && TakeAtOnce(*send, now)) continue;
+    PassOnReplies();  // those of a session keep their order
+    // Each by itself, so that one that cannot be parsed does not concern the others.
     v1::Command proto;
     const absl::Status parsed = ParseRequest(command, &proto);
     Accept(parsed.ok() ? proto : ParseWithoutOperation(command), parsed);
   }
+}
+
+bool DriveStream::TakeAtOnce(PlainSend& send, absl::Time& now) {
+  if (!send.request_id.empty() || send.expected_step != 0) return false;
+  if (cancelled_.load(std::memory_order_relaxed) || now > deadline_) return false;
+  const std::string_view id = send.session_id.empty() ? previous_id_ : send.session_id;
+  if (lane_count_.load(std::memory_order_acquire) != 0) {
+    const MutexLock lock(mutex_);
+    if (lanes_.contains(absl::string_view(id.data(), id.size()))) return false;
+  }
+  if (!previous_session_ || previous_session_id_ != id) {
+    previous_session_ = sessions_.FindLive(id);
+    previous_session_id_ = id;
+    if (!previous_session_) return false;
+  }
+  Reply reply;
+  if (!previous_session_->TrySend(send.value, now, reply)) {
+    previous_session_ = SessionPtr();
+    return false;
+  }
+  if (id.data() != previous_id_.data()) previous_id_ = id;
+  AppendReply(send.tag, reply, send.quiet, replies_);
+  if (replies_.size() > kMaxMessageBytes) PassOnReplies();
+  return true;
+}
+
+void DriveStream::PassOnReplies() {
+  if (replies_.empty()) return;
+  {
+    const MutexLock lock(mutex_);
+    AddUnwritten(replies_);
+  }
+  replies_.clear();
 }
 
 void DriveStream::Accept(const v1::Command& proto, const absl::Status& unreadable) {
@@ -209,7 +260,10 @@ void DriveStream::Enqueue(const std::string& session_id, DriveCommand* command) 
     const MutexLock lock(mutex_);
     ++open_;
     std::unique_ptr<Lane>& slot = lanes_[session_id];
-    if (!slot) slot = std::make_unique<Lane>(session_id);
+    if (!slot) {
+      slot = std::make_unique<Lane>(session_id);
+      lane_count_.store(lanes_.size(), std::memory_order_release);
+    }
     lane = command->lane = slot.get();
     lane->waiting.push_back(command);
     if (lane->handing_over) return;
@@ -229,7 +283,7 @@ void DriveStream::HandOver(Lane* lane) {
           lane->creating || (!lane->waiting.empty() && lane->waiting.front()->create && lane->under_way > 0);
       if (lane->waiting.empty() || waits) {
         lane->handing_over = false;
-        ForgetIdleLanes();
+        ForgetIfIdle(lane);
         return;
       }
       command = lane->waiting.front();
@@ -259,32 +313,34 @@ void DriveStream::Dispatch(Lane* lane, DriveCommand* command) {
   sessions_.Submit(lane->session_id, command);
 }
 
-void DriveStream::ForgetIdleLanes() {
-  if (lanes_.size() <= kMaxLanes) return;
-  absl::erase_if(lanes_, [](const auto& entry) {
-    const Lane& lane = *entry.second;
-    return lane.under_way == 0 && lane.waiting.empty() && !lane.handing_over &&
-           !lane.failed.load(std::memory_order_relaxed);
-  });
+void DriveStream::ForgetIfIdle(Lane* lane) {
+  const bool idle = lane->under_way == 0 && lane->waiting.empty() && !lane->handing_over;
+  if (!idle || lane->failed.load(std::memory_order_relaxed)) return;
+  lanes_.erase(lane->session_id);
+  lane_count_.store(lanes_.size(), std::memory_order_release);
 }
 
-void DriveStream::Answered(Lane* lane, v1::Reply reply) {
+void DriveStream::AddUnwritten(std::string_view replies) {
+  if (unwritten_.empty() || unwritten_.back().size() + replies.size() > kMaxMessageBytes) {
+    unwritten_.emplace_back(replies);
+  } else {
+    unwritten_.back() += replies;
+  }
+  unwritten_bytes_ += replies.size();
+}
+
+void DriveStream::Answered(Lane* lane, std::string_view reply) {
   bool hand_over = false;
   {
     const MutexLock lock(mutex_);
     --open_;
-    const std::size_t bytes = reply.ByteSizeLong() + 6;  // with its tag and length
-    if (unwritten_.empty() || last_bytes_ + bytes > kMaxMessageBytes) {
-      unwritten_.emplace_back();
-      last_bytes_ = 0;
-    }
-    last_bytes_ += bytes;
-    unwritten_bytes_ += bytes;
-    *unwritten_.back().add_replies() = std::move(reply);
+    AddUnwritten(reply);
     if (--lane->under_way == 0) lane->creating = false;
     if (lane->under_way == 0 && !lane->waiting.empty() && !lane->handing_over) {
       lane->handing_over = true;
       hand_over = true;
+    } else {
+      ForgetIfIdle(lane);
     }
   }
   if (hand_over) HandOver(lane);
@@ -305,15 +361,9 @@ void DriveStream::WriteOrFinish() {
     if (finished_ || processing_) return;
     if (MayRead()) read = reading_ = true;
     if (!writing_ && !unwritten_.empty()) {
-      out_.Clear();
-      const grpc::Status serialized = Serialize(unwritten_.front(), &out_);
+      unwritten_bytes_ -= unwritten_.front().size();
+      out_ = ToBuffer(std::move(unwritten_.front()));
       unwritten_.pop_front();
-      if (unwritten_.empty()) {
-        unwritten_bytes_ = 0;
-      } else {
-        unwritten_bytes_ -= std::min(unwritten_bytes_, out_.Length());
-      }
-      if (!serialized.ok() && end_.ok()) end_ = absl::InternalError(serialized.error_message());
       write = writing_ = true;
     } else if (!writing_ && read_all_ && open_ == 0) {
       finished_ = finish = true;

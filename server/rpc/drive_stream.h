@@ -19,6 +19,7 @@
 #include "corod/v1/coroutine_service.pb.h"
 #include "server/base/intrusive_ptr.h"
 #include "server/base/mutex.h"
+#include "server/rpc/hot_messages.h"
 #include "server/session/command.h"
 #include "server/session/sessions.h"
 
@@ -29,9 +30,11 @@ class DriveCommand;
 // One Drive call: reads commands, hands each to its session in stream order, and writes the replies as they come, as
 // many in a message as there are. Replies of one session keep its order.
 //
-// Commands of one session go through a lane, which remembers whether one failed (those behind it fail with
-// PREDECESSOR_FAILED until one carries `resume`) and holds a create back until what stands before it is answered. When
-// too much is under way or unread the stream stops reading. When the call breaks, what has not started is dropped.
+// A Send that asks for nothing but its step is taken at once if nothing stands in its way (Session::TrySend); its reply
+// waits in replies_. All others go through the lane of their session, which remembers whether one failed (those behind
+// it fail with PREDECESSOR_FAILED until one carries `resume`) and holds a create back until what stands before it is
+// answered. When too much is under way or unread the stream stops reading. When the call breaks, what has not started
+// is dropped.
 //
 // Lives until gRPC is done with it and the last command is answered.
 class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>, public ReferenceCounted {
@@ -61,14 +64,21 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   DriveStream(Sessions& sessions, grpc::CallbackServerContext* context);
 
   void Process(std::string_view bytes);
+  // False: it needs a lane.
+  bool TakeAtOnce(PlainSend& send, absl::Time& now);
+  // Puts replies_ behind what is to be written.
+  void PassOnReplies();
   void Accept(const v1::Command& proto, const absl::Status& unreadable);
   // Reads what the command is to do; an error is what it is refused for.
   absl::Status ReadOperation(const v1::Command& proto, DriveCommand& command);
   void Enqueue(const std::string& session_id, DriveCommand* command);
   void HandOver(Lane* lane);
   void Dispatch(Lane* lane, DriveCommand* command);
-  void Answered(Lane* lane, v1::Reply reply);
-  void ForgetIdleLanes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `reply`: an element of DriveResponse.replies, as bytes.
+  void Answered(Lane* lane, std::string_view reply);
+  void AddUnwritten(std::string_view replies) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Frees a lane that says nothing.
+  void ForgetIfIdle(Lane* lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteOrFinish();
   bool MayRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -77,16 +87,22 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   IntrusivePtr<DriveStream> held_by_grpc_;
   grpc::ByteBuffer in_;
   grpc::ByteBuffer out_;
-  std::string previous_id_;  // of the command before; for the thread that reads
   std::atomic<bool> cancelled_ = false;
+
+  // For the thread that reads.
+  std::string previous_id_;      // of the command before
+  SessionPtr previous_session_;  // the session that was last taken at once
+  std::string previous_session_id_;
+  std::string replies_;
+
+  std::atomic<std::size_t> lane_count_ = 0;  // of lanes_, to which only the thread that reads adds
 
   Mutex mutex_;
   absl::flat_hash_map<std::string, std::unique_ptr<Lane>> lanes_ ABSL_GUARDED_BY(mutex_);
-  std::deque<v1::DriveResponse> unwritten_ ABSL_GUARDED_BY(mutex_);
-  std::size_t unwritten_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of all in unwritten_
-  std::size_t last_bytes_ ABSL_GUARDED_BY(mutex_) = 0;       // of the last in unwritten_
-  std::size_t open_ ABSL_GUARDED_BY(mutex_) = 0;             // commands that came and were not answered
-  bool processing_ ABSL_GUARDED_BY(mutex_) = false;          // replies wait until the message is through
+  std::deque<std::string> unwritten_ ABSL_GUARDED_BY(mutex_);  // messages
+  std::size_t unwritten_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::size_t open_ ABSL_GUARDED_BY(mutex_) = 0;     // commands that came and were not answered
+  bool processing_ ABSL_GUARDED_BY(mutex_) = false;  // replies wait until the message is through
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool reading_ ABSL_GUARDED_BY(mutex_) = true;
   bool read_all_ ABSL_GUARDED_BY(mutex_) = false;  // the client sends no more

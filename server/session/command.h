@@ -68,8 +68,8 @@ class Command {
   std::uint32_t place_ = 0;  // of two neighbours in a queue the second has the next higher
 };
 
-// First in, first out, without allocating. Not thread-safe. Does not own what is in it. 8 bytes: a ring of which the last
-// is known.
+// First in, first out, without allocating. Not thread-safe. Does not own what is in it. 8 bytes: a ring of which the
+// last is known.
 class CommandQueue {
  public:
   CommandQueue() = default;

@@ -344,24 +344,10 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
   const absl::Time end = environment().clock.Now();
   kind_->pace.Record(end - begin);
 
-  const CoroutineState state = coroutine_.state();
-  const bool over = state == CoroutineState::kClosed;
   bool finished = false;
   {
     const MutexLock lock(mutex_);
-    in_step_ = false;
-    steps_ = step;
-    if (durable_) log_->digest = ExtendDigest(log_->digest, result.outcome);
-    finished = over && state_ != CoroutineState::kClosed;
-    // Of a durable session the time in the log counts, so that nothing changes when it comes back from there.
-    if (!durable_) SetLastUsed(end);
-    if (!over || finished) SetLastOutcome(result.outcome);
-    if (finished) {
-      Extras& extras = MutableExtras();
-      extras.finish_time = last_used();
-      extras.last_outcome_step = step;
-    }
-    state_ = state;
+    finished = CompleteStep(step, result.outcome, end);
   }
   if (finished) coroutine_ = Coroutine();
   Reply reply{.step = step, .outcome = std::move(result.outcome), .replayed = false};
@@ -380,6 +366,62 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
     environment().on_finished(*this);
   }
   return reply;
+}
+
+bool Session::CompleteStep(Step step, const Outcome& outcome, absl::Time end) {
+  in_step_ = false;
+  steps_ = step;
+  if (durable_) {
+    log_->digest = ExtendDigest(log_->digest, outcome);
+  } else {
+    SetLastUsed(end);  // of a durable session the time in the log counts, so that it comes back from there as it was
+  }
+  const CoroutineState state = coroutine_.state();
+  const bool over = state == CoroutineState::kClosed;
+  const bool finished = over && state_ != CoroutineState::kClosed;
+  if (!over || finished) SetLastOutcome(outcome);
+  if (finished) {
+    Extras& extras = MutableExtras();
+    extras.finish_time = last_used();
+    extras.last_outcome_step = step;
+  }
+  state_ = state;
+  return finished;
+}
+
+bool Session::TrySend(Value& value, absl::Time& now, Reply& reply) {
+  SessionEnvironment& shared = environment();
+  if (durable_ || !MayRunHere() || shared.watchers.Any() || shared.draining.load(std::memory_order_relaxed)) {
+    return false;
+  }
+  {
+    const MutexLock lock(mutex_);
+    if (running_ || gone_ || forgotten_ || state_ != CoroutineState::kSuspended) return false;
+    running_ = in_step_ = true;
+    SetLastUsed(now);
+    reply.step = steps_ + 1;
+  }
+  StepResult result =
+      Execute(*definition(), shared.limits,
+              {.value = std::exchange(value, Value()), .step = reply.step, .time = now, .seed = seed_}, coroutine_);
+  const absl::Time end = shared.clock.Now();
+  kind_->pace.Record(end - now);
+  now = end;
+  bool finished = false;
+  bool goes_on = false;
+  {
+    const MutexLock lock(mutex_);
+    finished = CompleteStep(reply.step, result.outcome, end);
+    goes_on = finished || !queue_.empty();
+    running_ = goes_on;
+  }
+  reply.outcome = std::move(result.outcome);
+  if (finished) {
+    coroutine_ = Coroutine();
+    shared.on_finished(*this);
+  }
+  if (goes_on) Run(Thread::kCallers);
+  return true;
 }
 
 void Session::Remember(const Command& command, const Reply& reply) {

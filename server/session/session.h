@@ -157,6 +157,11 @@ class Session : public ReferenceCounted {
   // did not take the command; whoever looks for it again finds what is there now.
   [[nodiscard]] bool Submit(Command* command);
 
+  // The short way for a Send that asks for nothing but its step: takes it at once, on this thread, if nothing stands in
+  // its way: `reply` is the answer, `now` the time after the step. False: nothing is done; Submit knows what is to be
+  // done. `now`: about what time it is. Only ephemeral sessions have it.
+  [[nodiscard]] bool TrySend(Value& value, absl::Time& now, Reply& reply);
+
   // Takes no more commands, and gives back those that wait. REQUIRES: it is held.
   CommandQueue Abandon();
 
@@ -222,6 +227,8 @@ class Session : public ReferenceCounted {
   Verdict Check(Command& command, const Standing& standing, absl::Time now, absl::StatusOr<Reply>& answer);
   std::optional<Verdict> CheckKnown(Command& command, absl::StatusOr<Reply>& answer);
   Reply TakeStep(Command& command, absl::Time now);
+  // What came of a step. Whether that finished the coroutine.
+  bool CompleteStep(Step step, const Outcome& outcome, absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ReplyWindow& Window();
   ReplyWindow::Limits RememberLimits() const;
   // The step's request id and answer.
@@ -316,7 +323,7 @@ class Session : public ReferenceCounted {
   std::unique_ptr<Extras> extras_ ABSL_GUARDED_BY(mutex_);  // the arguments in it never change
   CommandQueue queue_ ABSL_GUARDED_BY(mutex_);
   Step steps_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::uint64_t outcome_bits_ ABSL_GUARDED_BY(mutex_) = 0;                   // a Value's, with its kind
+  std::uint64_t outcome_bits_ ABSL_GUARDED_BY(mutex_) = 0;  // a Value's, with its kind
   Value::Kind outcome_value_ ABSL_GUARDED_BY(mutex_) = Value::Kind::kNull;
   Outcome::Kind outcome_kind_ : 2 ABSL_GUARDED_BY(mutex_) = Outcome::Kind::kReturned;
   CoroutineState state_ : 2 ABSL_GUARDED_BY(mutex_) = CoroutineState::kCreated;  // between steps

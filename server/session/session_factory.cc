@@ -65,7 +65,8 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
   for (const Value& argument : arguments) head.arguments.push_back(Snapshot(argument));
   head.create_time = head.last_used_time = environment_.clock.Now();
   head.labels = spec.labels;
-  head.idle_timeout = spec.idle_timeout.value_or(durable ? environment_.durable_idle_timeout : environment_.idle_timeout);
+  head.idle_timeout =
+      spec.idle_timeout.value_or(durable ? environment_.durable_idle_timeout : environment_.idle_timeout);
   if (head.idle_timeout == absl::ZeroDuration()) head.idle_timeout = absl::InfiniteDuration();
   head.expire_time = spec.expire_time;
   head.create_request_id = spec.request_id;
@@ -76,8 +77,8 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
     head.earliest_step = 1;
     head.create_fingerprint = spec.request_id.empty() ? 0 : FingerprintOf(spec);
     head.create_primed = spec.prime;
-    built.session = SessionPtr(
-        new Session(KindOf(definition), head, definition->create(std::move(arguments)), NewLog(head)));
+    built.session =
+        SessionPtr(new Session(KindOf(definition), head, definition->create(std::move(arguments)), NewLog(head)));
   } else {
     head.seed = next_seed_.fetch_add(1, std::memory_order_relaxed);
     built.session = SessionPtr(new Session(KindOf(definition), head, definition->create(std::move(arguments))));

@@ -125,6 +125,7 @@ class Sessions {
   std::size_t size() const;
   std::size_t live() const { return table_.size(); }
   const ValueLimits& limits() const { return environment_.limits; }
+  absl::Time Now() const { return environment_.clock.Now(); }
   const Catalog& catalog() const { return catalog_; }
 
  private:
