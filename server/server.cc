@@ -168,6 +168,7 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
   }
 
   spdlog::info("{}: refusing new work, closing or putting to sleep {} sessions", strsignal(signal), sessions.live());
+  (*journal)->LogMemory();
   server->GetHealthCheckService()->SetServingStatus(false);
   // Shared, since a body that never comes back may outlive this function's patience.
   const auto drained = std::make_shared<std::atomic<bool>>(false);

@@ -139,6 +139,9 @@ class Journal {
   // How many sessions there are.
   virtual std::size_t size() const = 0;
 
+  // Says in the log, for those who debug, what it holds in memory beside what its callers know of.
+  virtual void LogMemory() const {}
+
   // Finishes what was asked (all `done` are called), makes it stable, and takes nothing more: later writes are
   // kUnavailable.
   virtual void Shutdown() = 0;

@@ -514,10 +514,12 @@ void RocksJournal::Shutdown() {
 }
 
 void RocksJournal::LogMemory() const {
+  const Lease database(*this);
+  if (!database) return;
   std::uint64_t memtables = 0, cache = 0, tables = 0;
-  writable_->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kSizeAllMemTables, &memtables);
-  writable_->db->GetIntProperty(rocksdb::DB::Properties::kBlockCacheUsage, &cache);  // one cache for all families
-  writable_->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem, &tables);
+  database->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kSizeAllMemTables, &memtables);
+  database->db->GetIntProperty(rocksdb::DB::Properties::kBlockCacheUsage, &cache);  // one cache for all families
+  database->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem, &tables);
   spdlog::debug("RocksDB holds {} bytes in memory: {} in memtables, {} in its block cache, {} for open tables",
                 memtables + cache + tables, memtables, cache, tables);
 }

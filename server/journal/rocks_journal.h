@@ -78,6 +78,7 @@ class RocksJournal : public Journal {
   // As it was when the journal can be read no more; the infinite past if it never could.
   absl::Time EarliestDue() const override;
   std::size_t size() const override { return sessions_.load(std::memory_order_relaxed); }
+  void LogMemory() const override;
   void Shutdown() override;
 
  private:
@@ -123,7 +124,6 @@ class RocksJournal : public Journal {
   // False: it still cannot be written.
   bool Recover();
   bool SyncLog();
-  void LogMemory() const;
   void ExpireTombstones(absl::Time now) const;
   static absl::StatusOr<Stored> Describe(const Database& database, std::string_view head,
                                          const rocksdb::Snapshot* snapshot);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,6 @@ namespace {
 
 // Sessions whose logs are trimmed all the time: each `kEvery` steps make a checkpoint and drop the one before.
 constexpr std::uint64_t kTrimmed = 500;
-constexpr int kTrimmers = 64;
 constexpr std::uint64_t kEvery = 4;
 constexpr double kTrimsPerSecond = 1'200;  // asked for; 1,000 are to be
 constexpr char kCold[] = "cold";
@@ -87,10 +87,9 @@ void MeasureColdSessions(const Settings& settings, Report& report) {
   const auto stub = v1::CoroutineService::NewStub(channel);
   const auto load_channel = Connect(server.address());
   CreateAveragers(load_channel, kBusy, kTrimmed, v1::DURABILITY_DURABLE);
-  SendLoad load(load_channel, kTrimmers, [](absl::BitGen& random, v1::SendRequest& request) {
-    request.set_session_id(SessionId(kBusy, absl::Uniform<std::uint64_t>(random, 0, kTrimmed)));
-  });
-  load.Run(settings.quick ? absl::Milliseconds(200) : absl::Seconds(1));  // until each trims what it appends
+  const auto load = SendLoad(load_channel, kBusy, kTrimmed);
+  // Until each trims what it appends.
+  Fine(load->RunAtRate(settings.quick ? absl::Milliseconds(200) : absl::Seconds(1), kTrimsPerSecond * kEvery));
 
   Way quiet{.name = "cold_send", .what = "", .trims = false};
   Way busy{.name = "cold_send_trims", .what = " while logs are trimmed", .trims = true};
@@ -100,14 +99,20 @@ void MeasureColdSessions(const Settings& settings, Report& report) {
     for (Way* way : {&quiet, &busy}) {
       const std::uint64_t trims = way->trims ? CountTrims(*stub) : 0;
       const absl::Time started = absl::Now();
-      if (way->trims) load.Start(kTrimsPerSecond * kEvery);
+      std::future<absl::StatusOr<load::Found>> trims_going_on;
+      if (way->trims) {
+        trims_going_on = std::async(std::launch::async, [&load] {
+          return load->RunAtRate(absl::InfiniteDuration(), kTrimsPerSecond * kEvery);
+        });
+      }
       std::vector<double> times;
       for (std::uint64_t i = 0; i < in_round; ++i) {
         const std::string id = SessionId(kCold, next++);
         times.push_back(absl::ToDoubleMilliseconds(TimeOneSend(*stub, id)));
       }
       if (way->trims) {
-        load.Finish();
+        load->Stop();
+        Fine(trims_going_on.get());
         const double seconds = absl::ToDoubleSeconds(absl::Now() - started);
         trims_per_second.push_back(static_cast<double>(CountTrims(*stub) - trims) / seconds);
       }

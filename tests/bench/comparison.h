@@ -13,11 +13,14 @@ namespace corod::bench {
 
 // How a run was asked for.
 struct Settings {
-  std::string corod;      // the program
-  std::string directory;  // where the data go
+  std::string corod;                                // the program
+  std::string echo;                                 // the bare echo
+  std::string redis;                                // the program; empty: there is none
+  std::string python, python_server, python_stubs;  // the interpreter, the script and what it imports
+  std::string directory;                            // where the data go
   int rounds = 5;
   absl::Duration turn = absl::Seconds(2);
-  std::uint64_t sessions = 1'000'000;  // where many sleep
+  std::uint64_t sessions = 1'000'000;  // where there are many
   std::uint64_t records = 1'000;       // that a cold session has to replay
   bool quick = false;                  // only whether it works
 };
@@ -29,8 +32,15 @@ struct Comparison {
   void (*run)(const Settings& settings, Report& report);
 };
 
-// One file each.
+void CompareSendWithEcho(const Settings& settings, Report& report);
+void CompareDriveWithEcho(const Settings& settings, Report& report);
+void CompareLatencyWithEcho(const Settings& settings, Report& report);
+void CompareWithRedis(const Settings& settings, Report& report);
+void CompareWithPython(const Settings& settings, Report& report);
 void CompareDurable(const Settings& settings, Report& report);
+void CompareSpread(const Settings& settings, Report& report);
+void CompareResume(const Settings& settings, Report& report);
+void MeasureBytes(const Settings& settings, Report& report);
 void MeasureColdSessions(const Settings& settings, Report& report);
 void MeasureManySessions(const Settings& settings, Report& report);
 

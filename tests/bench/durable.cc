@@ -11,18 +11,12 @@
 namespace corod::bench {
 namespace {
 
-constexpr int kOutstanding = 64;
 constexpr std::uint64_t kSessions = 1'000;
 
 Contestant Sends(const std::shared_ptr<grpc::Channel>& channel, const Settings& settings, const std::string& kind,
                  v1::Durability durability) {
   CreateAveragers(channel, kind, kSessions, durability);
-  auto load = std::make_shared<SendLoad>(channel, kOutstanding, [kind](absl::BitGen& random, v1::SendRequest& request) {
-    request.set_session_id(SessionId(kind, absl::Uniform<std::uint64_t>(random, 0, kSessions)));
-  });
-  return {.name = "send_" + kind, .what = "unary Send, " + kind, .run = [load, turn = settings.turn] {
-            return load->Run(turn);
-          }};
+  return AsFastAsItCan("send_" + kind, "unary Send, " + kind, SendLoad(channel, kind, kSessions), settings);
 }
 
 }  // namespace
@@ -31,18 +25,13 @@ void CompareDurable(const Settings& settings, Report& report) {
   TemporaryDirectory directory(settings.directory);
   ServerProcess server(CorodCommand(settings, directory.NewPath("data"), {}), directory.NewPath("log"));
   const auto channel = Connect(server.address());
-  Contestant ephemeral = Sends(channel, settings, "ephemeral", v1::DURABILITY_EPHEMERAL);
-  Contestant durable = Sends(channel, settings, "durable", v1::DURABILITY_DURABLE);
-  TakeTurns(settings.rounds, {&ephemeral, &durable});
-  report.Add(
+  CompareRates(
+      settings, report,
       {.name = "durable_send_ratio",
        .what = absl::StrFormat("unary Send at %d outstanding: durable (--sync always) to ephemeral", kOutstanding),
-       .unit = "",
-       .rounds = Ratios(durable, ephemeral),
-       .goal = Goal{Goal::Is::kAtLeast, 0.6}});
-  for (const Contestant* each : {&ephemeral, &durable}) {
-    report.Add({.name = each->name, .what = "  " + each->what, .unit = "/s", .rounds = each->rounds});
-  }
+       .goal = Goal{Goal::Is::kAtLeast, 0.8}},
+      Sends(channel, settings, "durable", v1::DURABILITY_DURABLE),
+      Sends(channel, settings, "ephemeral", v1::DURABILITY_EPHEMERAL));
 }
 
 }  // namespace corod::bench

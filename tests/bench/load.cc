@@ -4,13 +4,13 @@
 #include <grpcpp/security/credentials.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <optional>
 #include <thread>
 #include <utility>
 
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "client/load/messages.h"
+#include "server/base/mutex.h"
 #include "tests/bench/failure.h"
 
 namespace corod::bench {
@@ -33,134 +33,55 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
 
 std::string SessionId(const std::string& kind, std::uint64_t number) {
   // The finalizer of SplitMix64: one to one, so that no id comes twice.
-  std::uint64_t mixed = number + 0x9e3779b97f4a7c15;
-  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
-  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
-  mixed ^= mixed >> 31;
-  char hex[17];
-  std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(mixed));
-  std::string id = std::string(hex, 8) + "-" + std::string(hex + 8, 8) + "-" + kind;
-  id.resize(36, '0');
-  return id;
+  const auto mix = [](std::uint64_t mixed) {
+    mixed += 0x9e3779b97f4a7c15;
+    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
+    return mixed ^ (mixed >> 31);
+  };
+  std::uint64_t of_kind = 0;
+  for (const char letter : kind) of_kind = mix(of_kind ^ static_cast<unsigned char>(letter));
+  const std::uint64_t high = mix(number), low = mix(number ^ of_kind);
+  return absl::StrFormat("%08x-%04x-4%03x-%04x-%012x", high >> 32, high >> 16 & 0xffff, high & 0xfff,
+                         0x8000 | (low >> 48 & 0x3fff), low & 0xffff'ffff'ffff);
 }
 
-struct SendLoad::Slot {
-  std::optional<grpc::ClientContext> context;
-  v1::SendRequest request;
-  v1::SendResponse response;
-  absl::BitGen random;
-};
-
-SendLoad::SendLoad(const std::shared_ptr<grpc::Channel>& channel, int outstanding, Next next)
-    : stub_(v1::CoroutineService::NewStub(channel)), next_(std::move(next)) {
-  for (int i = 0; i < outstanding; ++i) {
-    slots_.push_back(std::make_unique<Slot>());
-    SetValue(slots_.back()->request.mutable_value());
-  }
+load::Found Fine(absl::StatusOr<load::Found> found) {
+  if (!found.ok()) throw Failure("a load failed: " + std::string(found.status().message()));
+  if (found->commands == 0) throw Failure("a load was too short for one answer");
+  return *std::move(found);
 }
 
-SendLoad::~SendLoad() {
-  stops_.store(true);
-  WaitForAll();
+std::shared_ptr<load::UnaryLoad> SendLoad(const std::shared_ptr<grpc::Channel>& channel, const std::string& kind,
+                                          std::uint64_t sessions) {
+  load::Deck deck(sessions);
+  return std::make_shared<load::UnaryLoad>(
+      channel, load::SendRequests(sessions, deck, [&kind](std::uint64_t number) { return SessionId(kind, number); }),
+      load::UnaryLoad::Options{.method = kSend, .check = &load::CheckSendResponse, .outstanding = kOutstanding});
 }
 
-void SendLoad::Issue(Slot& slot) {
-  slot.context.emplace();
-  slot.context->set_deadline(absl::ToChronoTime(absl::Now() + kCallLimit));
-  slot.response.Clear();
-  next_(slot.random, slot.request);
-  stub_->async()->Send(&*slot.context, &slot.request, &slot.response,
-                       [this, &slot](const grpc::Status& status) { Answered(slot, status); });
+std::shared_ptr<load::DriveLoad> DriveBy(std::size_t batch, const std::shared_ptr<grpc::Channel>& channel,
+                                         const std::string& kind, std::uint64_t sessions, std::uint64_t pool) {
+  load::Deck deck(sessions);
+  const std::size_t messages = std::max<std::size_t>(1, std::max(pool, sessions) / batch);
+  load::DriveLoad::Options options{.batch = batch, .streams = 1, .outstanding = batch >= 1'000 ? 2 : 16};
+  if (batch == 1) options = {.batch = 1, .streams = 8, .outstanding = kOutstanding / 8};
+  return std::make_shared<load::DriveLoad>(
+      channel,
+      load::DriveRequests(messages, batch, deck, [&kind](std::uint64_t number) { return SessionId(kind, number); }),
+      options);
 }
 
-void SendLoad::Answered(Slot& slot, const grpc::Status& status) {
-  answered_.fetch_add(1, std::memory_order_relaxed);
-  if (rate_ == 0 && status.ok() && !stops_.load(std::memory_order_relaxed)) {
-    Issue(slot);
-    return;
-  }
-  const MutexLock lock(mutex_);
-  changed_.NotifyAll();
-  if (rate_ > 0 && status.ok()) {
-    waiting_.push_back(&slot);
-    return;
-  }
-  if (!status.ok()) {
-    error_ = "a Send failed: " + status.error_message();
-    stops_.store(true);
-  }
-  --busy_;
+void AddRates(const Contestant& contestant, Report& report) {
+  report.Add({.name = contestant.name, .what = "  " + contestant.what, .unit = "/s", .rounds = contestant.rounds});
 }
 
-void SendLoad::Start(double rate) {
-  stops_.store(false);
-  answered_.store(0);
-  rate_ = rate;
-  started_ = absl::Now();
-  {
-    const MutexLock lock(mutex_);
-    busy_ = slots_.size();
-    tokens_used_ = 0;
-    waiting_.clear();
-    if (rate_ > 0) {
-      for (const auto& slot : slots_) waiting_.push_back(slot.get());
-    }
-  }
-  if (rate_ == 0) {
-    for (const auto& slot : slots_) Issue(*slot);
-    return;
-  }
-  pacer_ = std::make_unique<std::thread>([this] {
-    mutex_.Lock();
-    while (!stops_.load()) {
-      const double due = rate_ * absl::ToDoubleSeconds(absl::Now() - started_);
-      if (waiting_.empty()) {
-        changed_.WaitFor(mutex_, std::chrono::milliseconds(100));
-      } else if (static_cast<double>(tokens_used_) >= due) {
-        changed_.WaitFor(mutex_, std::chrono::microseconds(500));
-      } else {
-        ++tokens_used_;
-        Slot* slot = waiting_.back();
-        waiting_.pop_back();
-        mutex_.Unlock();
-        Issue(*slot);
-        mutex_.Lock();
-      }
-    }
-    mutex_.Unlock();
-  });
-}
-
-double SendLoad::Finish() {
-  const double rate = static_cast<double>(answered_.load()) / absl::ToDoubleSeconds(absl::Now() - started_);
-  stops_.store(true);
-  WaitForAll();
-  const MutexLock lock(mutex_);
-  if (!error_.empty()) throw Failure(error_);
-  return rate;
-}
-
-double SendLoad::Run(absl::Duration duration) {
-  Start(0);
-  const absl::Time until = started_ + duration;
-  {
-    const MutexLock lock(mutex_);
-    while (!stops_.load() && absl::Now() < until) {
-      changed_.WaitFor(mutex_, absl::ToChronoNanoseconds(std::max(until - absl::Now(), absl::ZeroDuration())));
-    }
-  }
-  return Finish();
-}
-
-void SendLoad::WaitForAll() {
-  if (pacer_) {
-    pacer_->join();
-    pacer_.reset();
-  }
-  const MutexLock lock(mutex_);
-  while (busy_ > waiting_.size()) changed_.Wait(mutex_);
-  busy_ = 0;
-  waiting_.clear();
+void CompareRates(const Settings& settings, Report& report, Figure ratio, Contestant of, Contestant to) {
+  TakeTurns(settings.rounds, {&of, &to});
+  ratio.rounds = Ratios(of, to);
+  report.Add(std::move(ratio));
+  AddRates(to, report);
+  AddRates(of, report);
 }
 
 absl::Duration TimeOneSend(v1::CoroutineService::Stub& stub, const std::string& session_id) {

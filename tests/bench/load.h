@@ -1,19 +1,21 @@
 #ifndef COROD_TESTS_BENCH_LOAD_H_
 #define COROD_TESTS_BENCH_LOAD_H_
 
-#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
-#include <vector>
+#include <utility>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/random/random.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/load/drive_load.h"
+#include "client/load/found.h"
+#include "client/load/unary_load.h"
 #include "corod/v1/coroutine_service.grpc.pb.h"
-#include "server/base/mutex.h"
+#include "tests/bench/comparison.h"
+#include "tests/bench/report.h"
 
 namespace grpc {
 class Channel;
@@ -24,51 +26,36 @@ namespace corod::bench {
 // A connection of its own to a server on this machine.
 std::shared_ptr<grpc::Channel> Connect(const std::string& address);
 
-// The id of session `number` of those whose ids begin with `kind`: 36 characters in an order that says nothing.
+// The id of session `number` of a kind: a UUID as text, in an order that says nothing.
 std::string SessionId(const std::string& kind, std::uint64_t number);
 
-// Makes unary Send calls and answers each with the next one, `outstanding` at a time.
-class SendLoad {
- public:
-  // `next` fills in the session id of the next call.
-  using Next = std::function<void(absl::BitGen&, v1::SendRequest&)>;
+inline constexpr int kOutstanding = 64;
+inline constexpr char kSend[] = "/corod.v1.CoroutineService/Send";
 
-  SendLoad(const std::shared_ptr<grpc::Channel>& channel, int outstanding, Next next);
-  ~SendLoad();
-  SendLoad(const SendLoad&) = delete;
-  SendLoad& operator=(const SendLoad&) = delete;
+// What came of a load. Fails if it did.
+load::Found Fine(absl::StatusOr<load::Found> found);
 
-  // Calls a second while it ran for `duration`. Fails if a call does.
-  double Run(absl::Duration duration);
+// Unary Sends to `sessions` averagers of that kind, `kOutstanding` at a time.
+std::shared_ptr<load::UnaryLoad> SendLoad(const std::shared_ptr<grpc::Channel>& channel, const std::string& kind,
+                                          std::uint64_t sessions);
 
-  // The same until Finish, in the background, at most `rate` calls a second (0: as many as possible).
-  void Start(double rate);
-  // Calls a second since Start.
-  double Finish();
+// Drive by `batch` to `sessions` averagers of that kind, with as many streams and messages under way as the bare echo
+// answers most with. `pool`: how many commands are serialized before and sent again and again; at least one message.
+std::shared_ptr<load::DriveLoad> DriveBy(std::size_t batch, const std::shared_ptr<grpc::Channel>& channel,
+                                         const std::string& kind, std::uint64_t sessions, std::uint64_t pool = 0);
 
- private:
-  struct Slot;
+// A contestant whose figure is the commands a second of `load`, each turn.
+template <typename Load>
+Contestant AsFastAsItCan(std::string name, std::string what, std::shared_ptr<Load> load, const Settings& settings) {
+  return {.name = std::move(name), .what = std::move(what), .run = [load = std::move(load), turn = settings.turn] {
+            return Fine(load->Run(turn)).rate();
+          }};
+}
 
-  void Issue(Slot& slot);
-  void Answered(Slot& slot, const grpc::Status& status);
-  // Waits for the last answer.
-  void WaitForAll();
-
-  const std::unique_ptr<v1::CoroutineService::Stub> stub_;
-  const Next next_;
-  std::vector<std::unique_ptr<Slot>> slots_;
-  std::atomic<bool> stops_ = false;
-  std::atomic<std::uint64_t> answered_ = 0;
-  absl::Time started_;
-  double rate_ = 0;
-  Mutex mutex_;
-  CondVar changed_;
-  std::size_t busy_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::uint64_t tokens_used_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::vector<Slot*> waiting_ ABSL_GUARDED_BY(mutex_);  // for their turn, at a limited rate
-  std::string error_ ABSL_GUARDED_BY(mutex_);
-  std::unique_ptr<std::thread> pacer_;
-};
+// Lets `of` and `to` take turns, and adds their ratio and their rates.
+void CompareRates(const Settings& settings, Report& report, Figure ratio, Contestant of, Contestant to);
+// Adds the rates of one that has taken its turns.
+void AddRates(const Contestant& contestant, Report& report);
 
 // How long one Send to `session_id` takes, as its caller sees it. Fails if the call does.
 absl::Duration TimeOneSend(v1::CoroutineService::Stub& stub, const std::string& session_id);

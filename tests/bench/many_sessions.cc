@@ -2,22 +2,19 @@
 #include <grpcpp/channel.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
+#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "server/base/mutex.h"
 #include "tests/bench/comparison.h"
 #include "tests/bench/failure.h"
 #include "tests/bench/load.h"
+#include "tests/bench/memory.h"
 
 namespace corod::bench {
 namespace {
@@ -26,9 +23,6 @@ constexpr char kKind[] = "sleeper";
 constexpr double kMiB = 1 << 20;
 // That fall asleep one after the other are looked at in steps of so many.
 constexpr std::uint64_t kSamples = 1'000;
-constexpr absl::Duration kSleepLimit = absl::Minutes(30);
-// Memory that has not shrunk for so long is what stays.
-constexpr absl::Duration kSettled = absl::Seconds(2);
 // What is written between two starts: about as much as the write-ahead log holds.
 constexpr std::uint64_t kTouched = 10'000;
 constexpr std::uint64_t kSendsEach = 10;
@@ -44,48 +38,12 @@ bool IsLive(v1::CoroutineService::Stub& stub, std::uint64_t number) {
   return response.session().live();
 }
 
-// Looks again until `holds`.
-void Await(const std::string& what, const std::function<bool()>& holds) {
-  Mutex mutex;
-  CondVar never;
-  const absl::Time give_up = absl::Now() + kSleepLimit;
-  while (!holds()) {
-    if (absl::Now() > give_up) throw Failure("it never came to pass: " + what);
-    const MutexLock lock(mutex);
-    never.WaitFor(mutex, std::chrono::milliseconds(20));
-  }
-}
-
 void AwaitSleep(v1::CoroutineService::Stub& stub, std::uint64_t count) {
   const std::uint64_t step = std::max<std::uint64_t>(1, count / kSamples);
   for (std::uint64_t i = 0; i < count; i += step) {
     Await("a session falls asleep", [&] { return !IsLive(stub, i); });
   }
   Await("the last session falls asleep", [&] { return !IsLive(stub, count - 1); });
-}
-
-Memory SettledMemory(const ServerProcess& server) {
-  Memory least = server.memory();
-  absl::Time since = absl::Now();
-  Await("memory settles", [&] {
-    const Memory now = server.memory();
-    if (now.anonymous < least.anonymous) {
-      least = now;
-      since = absl::Now();
-    }
-    return absl::Now() - since > kSettled;
-  });
-  return least;
-}
-
-// The number behind the last `text` in a log.
-std::optional<double> NumberBehind(const std::string& log, const std::string& text) {
-  const std::size_t at = log.rfind(text);
-  if (at == std::string::npos) return std::nullopt;
-  const std::string rest = log.substr(at + text.size());
-  double number = 0;
-  if (!absl::SimpleAtod(rest.substr(0, rest.find_first_not_of("0123456789")), &number)) return std::nullopt;
-  return number;
 }
 
 struct Held {

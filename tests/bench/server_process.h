@@ -29,23 +29,31 @@ class TemporaryDirectory {
   int last_ = 0;
 };
 
+// A connection to the socket at a path; -1: nobody accepts there (yet). Closed by the caller.
+int ConnectTo(const std::string& socket_path);
+
+// What a program prints on stdout. Fails if its exit status is not 0. REQUIRES: on the main thread.
+std::string OutputOf(const std::vector<std::string>& command);
+
 // What a process holds in memory.
 struct Memory {
   std::uint64_t resident = 0;
   std::uint64_t anonymous = 0;  // of that, what is not a part of a file
 };
 
-// A server of this run: a program that serves on a port of its own, prints "... is ready on HOST:PORT" when it does,
-// and ends on SIGTERM. It never outlives the benchmark.
+// A server of this run: a program that serves on a port of its own and ends on SIGTERM. It never outlives the
+// benchmark.
 class ServerProcess {
  public:
-  // Starts `command` and waits until it serves. What it logs goes into the file `log`. REQUIRES: on the main thread.
-  ServerProcess(const std::vector<std::string>& command, std::string log);
+  // Starts `command` and waits until it serves: until it prints "... is ready on HOST:PORT", or, with the path of a
+  // `socket`, until it accepts there. What it logs goes into the file `log`. REQUIRES: on the main thread.
+  ServerProcess(const std::vector<std::string>& command, std::string log, const std::string& socket = "");
   // Kills it if it still runs.
   ~ServerProcess();
   ServerProcess(const ServerProcess&) = delete;
   ServerProcess& operator=(const ServerProcess&) = delete;
 
+  // HOST:PORT, or the path of the socket.
   const std::string& address() const { return address_; }
   // Just before it was started.
   absl::Time started() const { return started_; }
@@ -55,6 +63,7 @@ class ServerProcess {
 
   // Ends it in order. Fails if its exit status is not 0.
   void Stop();
+  void Signal(int signal);
   // Ends it without a word.
   void Kill();
 
@@ -63,6 +72,9 @@ class ServerProcess {
   [[noreturn]] static void EndAll(int status);
 
  private:
+  // Where it serves; empty: it has ended.
+  std::string AwaitLine(int output, std::string& printed);
+  std::string AwaitSocket(const std::string& socket);
   int Wait();
 
   pid_t pid_ = -1;
