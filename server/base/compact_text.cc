@@ -8,41 +8,40 @@ namespace {
 
 constexpr std::size_t kUuidLength = 36;
 constexpr std::size_t kMaxShort = 15;
-constexpr std::uint8_t kNoDigit = 0xff;
-
-constexpr std::array<std::uint8_t, 256> MakeDigits() {
-  std::array<std::uint8_t, 256> digits{};
-  for (std::uint8_t& digit : digits) digit = kNoDigit;
-  for (std::uint8_t i = 0; i < 16; ++i) digits[static_cast<unsigned char>("0123456789abcdef"[i])] = i;
-  return digits;
-}
-constexpr std::array<std::uint8_t, 256> kDigits = MakeDigits();
-
 // Where the pairs of digits begin.
 constexpr std::array<std::uint8_t, 16> kPairs = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+
+constexpr std::uint64_t Bytes(std::uint8_t byte) { return byte * 0x0101010101010101ULL; }
+
+// Reads eight digits at once. `wrong` gets bits if one of them is no digit in lower case.
+std::uint32_t ReadDigits(std::uint64_t digits, std::uint64_t& wrong) noexcept {
+  const std::uint64_t values = (digits & Bytes(0x0f)) + 9 * (digits >> 6 & Bytes(0x01));
+  const std::uint64_t letters = (values + Bytes(6)) >> 4 & Bytes(0x01);
+  wrong |= (values & Bytes(0xf0)) | (digits ^ (values + Bytes('0') + ('a' - '0' - 10) * letters));
+  std::uint64_t bytes = (values << 4 | values >> 8) & 0x00ff00ff00ff00ffULL;
+  bytes = (bytes | bytes >> 8) & 0x0000ffff0000ffffULL;
+  return __builtin_bswap32(static_cast<std::uint32_t>(bytes | bytes >> 16));
+}
 
 // False if `text` is no UUID in its usual form.
 bool ReadUuid(std::string_view text, std::uint64_t& high, std::uint64_t& low) noexcept {
   if (text.size() != kUuidLength || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-') {
     return false;
   }
-  std::uint64_t bits[2] = {0, 0};
-  std::uint8_t wrong = 0;
-  for (std::size_t i = 0; i < kPairs.size(); ++i) {
-    const std::uint8_t first = kDigits[static_cast<unsigned char>(text[kPairs[i]])];
-    const std::uint8_t second = kDigits[static_cast<unsigned char>(text[kPairs[i] + 1])];
-    wrong |= first | second;
-    bits[i / 8] = bits[i / 8] << 8 | static_cast<std::uint64_t>(first & 15U) << 4 | (second & 15U);
-  }
-  if ((wrong & 0xf0U) != 0 || bits[1] >> 62 != 2) return false;
-  high = bits[0];
-  low = bits[1];
+  const auto digits = [&text](std::size_t first, std::size_t then) {
+    std::uint64_t both = 0;
+    std::memcpy(&both, text.data() + first, 4);
+    std::memcpy(reinterpret_cast<char*>(&both) + 4, text.data() + then, 4);
+    return both;
+  };
+  std::uint64_t wrong = 0;
+  const std::uint64_t first = std::uint64_t{ReadDigits(digits(0, 4), wrong)} << 32 | ReadDigits(digits(9, 14), wrong);
+  const std::uint64_t second =
+      std::uint64_t{ReadDigits(digits(19, 24), wrong)} << 32 | ReadDigits(digits(28, 32), wrong);
+  if (wrong != 0 || second >> 62 != 2) return false;
+  high = first;
+  low = second;
   return true;
-}
-
-std::uint64_t Mix(std::uint64_t bits) noexcept {
-  bits = (bits ^ bits >> 32) * 0xd6e8feb86659fd93ULL;
-  return bits ^ bits >> 32;
 }
 
 }  // namespace
@@ -60,11 +59,6 @@ CompactText::Key::Key(std::string_view text) noexcept {
   bytes[15] = static_cast<char>(std::uint64_t{kShort} << 6 | text.size());
   std::memcpy(&high_, bytes.data(), 8);
   std::memcpy(&low_, bytes.data() + 8, 8);
-}
-
-std::size_t CompactText::Key::hash() const noexcept {
-  if (text_.data()) return std::hash<std::string_view>()(text_);
-  return Mix(high_ ^ Mix(low_));
 }
 
 CompactText::CompactText(std::string_view text) {
@@ -88,11 +82,6 @@ CompactText& CompactText::operator=(CompactText&& other) noexcept {
 
 CompactText::~CompactText() {
   if (form() == kHeap) delete[] heap().data();
-}
-
-CompactText::Key CompactText::key() const noexcept {
-  if (form() == kHeap) return {0, low_, heap()};
-  return {high_, low_, {}};
 }
 
 std::string_view CompactText::View(Buffer& buffer) const noexcept {

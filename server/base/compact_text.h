@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -23,14 +24,21 @@ class CompactText {
    public:
     // Refers to `text`.
     explicit Key(std::string_view text) noexcept;
+    Key() noexcept : Key(std::string_view()) {}
 
-    std::size_t hash() const noexcept;
+    std::size_t hash() const noexcept {
+      return text_.data() ? std::hash<std::string_view>()(text_) : Mix(high_ ^ Mix(low_));
+    }
     friend bool operator==(const Key& a, const Key& b) noexcept {
       return a.high_ == b.high_ && a.low_ == b.low_ && (a.text_.data() == b.text_.data() || a.text_ == b.text_);
     }
 
    private:
     friend class CompactText;
+    static std::uint64_t Mix(std::uint64_t bits) noexcept {
+      bits = (bits ^ bits >> 32) * 0xd6e8feb86659fd93ULL;
+      return bits ^ bits >> 32;
+    }
     Key(std::uint64_t high, std::uint64_t low, std::string_view text) noexcept : high_(high), low_(low), text_(text) {}
 
     std::uint64_t high_ = 0;
@@ -44,7 +52,10 @@ class CompactText {
   CompactText& operator=(CompactText&& other) noexcept;
   ~CompactText();
 
-  Key key() const noexcept;
+  Key key() const noexcept {
+    if (form() == kHeap) return {0, low_, heap()};
+    return {high_, low_, {}};
+  }
   // In `buffer` or not; valid while both live.
   std::string_view View(Buffer& buffer) const noexcept;
   std::string str() const;

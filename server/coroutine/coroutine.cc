@@ -1,12 +1,14 @@
 #include "server/coroutine/coroutine.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <optional>
 #include <string>
 
 #include "server/coroutine/cleanup.h"
 #include "server/coroutine/map.h"
+#include "server/coroutine/slab.h"
 #include "server/coroutine/utf8.h"
 
 namespace corod {
@@ -23,6 +25,17 @@ bool IsExit(const Exception& exception) { return exception.IsA("GeneratorExit");
 
 bool IsOrdinary(std::align_val_t alignment) {
   return static_cast<std::size_t>(alignment) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+}
+
+// Where frames of so many bytes come from; nullptr: from the general allocator.
+Slab* FrameSlab(std::size_t bytes) {
+  constexpr std::size_t kLargest = 512;
+  static const std::array<Slab*, kLargest / 8 + 1>& slabs = []() -> auto& {
+    auto& made = *new std::array<Slab*, kLargest / 8 + 1>;  // outlives all frames
+    for (std::size_t i = 0; i < made.size(); ++i) made[i] = new Slab(8 * i);
+    return made;
+  }();
+  return bytes <= kLargest && bytes % 8 == 0 ? slabs[bytes / 8] : nullptr;
 }
 
 // A raised StopIteration is how an iterator says that it is exhausted.
@@ -166,7 +179,14 @@ void Handling::Raise(Exception exception) const {
 namespace internal {
 
 void* Promise::operator new(std::size_t bytes, std::align_val_t alignment) {
-  void* frame = IsOrdinary(alignment) ? ::operator new(bytes) : ::operator new(bytes, alignment);
+  void* frame = nullptr;
+  if (!IsOrdinary(alignment)) {
+    frame = ::operator new(bytes, alignment);
+  } else if (Slab* slab = FrameSlab(bytes)) {
+    frame = slab->Allocate();
+  } else {
+    frame = ::operator new(bytes);
+  }
   live_frames.fetch_add(1, std::memory_order_relaxed);
   live_frame_bytes.fetch_add(bytes, std::memory_order_relaxed);
   return frame;
@@ -175,10 +195,12 @@ void* Promise::operator new(std::size_t bytes, std::align_val_t alignment) {
 void Promise::operator delete(void* frame, std::size_t bytes, std::align_val_t alignment) noexcept {
   live_frames.fetch_sub(1, std::memory_order_relaxed);
   live_frame_bytes.fetch_sub(bytes, std::memory_order_relaxed);
-  if (IsOrdinary(alignment)) {  // no conditional operator: clang 19 calls both of two deletes
-    ::operator delete(frame, bytes);
-  } else {
+  if (!IsOrdinary(alignment)) {  // no conditional operator: clang 19 calls both of two deletes
     ::operator delete(frame, bytes, alignment);
+  } else if (Slab* slab = FrameSlab(bytes)) {
+    slab->Free(frame);
+  } else {
+    ::operator delete(frame, bytes);
   }
 }
 

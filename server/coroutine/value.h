@@ -131,8 +131,8 @@ class Value {
   List& MutableList();
   Map& MutableMap();
 
-  // For what there are millions of: what it holds, without the padding. FromParts takes over what Release gave up; parts
-  // that nobody takes over leak.
+  // For what there are millions of: what it holds, without the padding. FromParts takes over what Release gave up;
+  // parts that nobody takes over leak.
   struct Parts {
     std::uint64_t bits = 0;
     Kind kind = Kind::kNull;

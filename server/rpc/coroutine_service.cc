@@ -84,7 +84,8 @@ bool SendAtOnce(Sessions& sessions, const grpc::CallbackServerContext& context, 
   absl::Time now = sessions.Now();
   if (now > ToTime(context.deadline())) return false;
   Reply reply;
-  if (!session->TrySend(send->value, now, reply)) return false;
+  if (!session->BeginSend(now, reply)) return false;
+  session->FinishSend(send->value, now, reply);
   std::string answer;
   AppendSendResponse(reply, send->quiet, answer);
   *response = ToBuffer(std::move(answer));

@@ -1,5 +1,8 @@
 #include "server/rpc/drive_stream.h"
 
+#include <algorithm>
+#include <array>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -19,6 +22,11 @@ constexpr std::size_t kMaxOpen = 1'024;
 constexpr std::size_t kMaxUnwrittenBytes = std::size_t{4} << 20;
 // A client takes messages of 4 MiB by default, and a reply has at most a little more than one.
 constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 20;
+// How many commands are looked at together.
+constexpr std::size_t kPlanned = 16;
+
+// Asks for nothing but its step.
+bool IsPlain(const PlainSend& send) { return send.request_id.empty() && send.expected_step == 0; }
 
 }  // namespace
 
@@ -148,39 +156,87 @@ void DriveStream::Process(std::string_view bytes) {
     commands = *std::move(split);
   }
   absl::Time now = sessions_.Now();
-  for (const std::string_view command : commands) {
-    std::optional<PlainSend> send = ReadPlainCommand(command, sessions_.limits().max_bytes);
-    if (send && TakeAtOnce(*send, now)) continue;
-    PassOnReplies();  // those of a session keep their order
-    // Each by itself, so that one that cannot be parsed does not concern the others.
-    v1::Command proto;
-    const absl::Status parsed = ParseRequest(command, &proto);
-    Accept(parsed.ok() ? proto : ParseWithoutOperation(command), parsed);
+  for (std::size_t begin = 0; begin < commands.size(); begin += kPlanned) {
+    ProcessSome(commands.data() + begin, std::min(kPlanned, commands.size() - begin), now);
   }
 }
 
-bool DriveStream::TakeAtOnce(PlainSend& send, absl::Time& now) {
-  if (!send.request_id.empty() || send.expected_step != 0) return false;
-  if (cancelled_.load(std::memory_order_relaxed) || now > deadline_) return false;
-  const std::string_view id = send.session_id.empty() ? previous_id_ : send.session_id;
+void DriveStream::ProcessSome(const std::string_view* commands, std::size_t count, absl::Time& now) {
+  // What they need comes from memory side by side.
+  struct Planned {
+    std::optional<PlainSend> send;  // nullopt: it needs a lane
+    Sessions::IdKey id;
+    SessionPtr session;
+    Reply reply;
+  };
+  std::array<Planned, kPlanned> planned;
+  for (std::size_t i = 0; i < count; ++i) {
+    Planned& plan = planned[i];
+    plan.send = ReadPlainCommand(commands[i], sessions_.limits().max_bytes);
+    if (!plan.send || plan.send->session_id.empty()) continue;
+    plan.id = Sessions::IdKey(plan.send->session_id);
+    sessions_.Prefetch(plan.id);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (planned[i].send && !planned[i].send->session_id.empty()) sessions_.PrefetchSession(planned[i].id);
+  }
+  // As many as can are begun together. Behind one that cannot none is, since it may be for the same session and comes
+  // first.
+  std::size_t begun = 0;
+  bool begins = MayTakeAtOnce(now) && lane_count_.load(std::memory_order_acquire) == 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    Planned& plan = planned[i];
+    const bool looks = plan.send && !plan.send->session_id.empty();
+    if (looks) plan.session = sessions_.FindLive(plan.id);
+    begins = begins && looks && IsPlain(*plan.send) && plan.session && plan.session->BeginSend(now, plan.reply);
+    if (begins) ++begun;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    Planned& plan = planned[i];
+    if (i < begun) {
+      TakeBegun(*plan.send, std::move(plan.session), plan.reply, now);
+    } else if (!plan.send || !TakeAtOnce(*plan.send, std::move(plan.session), now)) {
+      AcceptBytes(commands[i]);
+      now = sessions_.Now();  // what that took is nobody else's step
+    }
+  }
+}
+
+void DriveStream::AcceptBytes(std::string_view command) {
+  PassOnReplies();  // those of a session keep their order
+  // Each by itself, so that one that cannot be parsed does not concern the others.
+  v1::Command proto;
+  const absl::Status parsed = ParseRequest(command, &proto);
+  Accept(parsed.ok() ? proto : ParseWithoutOperation(command), parsed);
+}
+
+bool DriveStream::MayTakeAtOnce(absl::Time now) const {
+  return !cancelled_.load(std::memory_order_relaxed) && now <= deadline_;
+}
+
+bool DriveStream::TakeAtOnce(PlainSend& send, SessionPtr session, absl::Time& now) {
+  if (!IsPlain(send) || !MayTakeAtOnce(now)) return false;
+  if (send.session_id.empty()) session = previous_session_;
+  if (!session) return false;
   if (lane_count_.load(std::memory_order_acquire) != 0) {
+    const std::string_view id = send.session_id.empty() ? previous_id_ : send.session_id;
     const MutexLock lock(mutex_);
     if (lanes_.contains(absl::string_view(id.data(), id.size()))) return false;
   }
-  if (!previous_session_ || previous_session_id_ != id) {
-    previous_session_ = sessions_.FindLive(id);
-    previous_session_id_ = id;
-    if (!previous_session_) return false;
-  }
   Reply reply;
-  if (!previous_session_->TrySend(send.value, now, reply)) {
-    previous_session_ = SessionPtr();
-    return false;
+  if (!session->BeginSend(now, reply)) return false;
+  TakeBegun(send, std::move(session), reply, now);
+  return true;
+}
+
+void DriveStream::TakeBegun(PlainSend& send, SessionPtr session, Reply& reply, absl::Time& now) {
+  session->FinishSend(send.value, now, reply);
+  if (!send.session_id.empty()) {
+    previous_id_ = send.session_id;
+    previous_session_ = std::move(session);
   }
-  if (id.data() != previous_id_.data()) previous_id_ = id;
   AppendReply(send.tag, reply, send.quiet, replies_);
   if (replies_.size() > kMaxMessageBytes) PassOnReplies();
-  return true;
 }
 
 void DriveStream::PassOnReplies() {
@@ -211,6 +267,7 @@ void DriveStream::Accept(const v1::Command& proto, const absl::Status& unreadabl
     id = previous_id_;
   }
   previous_id_ = id;
+  previous_session_ = SessionPtr();
   Enqueue(id, command);
 }
 

@@ -30,11 +30,11 @@ class DriveCommand;
 // One Drive call: reads commands, hands each to its session in stream order, and writes the replies as they come, as
 // many in a message as there are. Replies of one session keep its order.
 //
-// A Send that asks for nothing but its step is taken at once if nothing stands in its way (Session::TrySend); its reply
-// waits in replies_. All others go through the lane of their session, which remembers whether one failed (those behind
-// it fail with PREDECESSOR_FAILED until one carries `resume`) and holds a create back until what stands before it is
-// answered. When too much is under way or unread the stream stops reading. When the call breaks, what has not started
-// is dropped.
+// A Send that asks for nothing but its step is taken at once if nothing stands in its way (Session::BeginSend); its
+// reply waits in replies_. All others go through the lane of their session, which remembers whether one failed (those
+// behind it fail with PREDECESSOR_FAILED until one carries `resume`) and holds a create back until what stands before
+// it is answered. When too much is under way or unread the stream stops reading. When the call breaks, what has not
+// started is dropped.
 //
 // Lives until gRPC is done with it and the last command is answered.
 class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>, public ReferenceCounted {
@@ -64,8 +64,13 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   DriveStream(Sessions& sessions, grpc::CallbackServerContext* context);
 
   void Process(std::string_view bytes);
-  // False: it needs a lane.
-  bool TakeAtOnce(PlainSend& send, absl::Time& now);
+  void ProcessSome(const std::string_view* commands, std::size_t count, absl::Time& now);
+  bool MayTakeAtOnce(absl::Time now) const;
+  // A Send for `session`, or for the session of the command before. False: it needs a lane.
+  bool TakeAtOnce(PlainSend& send, SessionPtr session, absl::Time& now);
+  // The same, when the session has begun it.
+  void TakeBegun(PlainSend& send, SessionPtr session, Reply& reply, absl::Time& now);
+  void AcceptBytes(std::string_view command);
   // Puts replies_ behind what is to be written.
   void PassOnReplies();
   void Accept(const v1::Command& proto, const absl::Status& unreadable);
@@ -91,8 +96,7 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
   // For the thread that reads.
   std::string previous_id_;      // of the command before
-  SessionPtr previous_session_;  // the session that was last taken at once
-  std::string previous_session_id_;
+  SessionPtr previous_session_;  // of that id, if it was taken at once
   std::string replies_;
 
   std::atomic<std::size_t> lane_count_ = 0;  // of lanes_, to which only the thread that reads adds

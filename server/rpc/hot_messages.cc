@@ -1,6 +1,5 @@
 #include "server/rpc/hot_messages.h"
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -61,7 +60,9 @@ class Reader {
   }
   std::string_view Ascii() {
     const std::string_view text = Bytes();
-    if (std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; })) Fail();
+    std::uint8_t bits = 0;
+    for (const char c : text) bits |= static_cast<std::uint8_t>(c);
+    if (bits >= 0x80) Fail();
     return text;
   }
   std::uint8_t Fail() {

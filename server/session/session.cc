@@ -389,8 +389,8 @@ bool Session::CompleteStep(Step step, const Outcome& outcome, absl::Time end) {
   return finished;
 }
 
-bool Session::TrySend(Value& value, absl::Time& now, Reply& reply) {
-  SessionEnvironment& shared = environment();
+bool Session::BeginSend(absl::Time now, Reply& reply) {
+  const SessionEnvironment& shared = environment();
   if (durable_ || !MayRunHere() || shared.watchers.Any() || shared.draining.load(std::memory_order_relaxed)) {
     return false;
   }
@@ -401,6 +401,12 @@ bool Session::TrySend(Value& value, absl::Time& now, Reply& reply) {
     SetLastUsed(now);
     reply.step = steps_ + 1;
   }
+  coroutine_.Prefetch();
+  return true;
+}
+
+void Session::FinishSend(Value& value, absl::Time& now, Reply& reply) {
+  const SessionEnvironment& shared = environment();
   StepResult result =
       Execute(*definition(), shared.limits,
               {.value = std::exchange(value, Value()), .step = reply.step, .time = now, .seed = seed_}, coroutine_);
@@ -421,7 +427,6 @@ bool Session::TrySend(Value& value, absl::Time& now, Reply& reply) {
     shared.on_finished(*this);
   }
   if (goes_on) Run(Thread::kCallers);
-  return true;
 }
 
 void Session::Remember(const Command& command, const Reply& reply) {

@@ -157,10 +157,13 @@ class Session : public ReferenceCounted {
   // did not take the command; whoever looks for it again finds what is there now.
   [[nodiscard]] bool Submit(Command* command);
 
-  // The short way for a Send that asks for nothing but its step: takes it at once, on this thread, if nothing stands in
-  // its way: `reply` is the answer, `now` the time after the step. False: nothing is done; Submit knows what is to be
-  // done. `now`: about what time it is. Only ephemeral sessions have it.
-  [[nodiscard]] bool TrySend(Value& value, absl::Time& now, Reply& reply);
+  // The short way for a Send that asks for nothing but its step: taken at once, on this thread, if nothing stands in
+  // its way. False: nothing is done; Submit knows what is to be done. Only ephemeral sessions have it.
+  //
+  // With BeginSend the caller runs the session until FinishSend, which must follow soon: others wait meanwhile. `now`:
+  // about what time it is, then the time after the step. `reply`: the answer.
+  [[nodiscard]] bool BeginSend(absl::Time now, Reply& reply);
+  void FinishSend(Value& value, absl::Time& now, Reply& reply);
 
   // Takes no more commands, and gives back those that wait. REQUIRES: it is held.
   CommandQueue Abandon();

@@ -2,12 +2,26 @@
 
 namespace corod {
 
-SessionPtr SessionTable::Find(std::string_view id) const {
-  const Key key(id);
-  const Shard& shard = shards_[ShardOf(key)];
+SessionPtr SessionTable::Find(const Key& id) const {
+  const Shard& shard = shards_[ShardOf(id)];
   const MutexLock lock(shard.mutex);
-  const auto found = shard.sessions.find(key);
+  const auto found = shard.sessions.find(id);
   return found == shard.sessions.end() ? SessionPtr() : *found;
+}
+
+void SessionTable::Prefetch(const Key& id) const {
+  const Shard& shard = shards_[ShardOf(id)];
+  const MutexLock lock(shard.mutex);
+  shard.sessions.prefetch(id);
+}
+
+void SessionTable::PrefetchSession(const Key& id) const {
+  const Shard& shard = shards_[ShardOf(id)];
+  const MutexLock lock(shard.mutex);
+  const auto found = shard.sessions.find(Candidate{id.hash()});
+  if (found == shard.sessions.end()) return;
+  __builtin_prefetch(found->get());
+  __builtin_prefetch(reinterpret_cast<const char*>(found->get()) + 64);
 }
 
 SessionTable::Added SessionTable::Add(const SessionPtr& session, const SessionPtr& replaced) {

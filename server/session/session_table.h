@@ -19,8 +19,14 @@ namespace corod {
 // Thread-safe.
 class SessionTable {
  public:
+  using Key = CompactText::Key;
+
   // nullptr if there is none.
-  SessionPtr Find(std::string_view id) const;
+  SessionPtr Find(std::string_view id) const { return Find(Key(id)); }
+  SessionPtr Find(const Key& id) const;
+  // For whoever looks for many: bring nearer to the processor where `id` stands, then also the session, if it is there.
+  void Prefetch(const Key& id) const;
+  void PrefetchSession(const Key& id) const;
   // Adds `session`, in the place of `replaced` if that is not null and still there.
   enum class Added { kNot, kAlone, kInItsPlace };  // kNot: the id is taken
   Added Add(const SessionPtr& session, const SessionPtr& replaced);
@@ -31,14 +37,19 @@ class SessionTable {
   std::size_t size() const { return size_.load(std::memory_order_relaxed); }
 
  private:
-  using Key = CompactText::Key;
+  // Equal to whatever has the same hash, as far as the table sees that without looking at the sessions.
+  struct Candidate {
+    std::size_t hash;
+  };
   struct HashById {
     using is_transparent = void;
+    std::size_t operator()(const Candidate& candidate) const { return candidate.hash; }
     std::size_t operator()(const Key& id) const { return id.hash(); }
     std::size_t operator()(const SessionPtr& session) const { return session->compact_id().key().hash(); }
   };
   struct SameId {
     using is_transparent = void;
+    bool operator()(const SessionPtr&, const Candidate&) const { return true; }
     static Key IdOf(const Key& id) { return id; }
     static Key IdOf(const SessionPtr& session) { return session->compact_id().key(); }
     template <typename A, typename B>
@@ -55,8 +66,8 @@ class SessionTable {
       return IdOf(a) < IdOf(b);
     }
   };
-  struct Shard {
-    mutable Mutex mutex;
+  struct alignas(64) Shard {
+    mutable SmallMutex mutex;
     absl::flat_hash_set<SessionPtr, HashById, SameId> sessions ABSL_GUARDED_BY(mutex);
   };
   // Not a power of two, so that the numbers of sessions at which the sets of all shards grow are not round ones.

@@ -301,8 +301,6 @@ void Sessions::AnswerExisting(const SessionPtr& existing, const CreateSpec& spec
   done(Exists(spec.session_id, existing->uid(), spec.if_exists == IfExists::kReplaceFinished));
 }
 
-SessionPtr Sessions::FindLive(std::string_view id) const { return table_.Find(id); }
-
 void Sessions::Submit(std::string_view id, Command* command) {
   if (command->operation == Operation::kDelete && !command->request_id.empty()) {
     RunWaiting([this, id = std::string(id), command] {

@@ -77,7 +77,12 @@ class Sessions {
   std::string MakeSessionId(const std::string& request_id);
 
   // The session if it is in memory, or nullptr.
-  SessionPtr FindLive(std::string_view id) const;
+  SessionPtr FindLive(std::string_view id) const { return table_.Find(id); }
+  // The same in three steps, for whoever looks for many: Prefetch for some, PrefetchSession for these, then FindLive.
+  using IdKey = SessionTable::Key;
+  SessionPtr FindLive(const IdKey& id) const { return table_.Find(id); }
+  void Prefetch(const IdKey& id) const { table_.Prefetch(id); }
+  void PrefetchSession(const IdKey& id) const { table_.PrefetchSession(id); }
 
   // Queues the command for the session of that id; SESSION_NOT_FOUND goes to its Finish. Commands of one caller for one
   // session stay in their order. A kDelete that repeats the one that deleted the session (by its request id) is

@@ -62,6 +62,18 @@ TEST(CompactTextTest, IsEqualToItselfAlone) {
   }
 }
 
+TEST(CompactTextTest, EachCharacterOfAUuidCounts) {
+  const std::string uuid = "01234567-89ab-4def-8123-456789abcdef";
+  for (std::size_t place = 0; place < uuid.size(); ++place) {
+    for (int c = 0; c < 256; ++c) {
+      std::string changed = uuid;
+      changed[place] = static_cast<char>(c);
+      ASSERT_EQ(CompactText(changed).str(), changed);
+      ASSERT_EQ(CompactText(changed) == uuid, changed == uuid) << changed;
+    }
+  }
+}
+
 TEST(CompactTextTest, KeysOfEqualTextsHashAlike) {
   for (const std::string& text : Texts()) {
     EXPECT_EQ(CompactText(text).key().hash(), CompactText::Key(text).hash()) << text;
