@@ -2,9 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -22,6 +25,12 @@ v1::Command SendTo(const std::string& id, std::int64_t value) {
   command.set_session_id(id);
   command.mutable_send()->set_integer(value);
   return command;
+}
+v1::SendRequest UnarySendTo(const std::string& id, std::int64_t value) {
+  v1::SendRequest request;
+  request.set_session_id(id);
+  request.mutable_value()->set_integer(value);
+  return request;
 }
 v1::Command NextOf(const std::string& id) {
   v1::Command command;
@@ -142,6 +151,69 @@ TEST_F(DriveTest, RepliesOfEachSessionComeInItsOrder) {
     previous = reply.outcome().yielded().integer();
   }
   EXPECT_TRUE(stream.HalfClose().ok());
+}
+
+// Some are taken at once and some through a lane, from two streams at the same time: on each stream those of a session
+// keep their order, and each step is taken once.
+TEST_F(DriveTest, CommandsThatGoDifferentWaysKeepTheirOrder) {
+  constexpr int kSessions = 5;
+  constexpr int kMessages = 200;
+  const auto id_of = [](unsigned session) { return "session-" + std::to_string(session); };
+  for (unsigned session = 0; session < kSessions; ++session) Prime("echo", id_of(session));
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(Send(UnarySendTo("session-0", i)).ok());  // known to be quick
+  struct Sent {
+    unsigned session;
+    std::int64_t value;
+  };
+  std::array<std::map<unsigned, std::vector<Step>>, 2> steps;
+  const auto drive = [&](unsigned number) {
+    std::mt19937 random(number);
+    Stream stream(*stub_);
+    std::vector<Sent> all;
+    for (int message = 0; message < kMessages; ++message) {
+      std::vector<v1::Command> commands;
+      const std::size_t count = 1 + random() % 50;
+      unsigned previous = kSessions;
+      for (std::size_t i = 0; i < count; ++i) {
+        const unsigned session = previous < kSessions && random() % 8 == 0 ? previous : random() % kSessions;
+        const auto value = static_cast<std::int64_t>(all.size());
+        v1::Command command = SendTo(session == previous && random() % 2 ? "" : id_of(session), value);
+        if (random() % 8 == 0) command.set_request_id(std::to_string(number) + "/" + std::to_string(value));
+        if (random() % 16 == 0) {  // a value that is not plain
+          v1::Value item = command.send();
+          *command.mutable_send()->mutable_list()->add_items() = item;
+        }
+        commands.push_back(command);
+        all.push_back({session, value});
+        previous = session;
+      }
+      ASSERT_TRUE(stream.Write(commands));
+    }
+    std::map<unsigned, std::int64_t> last;
+    for (const v1::Reply& reply : stream.Read(all.size())) {
+      ASSERT_EQ(reply.result_case(), v1::Reply::kOutcome) << reply.DebugString();
+      const v1::Value& yielded = reply.outcome().yielded();
+      const Sent& sent = all[reply.tag() - 1];
+      ASSERT_EQ(yielded.has_list() ? yielded.list().items(0).integer() : yielded.integer(), sent.value);
+      ASSERT_GT(sent.value, last.try_emplace(sent.session, -1).first->second);
+      last[sent.session] = sent.value;
+      steps[number][sent.session].push_back(reply.outcome().step());
+    }
+    EXPECT_TRUE(stream.HalfClose().ok());
+  };
+  std::thread other([&] { drive(1); });
+  drive(0);
+  other.join();
+  for (unsigned session = 0; session < kSessions; ++session) {
+    std::vector<Step> taken;
+    for (std::map<unsigned, std::vector<Step>>& of : steps) {
+      EXPECT_TRUE(std::is_sorted(of[session].begin(), of[session].end()));
+      taken.insert(taken.end(), of[session].begin(), of[session].end());
+    }
+    std::sort(taken.begin(), taken.end());
+    Step next = session == 0 ? 42 : 2;
+    for (const Step step : taken) ASSERT_EQ(step, next++);
+  }
 }
 
 TEST_F(DriveTest, CreateAndSendsBehindItArePipelined) {
