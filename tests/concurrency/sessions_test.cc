@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <future>
 #include <random>
@@ -82,6 +83,46 @@ TEST_F(SessionsConcurrencyTest, SixtyFourClientsOnOneSessionLoseAndRepeatNothing
   EXPECT_TRUE(log.IsWholeUpTo(steps));
   EXPECT_EQ(GetNow(*sessions_, "s", std::nullopt)->steps, steps);
   EXPECT_EQ(static_cast<Step>(probe_.tallied), steps);
+}
+
+TEST_F(SessionsConcurrencyTest, SendsThatAreTakenAtOnceTakeTurnsWithThoseInTheQueue) {
+  constexpr int kRounds = 5'000;
+  constexpr int kSessions = 3;
+  std::array<StepLog, kSessions> logs;
+  const auto id_of = [](int session) { return "s" + std::to_string(session); };
+  for (int session = 0; session < kSessions; ++session) {
+    Prime("tallying", id_of(session));
+    logs[session].Add(1);
+  }
+  std::atomic<int> at_once{0};
+  OnThreads([&](int thread) {
+    std::mt19937 random(thread);
+    for (int round = 0; round < kRounds; ++round) {
+      const int session = static_cast<int>(random() % kSessions);
+      absl::Time now = absl::Now();
+      Value value = 1;
+      Reply reply;
+      const SessionPtr live = sessions_->FindLive(id_of(session));
+      if (random() % 2 && live->BeginSend(now, reply)) {
+        live->FinishSend(value, now, reply);
+        ASSERT_TRUE(IsFreshStep(reply));
+        logs[session].Add(reply.step);
+        at_once.fetch_add(1);
+        continue;
+      }
+      CallGroup batch(*sessions_);
+      Call& call = batch.New(Operation::kSend, value).To(id_of(session));
+      batch.Submit(call);
+      batch.Wait();
+      ASSERT_TRUE(IsFreshStep(call.answer())) << call.answer().status();
+      logs[session].Add(call.answer()->step);
+    }
+  });
+  EXPECT_GT(at_once.load(), 100);
+  for (int session = 0; session < kSessions; ++session) {
+    const Step steps = GetNow(*sessions_, id_of(session), std::nullopt)->steps;
+    EXPECT_TRUE(logs[session].IsWholeUpTo(steps));
+  }
 }
 
 // Half of the sessions are sent to and thrown into, and stay. The others come and go: created, closed, deleted, idle at
