@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "server/coroutine/limits.h"
+#include "server/coroutine/slab.h"
 
 namespace corod {
 namespace {
@@ -13,6 +14,12 @@ constexpr std::size_t kFew = 8;
 // Answers are within the server's limits.
 constexpr ValueLimits kNoLimits{.max_depth = std::numeric_limits<int>::max(),
                                 .max_bytes = std::numeric_limits<std::size_t>::max()};
+
+// Each session of which a command had a request id has one.
+Slab& WindowSlab() {
+  static Slab& slab = *new Slab(sizeof(ReplyWindow));
+  return slab;
+}
 
 struct HashKey {
   std::size_t operator()(const CompactText::Key& key) const { return key.hash(); }
@@ -33,6 +40,9 @@ struct ReplyWindow::More {
   // By id: the serial number, which is the number of those that came before. Of many alone.
   absl::flat_hash_map<CompactText::Key, std::uint64_t, HashKey> index;
 };
+
+void* ReplyWindow::operator new(std::size_t) { return WindowSlab().Allocate(); }
+void ReplyWindow::operator delete(void* window) { WindowSlab().Free(window); }
 
 ReplyWindow::ReplyWindow(std::string_view create_id) : create_(create_id) {}
 

@@ -35,6 +35,9 @@ class ReplyWindow {
   explicit ReplyWindow(std::string_view create_id);
   ~ReplyWindow();
 
+  static void* operator new(std::size_t bytes);
+  static void operator delete(void* window);
+
   // Thread-safe.
   bool IsCreateId(std::string_view request_id) const { return !request_id.empty() && create_.id == request_id; }
 

@@ -31,7 +31,7 @@ std::uint64_t FingerprintOf(const Command& command) {
 
 // There are millions of sessions.
 Slab& SessionSlab() {
-  static Slab slab(sizeof(Session));
+  static Slab& slab = *new Slab(sizeof(Session));
   return slab;
 }
 
