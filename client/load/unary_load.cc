@@ -159,6 +159,7 @@ absl::StatusOr<Found> UnaryLoad::RunAtRate(absl::Duration duration, double rate)
   Mutex mutex;
   CondVar changed;
   std::vector<Slot*> free;
+  free.reserve(calls.slots.size());
   for (Slot& slot : calls.slots) free.push_back(&slot);
   std::atomic<bool> stopping = false;
   std::atomic<std::uint64_t> under_way = 0;

@@ -59,12 +59,9 @@ class SessionTable {
   };
   struct OrderById {
     using is_transparent = void;
-    static const CompactText& IdOf(const CompactText& id) { return id; }
-    static const CompactText& IdOf(const Session* session) { return session->compact_id(); }
-    template <typename A, typename B>
-    bool operator()(const A& a, const B& b) const {
-      return IdOf(a) < IdOf(b);
-    }
+    bool operator()(const Session* a, const Session* b) const { return a->compact_id() < b->compact_id(); }
+    bool operator()(const CompactText& a, const Session* b) const { return a < b->compact_id(); }
+    bool operator()(const Session* a, const CompactText& b) const { return a->compact_id() < b; }
   };
   struct alignas(64) Shard {
     mutable SmallMutex mutex;
