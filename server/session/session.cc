@@ -55,7 +55,7 @@ void Session::operator delete(void* session) { SessionSlab().Free(session); }
 
 Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine)
     : Session(kind, head, std::move(coroutine), nullptr) {
-  if (!head.create_request_id.empty()) window_ = new ReplyWindow(head.create_request_id);
+  if (has_create_id_) window_ = new ReplyWindow(head.create_request_id);
 }
 
 Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine, std::unique_ptr<SessionLog> log)
@@ -68,7 +68,8 @@ Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine, std::
       window_(nullptr),
       steps_(head.steps),
       state_(head.state),
-      durable_(log != nullptr) {
+      durable_(log != nullptr),
+      has_create_id_(!head.create_request_id.empty()) {
   if (log) log_ = log.release();
   const MutexLock lock(mutex_);
   const Step outcome_step = head.last_outcome ? head.last_outcome->step : 0;

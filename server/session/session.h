@@ -133,7 +133,7 @@ class Session : public ReferenceCounted {
   // Whether it was created with this request id.
   bool KnowsCreate(std::string_view request_id) const {
     if (durable_) return !request_id.empty() && log_->create_request_id == request_id;
-    return window_ && window_->IsCreateId(request_id);
+    return has_create_id_ && window_->IsCreateId(request_id);
   }
 
   // Of the request that created it, if it is durable and had a request id; else 0.
@@ -334,7 +334,9 @@ class Session : public ReferenceCounted {
   bool in_step_ : 1 ABSL_GUARDED_BY(mutex_) = false;
   bool forgotten_ : 1 ABSL_GUARDED_BY(mutex_) = false;
   bool gone_ : 1 ABSL_GUARDED_BY(mutex_) = false;  // it has left memory: takes no commands
-  const bool durable_;
+  bool : 0;  // what follows may be read without the lock
+  const bool durable_ : 1;
+  const bool has_create_id_ : 1;  // then an ephemeral one has a window from the beginning, and always the same
   TimerSlot timer_;  // an index's
 };
 
