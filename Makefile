@@ -58,7 +58,7 @@ test-tsan: setup-test  ## concurrency tests under ThreadSanitizer
 	$(call ctest,tsan)
 
 .PHONY: bench
-bench: setup-test  ## measure (docs/performance.md); ARGS="--only durable --json FILE", ARGS=--help shows more
+bench: setup-bench  ## measure (docs/performance.md); ARGS="--only durable --json FILE", ARGS=--help shows more
 	cmake --preset release -DCOROD_BUILD_TESTS=ON
 	$(call build,release,corod corod_bench)
 	build/tests/corod_bench --corod build/bin/corod $(ARGS)
@@ -81,11 +81,13 @@ format: setup-lint  ## lay every C++ file out as .clang-format says
 test-docker:  ## build the image and use the server in it; ENGINE=own brings a container engine up for it
 	ENGINE=$(ENGINE) docker/test.sh
 
-.PHONY: setup-build setup-test setup-lint
+.PHONY: setup-build setup-test setup-bench setup-lint
 setup-build:
 	@.ci/setup build
 setup-test:
 	@.ci/setup build test
+setup-bench:
+	@.ci/setup build test bench
 setup-lint:
 	@.ci/setup build lint
 
