@@ -28,24 +28,27 @@ WatchStream* WatchStream::Start(Sessions& sessions, grpc::CallbackServerContext*
 }
 
 void WatchStream::Begun(absl::StatusOr<std::shared_ptr<Watch>> watch) {
-  bool refused = false;
   bool late = false;
   {
     const MutexLock lock(mutex_);
-    late = done_;
-    if (!watch.ok()) {
-      refused = !std::exchange(finished_, true);
-    } else if (!late) {
-      watch_ = *watch;
-    }
+    late = finished_;  // it was cancelled
+    if (!late && !watch.ok()) finished_ = true;
+    starting_ = !late && watch.ok();
   }
-  if (refused) Finish(ToGrpcStatus(watch.status()));
-  if (!watch.ok()) return;
   if (late) {
-    sessions_.EndWatch(*watch);
+    if (watch.ok()) sessions_.EndWatch(*watch);
+    return;
+  }
+  if (!watch.ok()) {
+    Finish(ToGrpcStatus(watch.status()));
     return;
   }
   StartSendInitialMetadata();  // the client knows that it misses nothing from now on
+  {
+    const MutexLock lock(mutex_);
+    starting_ = false;
+    watch_ = *std::move(watch);
+  }
   Pump();
 }
 
@@ -96,7 +99,7 @@ void WatchStream::OnCancel() {
     const MutexLock lock(mutex_);
     cancelled_ = true;
     // Before the watch has begun nobody else would end the call.
-    if (!watch_ && !finished_) finish = finished_ = true;
+    if (!watch_ && !starting_ && !finished_) finish = finished_ = true;
   }
   if (finish) {
     Finish(grpc::Status::CANCELLED);
@@ -110,7 +113,6 @@ void WatchStream::OnDone() {
   std::shared_ptr<Watch> watch;
   {
     const MutexLock lock(mutex_);
-    done_ = true;
     watch = std::move(watch_);
   }
   if (watch) sessions_.EndWatch(watch);

@@ -223,7 +223,14 @@ void Sessions::StartWatch(std::string_view id, std::optional<Step> from_step, st
       done(NotDurable(id, "history; leave from_step out to see what comes next"));
       return;
     }
-    if (!info.ok() || info->key.uid != options.head.key.uid) {
+    const bool forgotten =
+        info.ok() ? info->key.uid != options.head.key.uid : IsFailure(info.status(), Reason::SESSION_NOT_FOUND);
+    if (!info.ok() && !forgotten) {
+      watchers_.Remove(options.head.key.uid, watch.get());
+      done(info.status());
+      return;
+    }
+    if (forgotten) {
       watch->OnForgotten();
     } else if (!options.reads_log && info->state == CoroutineState::kClosed) {
       watch->End(absl::OkStatus());

@@ -250,6 +250,20 @@ class DurabilityTest(testing.ServerTest):
         self.assertEqual(next(self.watch("a", seen + 1)).event.step, seen + 1)
         self.assertEqual(self.client.get("a").steps, steps + 1)
 
+    def test_watches_that_are_cancelled_while_they_begin(self):
+        self.start()
+        self.client.create("averager", "a", prime=True)
+        self.client.send("a", 1)
+        for attempt in range(1_500):
+            stream = self.watch("a", 1 if attempt % 2 else None)
+            if attempt % 3 == 0:
+                stream.initial_metadata()
+            stream.cancel()
+            with self.assertRaises(grpc.RpcError):
+                for _ in stream:
+                    pass
+        self.assertEqual(self.client.send("a", 3).outcome, ("yielded", 2.0))
+
     def test_history_that_is_trimmed(self):
         self.start("--checkpoint-every", "5", "--history", "10", *NEVER)
         self.client.create("averager", "a", prime=True)
