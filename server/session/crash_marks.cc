@@ -43,6 +43,32 @@ void OnFault(int signal) {
   raise(signal);
 }
 
+// A stack for the handler: that of a body that calls itself without end has no room for it.
+class HandlersStack {
+ public:
+  HandlersStack() {
+    stack_t present = {};
+    if (sigaltstack(nullptr, &present) != 0 || (present.ss_flags & SS_DISABLE) == 0) return;  // there is one
+    bytes_ = std::make_unique<char[]>(kBytes);
+    stack_t own = {};
+    own.ss_sp = bytes_.get();
+    own.ss_size = kBytes;
+    sigaltstack(&own, nullptr);
+  }
+  ~HandlersStack() {
+    if (!bytes_) return;
+    stack_t none = {};
+    none.ss_flags = SS_DISABLE;
+    sigaltstack(&none, nullptr);
+  }
+  HandlersStack(const HandlersStack&) = delete;
+  HandlersStack& operator=(const HandlersStack&) = delete;
+
+ private:
+  static constexpr std::size_t kBytes = std::size_t{64} << 10;
+  std::unique_ptr<char[]> bytes_;
+};
+
 void CopyText(const std::string& text, char* to, std::size_t size) {
   const std::size_t length = std::min(text.size(), size - 1);
   std::memcpy(to, text.data(), length);
@@ -69,7 +95,9 @@ absl::StatusOr<std::unique_ptr<CrashMarks>> CrashMarks::Open(const std::string& 
   const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0) return failed("open");
   void* memory = MAP_FAILED;
-  if (ftruncate(file, sizeof(File)) == 0) {
+  // With its blocks, so that a full disk is noticed here and not when a note is made.
+  errno = posix_fallocate(file, 0, sizeof(File));
+  if (errno == 0) {
     memory = mmap(nullptr, sizeof(File), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   }
   const int error = errno;
@@ -96,6 +124,7 @@ absl::StatusOr<std::unique_ptr<CrashMarks>> CrashMarks::Open(const std::string& 
 
 CrashMarks::Guard::Guard(CrashMarks& marks, const SessionKey& key, Step step) : slot_(nullptr) {
   if (!marks.file_) return;
+  thread_local const HandlersStack stack;
   // Begins where this thread found one before, so that threads seldom meet.
   thread_local std::size_t begin = reinterpret_cast<std::uintptr_t>(&current) / 64 % kSlots;
   for (std::size_t i = 0; i < kSlots; ++i) {

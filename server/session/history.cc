@@ -177,23 +177,55 @@ absl::StatusOr<std::string> History::File::Next() {
 }
 
 absl::Status History::File::Begin() {
-  ready_ = kMagic;
-  AppendItem(ready_, Encode(ExportItem(head_)));
   absl::StatusOr<std::vector<Step>> checkpoints = environment_.journal.ListCheckpoints(head_.key);
   if (!checkpoints.ok()) return checkpoints.status();
-  if (head_.earliest_step <= 1 || checkpoints->empty()) return absl::OkStatus();
-  absl::StatusOr<std::optional<Checkpoint>> oldest =
-      environment_.journal.FindCheckpoint(head_.key, checkpoints->front());
-  if (absl::IsDataLoss(oldest.status())) {
-    return ProblemStatus(head_.key.id, DamagedCheckpoint(checkpoints->front() + 1));
+  std::optional<Checkpoint> from;  // none: the log begins at the first step
+  auto next_checkpoint = checkpoints->begin();
+  if (head_.earliest_step > 1 && next_checkpoint != checkpoints->end()) {
+    if (absl::Status found = FindCheckpoint(*next_checkpoint++, from); !found.ok()) return found;
   }
-  if (!oldest.ok()) return oldest.status();
-  if (*oldest) {
-    tail_ = (*oldest)->after;
-    next_ = (*oldest)->step + 1;
-    AppendItem(ready_, Encode(ExportItem(**std::move(oldest))));
+  while (!head_.problem) {
+    const absl::StatusOr<std::optional<Step>> damaged = FindDamage();
+    if (!damaged.ok()) return damaged.status();
+    if (!*damaged) break;
+    // What stands behind the damage is whole without what stands before it, if there is a checkpoint between.
+    next_checkpoint = std::lower_bound(next_checkpoint, checkpoints->end(), **damaged);
+    if (next_checkpoint == checkpoints->end()) {
+      head_.problem = DamagedRecord(**damaged);
+    } else if (absl::Status found = FindCheckpoint(*next_checkpoint++, from); !found.ok()) {
+      return found;
+    }
+  }
+  ready_ = kMagic;
+  AppendItem(ready_, Encode(ExportItem(head_)));
+  if (from) AppendItem(ready_, Encode(ExportItem(*std::move(from))));
+  return absl::OkStatus();
+}
+
+absl::Status History::File::FindCheckpoint(Step step, std::optional<Checkpoint>& from) {
+  absl::StatusOr<std::optional<Checkpoint>> found = environment_.journal.FindCheckpoint(head_.key, step);
+  if (absl::IsDataLoss(found.status())) return ProblemStatus(head_.key.id, DamagedCheckpoint(step + 1));
+  if (!found.ok()) return found.status();
+  if (*found) {
+    tail_ = (*found)->after;
+    next_ = (*found)->step + 1;
+    from = **std::move(found);
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<Step>> History::File::FindDamage() const {
+  BatchId tail = tail_;
+  Step next = next_;
+  while (true) {
+    const absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read(head_.key, tail, kReadBytes);
+    if (absl::IsDataLoss(read.status())) return std::optional<Step>(next);
+    if (absl::IsOutOfRange(read.status())) return std::optional<Step>();  // who reads it to export it finds that, too
+    if (!read.ok()) return read.status();
+    if (read->empty()) return std::optional<Step>();
+    tail = read->back().id;
+    next = read->back().first_step + read->back().records.size();
+  }
 }
 
 absl::Status History::File::ReadSome() {
@@ -204,7 +236,8 @@ absl::Status History::File::ReadSome() {
   };
   absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read(head_.key, tail_, kReadBytes);
   if (absl::IsOutOfRange(read.status())) return shortened();
-  const bool damaged = absl::IsDataLoss(read.status());  // as far as it goes
+  const bool damaged = absl::IsDataLoss(read.status());
+  if (damaged && !head_.problem) return ProblemStatus(head_.key.id, DamagedRecord(next_));  // since Begin looked
   if (!read.ok() && !damaged) return read.status();
   ended_ = damaged || read->empty();
   for (std::size_t i = 0; !ended_ && i < read->size(); ++i) {

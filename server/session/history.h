@@ -36,6 +36,8 @@ class History {
   absl::StatusOr<Copy> CopyAt(const Head& head, Step step, Random& random) const;
 
   // A file of all that is kept of a session. Not thread-safe.
+  // What is damaged in the log is left out with what stands before it, if a checkpoint stands behind it; else the file
+  // ends before it and says so in its head's problem.
   class File {
    public:
     File(const ReplayEnvironment& environment, const Head& head) : environment_(environment), head_(head) {}
@@ -44,10 +46,14 @@ class History {
 
    private:
     absl::Status Begin();
+    // The log is to begin behind that one.
+    absl::Status FindCheckpoint(Step step, std::optional<Checkpoint>& from);
+    // The first step from next_ on whose record cannot be read; nullopt: all can.
+    absl::StatusOr<std::optional<Step>> FindDamage() const;
     absl::Status ReadSome();
 
     const ReplayEnvironment environment_;
-    const Head head_;
+    Head head_;
     bool begun_ = false;
     bool ended_ = false;
     BatchId tail_;

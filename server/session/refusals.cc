@@ -25,6 +25,10 @@ SessionProblem Diverged(Step from, Step to) {
           from};
 }
 
+SessionProblem DamagedRecord(Step step) {
+  return Broken("the record of step " + std::to_string(step) + " is damaged", step);
+}
+
 SessionProblem DamagedHead() { return Broken("what the journal has of the session is damaged", 0); }
 
 SessionProblem DamagedCheckpoint(Step step) {

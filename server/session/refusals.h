@@ -18,6 +18,8 @@ SessionProblem Broken(std::string message, Step step);
 // The problem of one whose replay up to that step gave other outcomes.
 SessionProblem Diverged(Step from, Step to);
 
+// The problem of one of whose log the record of `step` cannot be read.
+SessionProblem DamagedRecord(Step step);
 // The problem of one of which not even the head can be read.
 SessionProblem DamagedHead();
 // The problem of one whose log begins behind a checkpoint, before `step`, that cannot be read.

@@ -109,7 +109,7 @@ absl::StatusOr<bool> Replay::FindRecord() {
     if (batch_ == batches_.size()) {
       absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read(head_.key, tail_, kReadBytes);
       if (absl::IsDataLoss(read.status())) {
-        return Stop(Broken("the record of step " + std::to_string(head_.steps + 1) + " is damaged", head_.steps + 1));
+        return Stop(DamagedRecord(head_.steps + 1));
       }
       if (absl::IsOutOfRange(read.status())) return TrimmedBefore(head_.steps + 1);  // meanwhile
       if (!read.ok()) return read.status();

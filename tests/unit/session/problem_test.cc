@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -72,6 +73,41 @@ TEST_F(ProblemTest, DamagedRecordIsFound) {
   ExpectBrokenFrom(5, Reason::SESSION_BROKEN);
 }
 
+// Nobody has met the damage yet: what is kept of the session says nothing of it.
+TEST_F(ProblemTest, ExportIsWholeOrSaysWhereItEnds) {
+  options_.durability.checkpoint_every = 4;
+  Restart();
+  Prime("averager");
+  for (int i = 2; i <= 10; ++i) ASSERT_THAT(Send(i), IsStep(i));
+  Prime("counter", "c");
+  for (int i = 2; i <= 10; ++i) ASSERT_THAT(Do(Sending().To("c")), IsStep(i));
+  const Step damaged = 3;
+  for (const std::string id : {"s", "c"}) {
+    for (const Batch& batch : Log(id)) ASSERT_EQ(batch.records.size(), 1u);
+  }
+  const std::vector<Step> checkpoints = Checkpoints();
+  ASSERT_EQ(checkpoints, (std::vector<Step>{4, 8}));
+  ASSERT_TRUE(Checkpoints("c").empty());
+  Sleep();
+  durable_journal_.ReadAs([](const SessionKey& key, std::vector<Batch> batches) -> absl::StatusOr<std::vector<Batch>> {
+    if (!batches.empty() && batches[0].first_step == damaged) return absl::DataLossError("damaged");
+    const auto bad =
+        std::find_if(batches.begin(), batches.end(), [](const Batch& batch) { return batch.first_step == damaged; });
+    if (key.id == "s" || key.id == "c") batches.erase(bad, batches.end());
+    return batches;
+  });
+  const absl::StatusOr<std::string> whole = Export();
+  const absl::StatusOr<std::string> cut = Export("c");
+  ASSERT_THAT(whole, IsOk());
+  ASSERT_THAT(cut, IsOk());
+  ASSERT_THAT(Import(*whole, "s2"), IsOk());
+  EXPECT_EQ(LookAt("s2").steps, 10u);
+  EXPECT_EQ(LookAt("s2").earliest_step, 5u) << "behind the checkpoint that follows the damage";
+  ASSERT_THAT(Import(*cut, "c2"), IsOk());
+  EXPECT_EQ(LookAt("c2").steps, damaged - 1);
+  EXPECT_THAT(Do(Sending().To("c2")), Yields(3));
+}
+
 TEST_F(ProblemTest, ReplayThatEndsTheServerTwiceIsNotTriedAgain) {
   Prime("probing");
   ASSERT_THAT(Send(), IsStep(2));
@@ -110,6 +146,39 @@ TEST_F(ProblemTest, ReplayThatEndsTheServerTwiceIsNotTriedAgain) {
   EXPECT_THAT(Delete(), IsOk());
   Crash();
   crash_marks_ = nullptr;
+  unlink(path.c_str());
+}
+
+// Calls itself without end, and the compiler does not see it.
+// NOLINTNEXTLINE(misc-no-recursion)
+int RunOutOfStack(volatile int* depth) {
+  volatile char room[4096] = {};
+  *depth = *depth + 1 + room[*depth % 4096];
+  if (*depth < 0) return 0;
+  return RunOutOfStack(depth) + room[0] + *depth;
+}
+
+TEST_F(ProblemTest, ReplayThatRunsOutOfStackIsNotedToo) {
+  Prime("probing");
+  ASSERT_THAT(Send(), IsStep(2));
+  Crash();
+  const std::string path = testing::TempDir() + "/corod_crash_marks_stack_" + std::to_string(getpid());
+  EXPECT_DEATH(
+      {
+        const auto marks = CrashMarks::Open(path).value();
+        crash_marks_ = marks.get();
+        Restart();
+        probe_.during = [] {
+          volatile int depth = 0;
+          RunOutOfStack(&depth);
+        };
+        static_cast<void>(Send());
+      },
+      "");
+  const auto marks = CrashMarks::Open(path).value();
+  ASSERT_EQ(marks->found().size(), 1u);
+  EXPECT_EQ(marks->found()[0].key.id, "s");
+  Restart();
   unlink(path.c_str());
 }
 
