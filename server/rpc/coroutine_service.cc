@@ -190,12 +190,13 @@ grpc::ServerUnaryReactor* CoroutineService::List(grpc::CallbackServerContext* co
                                                  grpc::ByteBuffer* response) {
   auto* call = new UnaryCall<v1::ListRequest, v1::ListResponse>(context, request, response);
   absl::Status status = call->parsed();
-  const absl::StatusOr<ListQuery> query = status.ok() ? FromProto(call->request()) : status;
+  absl::StatusOr<ListQuery> query = status.ok() ? FromProto(call->request()) : status;
   const absl::StatusOr<std::size_t> page_size = query.ok() ? PageSize(call->request().page_size()) : query.status();
   if (!page_size.ok()) {
     call->Answer(page_size.status());
     return call;
   }
+  query->page_size = *page_size;
   const Detail detail = call->request().view() == v1::SESSION_VIEW_BASIC ? Detail::kBasic : Detail::kFull;
   const auto add = [call, detail, page_size = *page_size, bytes = std::size_t{0}](const SessionInfo& info) mutable {
     v1::ListResponse& answer = *call->response();

@@ -1,5 +1,6 @@
 #include "server/session/overview.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,8 +14,8 @@
 namespace corod {
 namespace {
 
-// How many sessions one page looks at, at a time and in all.
-constexpr std::size_t kBatch = 256;
+// How many sessions one page looks at, at a time at most and in all.
+constexpr std::size_t kMaxBatch = 256;
 constexpr std::size_t kLooksAt = 10'000;
 // How many sessions one page runs again to know how they stand.
 constexpr int kReplays = 100;
@@ -80,16 +81,18 @@ absl::StatusOr<std::string> Overview::List(const ListQuery& query, const Each& e
   if (!after.ok()) return after.status();
   std::string last = *std::move(after);
   int replays = 0;
-  for (std::size_t looked_at = 0; looked_at < kLooksAt;) {
-    const std::vector<SessionPtr> live = table_.ListAfter(last, kBatch);
-    absl::StatusOr<std::vector<Journal::Listed>> stored = environment_.journal.List(last, kBatch);
+  // One more than the page takes tells that there are more. Where few match, more are looked at the next time.
+  std::size_t batch = std::min(query.page_size + 1, kMaxBatch);
+  for (std::size_t looked_at = 0; looked_at < kLooksAt; batch = std::min(2 * batch, kMaxBatch)) {
+    const std::vector<SessionPtr> live = table_.ListAfter(last, batch);
+    absl::StatusOr<std::vector<Journal::Listed>> stored = environment_.journal.List(last, batch);
     if (!stored.ok()) return stored.status();
     auto next_live = live.begin();
     auto next_stored = stored->begin();
     // Beyond the end of a batch that is full there may be others that come before the rest of the other batch.
     while (next_live != live.end() || next_stored != stored->end()) {
-      if (next_live == live.end() && live.size() == kBatch) break;
-      if (next_stored == stored->end() && stored->size() == kBatch) break;
+      if (next_live == live.end() && live.size() == batch) break;
+      if (next_stored == stored->end() && stored->size() == batch) break;
       const bool takes_live =
           next_live != live.end() && (next_stored == stored->end() || (*next_live)->id() <= next_stored->id);
       const std::string id = takes_live ? (*next_live)->id() : next_stored->id;
@@ -135,7 +138,7 @@ absl::StatusOr<std::string> Overview::List(const ListQuery& query, const Each& e
       last = id;
       ++looked_at;
     }
-    if (live.size() < kBatch && stored->size() < kBatch) return std::string();
+    if (live.size() < batch && stored->size() < batch) return std::string();
   }
   return MakePageToken(last, fingerprint);
 }

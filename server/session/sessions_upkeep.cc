@@ -16,7 +16,8 @@ namespace {
 constexpr std::size_t kSweepLimit = 1'000;
 // How many sessions are woken at a time because their time has come.
 constexpr std::size_t kMaxBackground = 256;
-constexpr absl::Duration kBackgroundPause = absl::Milliseconds(20);
+// Between two Sweeps.
+constexpr absl::Duration kPause = absl::Milliseconds(20);
 // How many busy sessions are tried when one must leave memory.
 constexpr std::size_t kEvictionTries = 16;
 // How many sessions are looked at in one go when the server ends, and how often each is tried to be put to sleep.
@@ -102,9 +103,9 @@ absl::Time Sessions::Sweep() {
   }
   Evict();
   SweepJournal(now);
-  const absl::Time due = std::min({timers_.Earliest(), recency_.Earliest(), journal_.EarliestDue()});
-  // What is being taken care of still stands in the index.
-  return background_.load() > 0 ? std::max(due, now + kBackgroundPause) : due;
+  // What is being taken care of still stands in the index, and so does what cannot be taken care of now: a body that is
+  // busy, a journal that cannot be written.
+  return std::max(now + kPause, std::min({timers_.Earliest(), recency_.Earliest(), journal_.EarliestDue()}));
 }
 
 void Sessions::SweepEphemeral(absl::Time now) {

@@ -49,6 +49,7 @@ struct ListQuery {
   std::optional<CoroutineState> state;  // unset: any
   Labels labels;                        // all of these
   bool has_problem = false;
+  std::size_t page_size = 100;  // how many are likely to be taken: about so many are read
 };
 
 // What tells one request from another: equal ones have the same number. Without ids that the server may have made.

@@ -64,5 +64,20 @@ TEST_F(DueTest, SessionThatWasAliveAtACrashIsSettled) {
   EXPECT_TRUE(Stored().IsSettled());
 }
 
+TEST_F(DueTest, WhatCannotBeTakenCareOfDoesNotKeepTheServerBusy) {
+  Prime("counter");
+  clock_.Advance(options_.durability.settle_after);
+  durable_journal_.FailSaves(true);
+  for (int i = 0; i < 3; ++i) {
+    const absl::Time again = sessions_->Sweep();
+    RunAll();
+    EXPECT_TRUE(Exists());
+    EXPECT_EQ(again, clock_.Now() + absl::Milliseconds(20)) << "what is due goes on standing in the index";
+  }
+  durable_journal_.FailSaves(false);
+  Sweep();
+  EXPECT_FALSE(Exists());
+}
+
 }  // namespace
 }  // namespace corod

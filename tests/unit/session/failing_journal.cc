@@ -135,6 +135,7 @@ absl::StatusOr<std::vector<Journal::Listed>> FailingJournal::List(std::string_vi
   if (Unreadable()) return Doubt();
   absl::StatusOr<std::vector<Listed>> listed = journal_.List(after, limit);
   if (!listed.ok()) return listed;
+  listed_ += listed->size();
   for (Listed& session : *listed) {
     if (session.id == damaged_) session.stored = absl::DataLossError("damaged");
   }
@@ -175,7 +176,7 @@ absl::StatusOr<std::vector<Journal::Due>> FailingJournal::ListDue(absl::Time now
 }
 
 void FailingJournal::Reschedule(const Due& entry, std::optional<absl::Time> next) {
-  if (!dead_) journal_.Reschedule(entry, next);
+  if (!dead_ && !fail_saves_) journal_.Reschedule(entry, next);
 }
 
 }  // namespace corod

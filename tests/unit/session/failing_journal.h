@@ -34,7 +34,7 @@ class FailingJournal : public Journal {
   void WriteLate();
   // Reads are kUnavailable.
   void FailReads(bool fail) { fail_reads_ = fail; }
-  // Saves and removals are kUnavailable and have no effect.
+  // Saves (the index by time is not changed, either) and removals are kUnavailable and have no effect.
   void FailSaves(bool fail) { fail_saves_ = fail; }
   void FailRemoves(bool fail) { fail_removes_ = fail; }
   // Every `done` waits; then they are called.
@@ -57,6 +57,8 @@ class FailingJournal : public Journal {
 
   int appends() const { return appends_; }
   int reads() const { return reads_; }
+  // Sessions that List gave.
+  std::size_t listed() const { return listed_; }
   const std::vector<Batch>& appended() const { return appended_; }
   void ForgetAppended() { appended_.clear(); }
 
@@ -104,6 +106,7 @@ class FailingJournal : public Journal {
   std::function<void()> before_read_;
   int appends_ = 0;
   mutable int reads_ = 0;
+  mutable std::size_t listed_ = 0;
   std::vector<Batch> appended_;
   std::uint64_t foreign_ = 0;
 };

@@ -44,6 +44,31 @@ TEST_F(WakeTest, OneReplayHoweverManyWait) {
   }
 }
 
+TEST_F(WakeTest, PageOfAListReadsItsPageAlone) {
+  for (int i = 0; i < 400; ++i) Prime("counter", "s" + std::to_string(1'000 + i));
+  Sleep();
+  constexpr std::size_t kPage = 10;
+  std::string token;
+  for (int page = 0; page < 3; ++page) {
+    const std::size_t before = durable_journal_.listed();
+    std::vector<std::string> ids;
+    const absl::StatusOr<std::string> next = ListNow(
+        *sessions_, {.page_token = token, .page_size = kPage},
+        [&ids](const SessionInfo& info) {
+          if (ids.size() == kPage) return false;
+          ids.push_back(info.key.id);
+          return true;
+        },
+        [this] { RunAll(); });
+    ASSERT_THAT(next, IsOk());
+    EXPECT_EQ(ids.size(), kPage);
+    EXPECT_EQ(ids.front(), "s" + std::to_string(1'000 + page * 10));
+    EXPECT_LE(durable_journal_.listed() - before, kPage + 1);
+    token = *next;
+  }
+  EXPECT_EQ(sessions_->live(), 0u);
+}
+
 TEST_F(WakeTest, UnknownAndBadIdsAreRefused) {
   EXPECT_THAT(Do(Sending().To("none")), FailsWith(Reason::SESSION_NOT_FOUND));
   EXPECT_THAT(Do(Deleting().To("none").Id("d")), FailsWith(Reason::SESSION_NOT_FOUND));
