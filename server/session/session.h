@@ -334,10 +334,10 @@ class Session : public ReferenceCounted {
   bool in_step_ : 1 ABSL_GUARDED_BY(mutex_) = false;
   bool forgotten_ : 1 ABSL_GUARDED_BY(mutex_) = false;
   bool gone_ : 1 ABSL_GUARDED_BY(mutex_) = false;  // it has left memory: takes no commands
-  bool : 0;  // what follows may be read without the lock
+  bool : 0;                                        // what follows may be read without the lock
   const bool durable_ : 1;
   const bool has_create_id_ : 1;  // then an ephemeral one has a window from the beginning, and always the same
-  TimerSlot timer_;  // an index's
+  TimerSlot timer_;               // an index's
 };
 
 }  // namespace corod
