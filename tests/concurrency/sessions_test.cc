@@ -54,6 +54,11 @@ class SessionsConcurrencyTest : public ConcurrencyTest {
 
 TEST_F(SessionsConcurrencyTest, SixtyFourClientsOnOneSessionLoseAndRepeatNothing) {
   constexpr int kRounds = 400;
+  // A thread may wait for its turn for long between the two that it sends with one id.
+  Sessions::Options remembers_all;
+  remembers_all.max_remembered_ids = std::size_t{kThreads} * kClientsPerThread * kRounds;
+  remembers_all.max_remembered_bytes = std::size_t{1} << 30;
+  Restart(remembers_all);
   Prime("tallying", "s");
   StepLog log;
   log.Add(1);
