@@ -70,6 +70,7 @@ class UnaryLoad::Calls {
   void Take(const Slot& slot, SteadyClock::time_point now) {
     found.latencies.Add(absl::FromChrono(now - slot.started));
     ++found.commands;
+    ++found.messages;
   }
   bool IsFine(Slot& slot) {
     absl::Status status;
