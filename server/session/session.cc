@@ -178,6 +178,15 @@ bool Session::Submit(Command* command) {
   return true;
 }
 
+bool Session::Enqueue(Command* command, bool& runs) {
+  const MutexLock lock(mutex_);
+  if (gone_) return false;
+  queue_.Push(command);
+  runs = !running_;
+  running_ = true;
+  return true;
+}
+
 void Session::Run(Thread thread) {
   const SessionPtr keep(this);  // a command that deletes it may hold the last reference
   const bool go_on = durable_ ? RunDurable(thread) : RunEphemeral(thread);

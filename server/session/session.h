@@ -143,6 +143,7 @@ class Session : public ReferenceCounted {
   void RememberCreate(std::uint64_t fingerprint);
   // Takes commands and runs none until Release. REQUIRES: nobody else has the session yet.
   void Hold();
+  // Runs it, on this thread or another. REQUIRES: it is the caller's, by Hold or Enqueue.
   void Release();
   // Of a new durable session that is held: Release first creates it in the journal, together with the commands that
   // wait for it. `created` is told how that went, before any command is answered.
@@ -156,6 +157,10 @@ class Session : public ReferenceCounted {
   // Queues a command. QUEUE_FULL goes to its Finish, like every other answer. False: the session has left memory and
   // did not take the command; whoever looks for it again finds what is there now.
   [[nodiscard]] bool Submit(Command* command);
+  // The first half of it, for whoever has commands for many sessions: queues the command and runs nothing. `runs`:
+  // nobody ran the session, so it is the caller's, who calls Release soon, since others wait. REQUIRES:
+  // command->bounded_by_sender.
+  [[nodiscard]] bool Enqueue(Command* command, bool& runs);
 
   // The short way for a Send that asks for nothing but its step: taken at once, on this thread, if nothing stands in
   // its way. False: nothing is done; Submit knows what is to be done. Only ephemeral sessions have it.

@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -25,12 +26,16 @@
 
 namespace corod::rpc {
 
+// Whether the server can keep sessions; it then does, unless it is asked not to.
+enum class Journaling : std::uint8_t { kNone, kDurable };
+
 // A server in this process with the test bodies, and a client of it.
 class RpcTest : public testing::Test {
  protected:
-  RpcTest() {
+  explicit RpcTest(Journaling journaling = Journaling::kNone, const Sessions::Options& options = {})
+      : journal_(workers_, MemoryJournal::Options{.durable = journaling == Journaling::kDurable}) {
     AddTestCoroutines(catalog_, probe_);
-    sessions_ = std::make_unique<Sessions>(Sessions::Options(), catalog_, clock_, workers_, random_, journal_);
+    sessions_ = std::make_unique<Sessions>(options, catalog_, clock_, workers_, random_, journal_);
     service_ = std::make_unique<CoroutineService>(*sessions_);
     int port = 0;
     grpc::ServerBuilder builder;
@@ -104,7 +109,7 @@ class RpcTest : public testing::Test {
   Probe probe_;
   Catalog catalog_;
   WorkerPool workers_{64};
-  MemoryJournal journal_{workers_};
+  MemoryJournal journal_;
   std::unique_ptr<Sessions> sessions_;
   std::unique_ptr<CoroutineService> service_;
   std::unique_ptr<grpc::Server> server_;

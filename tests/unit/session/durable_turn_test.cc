@@ -55,6 +55,56 @@ TEST_F(DurableTurnTest, WhatWaitsBecomesOneBatchAnsweredInOrder) {
     EXPECT_THAT(calls[static_cast<std::size_t>(i)]->answer(), AllOf(IsStep(i + 2), Yields(i)));
 }
 
+TEST_F(DurableTurnTest, WhatIsEnqueuedTogetherIsOneBatch) {
+  Prime("echo");
+  const int before = durable_journal_.appends();
+  const SessionPtr session = sessions_->FindLive("s");
+  std::vector<Call*> calls;
+  for (int i = 0; i < 3; ++i) {
+    calls.push_back(&Sending(i));
+    calls.back()->bounded_by_sender = true;
+    bool runs = false;
+    ASSERT_TRUE(session->Enqueue(calls.back(), runs));
+    EXPECT_EQ(runs, i == 0) << "whoever enqueued the first has the session";
+  }
+  Call& behind = Submit(Sending(3));
+  RunAll();
+  EXPECT_FALSE(calls[0]->answered());
+  EXPECT_FALSE(behind.answered());
+  EXPECT_EQ(durable_journal_.appends(), before);
+  session->Release();
+  RunAll();
+  EXPECT_EQ(durable_journal_.appends(), before + 1);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_THAT(calls[static_cast<std::size_t>(i)]->answer(), AllOf(IsStep(i + 2), Yields(i)));
+  EXPECT_THAT(behind.answer(), AllOf(IsStep(5), Yields(3)));
+}
+
+TEST_F(DurableTurnTest, OneThatHasLeftMemoryTakesNothing) {
+  Prime("echo");
+  const SessionPtr session = sessions_->FindLive("s");
+  Sleep();
+  Call& call = Sending();
+  call.bounded_by_sender = true;
+  bool runs = false;
+  EXPECT_FALSE(session->Enqueue(&call, runs));
+  EXPECT_FALSE(runs);
+}
+
+TEST_F(DurableTurnTest, OneThatIsHeldStaysInMemory) {
+  Prime("echo");
+  const SessionPtr session = sessions_->FindLive("s");
+  Call& call = Sending(1);
+  call.bounded_by_sender = true;
+  bool runs = false;
+  ASSERT_TRUE(session->Enqueue(&call, runs));
+  Sleep();
+  EXPECT_TRUE(Exists());
+  session->Release();
+  RunAll();
+  EXPECT_THAT(call.answer(), AllOf(IsStep(2), Yields(1)));
+}
+
 TEST_F(DurableTurnTest, WhatIsLargeBecomesSeveralBatches) {
   Prime("echo");
   durable_journal_.HoldAnswers();
