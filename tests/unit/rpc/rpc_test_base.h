@@ -43,8 +43,8 @@ class RpcTest : public testing::Test {
     builder.SetMaxReceiveMessageSize(64 << 20);
     builder.RegisterService(service_.get());
     server_ = builder.BuildAndStart();
-    stub_ = v1::CoroutineService::NewStub(
-        grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+    address_ = "127.0.0.1:" + std::to_string(port);
+    stub_ = v1::CoroutineService::NewStub(grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
   }
   ~RpcTest() override {
     probe_.gate.Open();
@@ -113,6 +113,7 @@ class RpcTest : public testing::Test {
   std::unique_ptr<Sessions> sessions_;
   std::unique_ptr<CoroutineService> service_;
   std::unique_ptr<grpc::Server> server_;
+  std::string address_;
   std::unique_ptr<v1::CoroutineService::Stub> stub_;
 };
 
