@@ -94,6 +94,7 @@ absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executo
   options.directory = flags.data_dir;
   options.sync = flags.sync;
   options.file_system = std::move(hooks.file_system);
+  if (hooks.segment_bytes > 0) options.segment_bytes = hooks.segment_bytes;
   absl::StatusOr<std::unique_ptr<RocksJournal>> opened = RocksJournal::Open(std::move(options));
   if (!opened.ok()) return opened.status();
   return *std::move(opened);

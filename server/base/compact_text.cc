@@ -111,6 +111,34 @@ std::string CompactText::str() const {
   return std::string(View(buffer));
 }
 
+CompactText CompactText::Copy() const {
+  if (form() == kHeap) return CompactText(heap());
+  CompactText copy;
+  copy.high_ = high_;
+  copy.low_ = low_;
+  return copy;
+}
+
+CompactText::Uuid CompactText::uuid() const noexcept {
+  const std::uint64_t high = __builtin_bswap64(high_);
+  const std::uint64_t low = __builtin_bswap64(low_);
+  Uuid bytes;
+  std::memcpy(bytes.data(), &high, sizeof(high));
+  std::memcpy(bytes.data() + sizeof(high), &low, sizeof(low));
+  return bytes;
+}
+
+std::optional<CompactText> CompactText::FromUuid(const Uuid& bytes) noexcept {
+  CompactText text;
+  std::memcpy(&text.high_, bytes.data(), sizeof(text.high_));
+  std::memcpy(&text.low_, bytes.data() + sizeof(text.high_), sizeof(text.low_));
+  text.high_ = __builtin_bswap64(text.high_);
+  text.low_ = __builtin_bswap64(text.low_);
+  if (text.form() == kUuid) return text;
+  text.high_ = text.low_ = 0;  // owns nothing
+  return std::nullopt;
+}
+
 bool operator<(const CompactText& a, const CompactText& b) noexcept {
   if (a.form() == CompactText::kUuid && b.form() == CompactText::kUuid) {
     return a.high_ != b.high_ ? a.high_ < b.high_ : a.low_ < b.low_;
