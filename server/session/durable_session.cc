@@ -50,11 +50,6 @@ void Fill(const Command& command, Record& record) {
   record.time = command.accepted;
 }
 
-void Fill(const CompactText& text, std::string& to) {
-  CompactText::Buffer buffer;
-  to.assign(text.View(buffer));
-}
-
 // What an append is made of; a thread keeps it for the next one, with the room that it has. The journal keeps nothing
 // of it.
 struct Draft {
@@ -71,8 +66,7 @@ struct Draft {
     for (Record& record : batch.records) record.value = Value();
   }
 
-  static constexpr std::size_t kMaxKept = 32;
-  SessionKey key;
+  static constexpr std::size_t kMaxKept = 128;
   Batch batch;
 };
 
@@ -314,9 +308,7 @@ void Session::AppendBatch(Gathering gathering, SessionPtr keep) {
     made.due = due;
     environment().journal.Create(std::move(made), std::move(done));
   } else {
-    Fill(id_, draft.key.id);
-    Fill(log.uid, draft.key.uid);
-    environment().journal.Append(draft.key, batch, due, std::move(done));
+    environment().journal.AppendTo(id_, log.uid, batch, due, std::move(done));
   }
   draft.Clear();
 }
