@@ -60,6 +60,13 @@ std::uint64_t BytesOfLog(rocksdb::Env& env, const std::string& directory) {
   return bytes;
 }
 
+// So that what was made in it is there after a loss of power.
+rocksdb::Status SyncDirectory(rocksdb::Env& env, const std::string& directory) {
+  std::unique_ptr<rocksdb::Directory> handle;
+  const rocksdb::Status opened = env.NewDirectory(directory, &handle);
+  return opened.ok() ? handle->Fsync() : opened;
+}
+
 // Under another name first, so that it is there as a whole or not at all.
 absl::Status WriteFormat(rocksdb::Env& env, const std::string& directory) {
   const std::string format = directory + "/FORMAT";
@@ -67,9 +74,7 @@ absl::Status WriteFormat(rocksdb::Env& env, const std::string& directory) {
   rocksdb::Status made =
       rocksdb::WriteStringToFile(&env, absl::StrCat(kFormatLine, kFormatVersion, "\n"), draft, /*should_sync=*/true);
   if (made.ok()) made = env.RenameFile(draft, format);
-  std::unique_ptr<rocksdb::Directory> handle;
-  if (made.ok()) made = env.NewDirectory(directory, &handle);
-  if (made.ok()) made = handle->Fsync();
+  if (made.ok()) made = SyncDirectory(env, directory);
   if (made.ok()) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat(format, " cannot be written: ", made.ToString()));
 }
@@ -318,8 +323,15 @@ absl::Status RocksJournal::PrepareDirectory() {
   rocksdb::Env& env = own ? *own : *rocksdb::Env::Default();
   const std::string& directory = options_.directory;
   std::error_code error;
-  std::filesystem::create_directories(directory, error);
+  const bool made = std::filesystem::create_directories(directory, error);
   if (error) return absl::UnavailableError(absl::StrCat(directory, " cannot be made: ", error.message()));
+  if (made) {
+    std::filesystem::path parent = std::filesystem::absolute(directory, error).lexically_normal().parent_path();
+    if (directory.ends_with('/')) parent = parent.parent_path();
+    if (const rocksdb::Status synced = SyncDirectory(env, parent.string()); !synced.ok()) {
+      return absl::UnavailableError(absl::StrCat(parent.string(), " cannot be synced: ", synced.ToString()));
+    }
+  }
 
   const std::string format = directory + "/FORMAT";
   if (env.FileExists(format).ok()) {
@@ -351,6 +363,14 @@ absl::Status RocksJournal::PrepareDirectory() {
         absl::StrCat(directory, " holds ", child, " and is no corod journal; give a directory of its own"));
   }
   return WriteFormat(env, directory);
+}
+
+absl::Status RocksJournal::SyncDataDirectory() const {
+  std::unique_ptr<rocksdb::Env> own;
+  if (options_.file_system) own = rocksdb::NewCompositeEnv(options_.file_system);
+  const rocksdb::Status synced = SyncDirectory(own ? *own : *rocksdb::Env::Default(), options_.directory);
+  if (synced.ok()) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(options_.directory, " cannot be synced: ", synced.ToString()));
 }
 
 absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksJournal::OpenDatabase() const {
@@ -395,6 +415,7 @@ absl::StatusOr<std::unique_ptr<RocksJournal>> RocksJournal::Open(Options options
   if (absl::Status prepared = journal->PrepareDirectory(); !prepared.ok()) return prepared;
   absl::StatusOr<std::unique_ptr<RocksDatabase>> database = journal->OpenDatabase();
   if (!database.ok()) return database.status();
+  if (absl::Status synced = journal->SyncDataDirectory(); !synced.ok()) return synced;
   journal->UseDatabase(*std::move(database));
   for (int i = 0; i < 2; ++i) journal->threads_.emplace_back([&journal = *journal] { journal.Work(); });
   journal->threads_.emplace_back([&journal = *journal] { journal.Tend(); });

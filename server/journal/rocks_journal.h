@@ -145,6 +145,8 @@ class RocksJournal : public Journal {
 
   explicit RocksJournal(Options options);
   absl::Status PrepareDirectory();
+  // What was made in the directory when it was opened.
+  absl::Status SyncDataDirectory() const;
   absl::StatusOr<std::unique_ptr<RocksDatabase>> OpenDatabase() const;
   void UseDatabase(std::unique_ptr<RocksDatabase> database);
 

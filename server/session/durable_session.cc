@@ -367,6 +367,7 @@ void Session::Recover(const absl::Status& status, CommandQueue& batch) {
         deleter = std::exchange(extras->deletion->deleter, nullptr);
       }
     }
+    read = InDoubt(read);
     if (deleter) deleter->Finish(read);
     Fail(batch, read);
     return;
@@ -527,6 +528,7 @@ void Session::Repeat(Command& command) {
       const MutexLock lock(mutex_);
       head = MakeHeadLocked();
     }
+    if (head.problem && step >= head.problem->step) return ProblemStatus(head.key.id, *head.problem);
     absl::StatusOr<std::unique_ptr<Replay>> replay = Replay::Begin(environment().replay, head, step - 1);
     if (!replay.ok()) return replay.status();
     if (absl::Status ran = (*replay)->RunTo(step - 1); !ran.ok()) return ran;
@@ -536,6 +538,7 @@ void Session::Repeat(Command& command) {
     return Reply{.step = step, .outcome = (*executed)->result.outcome, .replayed = true};
   };
   absl::StatusOr<Reply> reply = repeat();
+  if (!reply.ok()) reply = InDoubt(reply.status());  // it was executed when its id became known
   if (IsFailure(reply.status(), Reason::HISTORY_TRIMMED)) {
     reply = Failed(Reason::REPLY_FORGOTTEN,
                    "the command was executed as the step in the metadata; the log no longer reaches back to it",

@@ -237,6 +237,7 @@ Session::Standing Session::Stand() const {
 
 Session::Standing Session::StandLocked() const {
   return {.steps = steps_,
+          .checkpoint = durable_ ? log_->asked_checkpoint() : 0,
           .created = state_ == CoroutineState::kCreated,
           .forgotten = forgotten_,
           .has_problem = durable_ && log_->has_problem()};
@@ -314,7 +315,9 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
   }
   if (standing.has_problem && command.operation != Operation::kDelete) {
     const MutexLock lock(mutex_);
-    return refused(ProblemStatus(id(), *log_->extras()->problem));
+    const absl::Status problem = ProblemStatus(id(), *log_->extras()->problem);
+    // One with a request id may have been sent before, and stand where the log cannot be read.
+    return refused(command.request_id.empty() ? problem : InDoubt(problem));
   }
   if (command.cause != CloseCause::kClient) {  // what the server itself does may be needless by now
     const Due due = NextDue();
@@ -336,11 +339,12 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return failed(Reason::NOT_PRIMED, "can't send non-None value to a just-started generator");
   }
   const bool ends = command.operation == Operation::kClose || command.operation == Operation::kDelete;
-  if (durable_ && !ends && !definition()->restartable && standing.steps >= environment().durability.history_limit) {
+  const Step history_limit = environment().durability.history_limit;
+  if (durable_ && !ends && standing.steps - standing.checkpoint >= history_limit) {
     return failed(Reason::HISTORY_LIMIT,
                   "the session has as many steps as a coroutine may have that cannot be restarted from a checkpoint; "
                   "close it and begin another, or raise --history-limit",
-                  {{"history_limit", std::to_string(environment().durability.history_limit)}});
+                  {{"history_limit", std::to_string(history_limit)}});
   }
   return Verdict::kStep;
 }
@@ -430,7 +434,8 @@ bool Session::CompleteStep(Step step, const Outcome& outcome, absl::Time end) {
 
 bool Session::BeginSend(absl::Time now, Reply& reply) {
   const SessionEnvironment& shared = environment();
-  if (durable_ || !MayRunHere() || shared.watchers.Any() || shared.draining.load(std::memory_order_relaxed)) {
+  if (durable_ || !MayRunHere() || (shared.watchers.Any() && shared.watchers.Watches(uid())) ||
+      shared.draining.load(std::memory_order_relaxed)) {
     return false;
   }
   {

@@ -222,6 +222,7 @@ class Session : public ReferenceCounted {
   // What a command finds, all before it executed or in the log.
   struct Standing {
     Step steps = 0;
+    Step checkpoint = 0;   // the newest that was asked for
     bool created = false;  // not primed
     bool forgotten = false;
     bool has_problem = false;

@@ -140,6 +140,8 @@ absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
   if (!definition) return VersionUnavailable(head);
   if (head.problem) {
     log->MutableExtras().problem = std::make_unique<SessionProblem>(*head.problem);
+    // The steps before the trouble are answered again.
+    if (const absl::StatusOr<Step> read = ReadIds(head, *log); !read.ok()) return read.status();
   } else if (stored.IsSettled() && head.state == CoroutineState::kClosed) {
     const absl::StatusOr<Step> read = ReadIds(head, *log);
     if (!read.ok()) return read.status();
