@@ -11,8 +11,6 @@
 #include "server/rpc/convert.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/status.h"
-#include "server/rpc/unary_call.h"
-#include "server/session/session_id.h"
 #include "server/wire/value_codec.h"
 
 namespace corod::rpc {

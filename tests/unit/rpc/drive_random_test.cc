@@ -222,7 +222,7 @@ class DriveRandomTest : public DriveTestBase {
     options.durability.passivate_after = absl::ZeroDuration();
     return options;
   }
-  DriveRandomTest() : DriveTestBase(Journaling::kDurable, PuttingToSleepAtOnce()) {}
+  DriveRandomTest() : DriveTestBase(Journaling::kDurable, Scopes::kAroundTasks, PuttingToSleepAtOnce()) {}
 
   // On a stream of its own. `sleeps`: durable sessions leave memory every now and then.
   void Follow(unsigned number, unsigned sessions, unsigned messages, bool sleeps) {

@@ -19,10 +19,10 @@ namespace {
 
 using testing::ElementsAre;
 
-// With durable sessions, and with ephemeral ones.
+// With ephemeral sessions, and with durable ones, whose answers come many at a time.
 class DriveTest : public DriveTestBase, public testing::WithParamInterface<Journaling> {
  protected:
-  DriveTest() : DriveTestBase(GetParam()) {}
+  DriveTest() : DriveTestBase(GetParam(), GetParam() == Journaling::kNone ? Scopes::kNone : Scopes::kAroundTasks) {}
 };
 INSTANTIATE_TEST_SUITE_P(Sessions, DriveTest, testing::Values(Journaling::kNone, Journaling::kDurable),
                          [](const auto& info) { return info.param == Journaling::kNone ? "ephemeral" : "durable"; });
@@ -102,6 +102,44 @@ TEST_P(DriveTest, CommandsThatGoDifferentWaysKeepTheirOrder) {
     Step next = 2;
     for (const Step step : taken) ASSERT_EQ(step, next++);
   }
+}
+
+class ScopedDriveTest : public DriveTestBase {
+ protected:
+  ScopedDriveTest() : DriveTestBase(Journaling::kNone, Scopes::kAroundTasks) {}
+};
+
+// The first of all commands: with it the test has the session.
+class FirstCommand : public Command {
+ public:
+  FirstCommand() { bounded_by_sender = true; }
+  void Finish(absl::StatusOr<Reply> reply) override { EXPECT_TRUE(reply.ok()) << reply.status(); }
+};
+
+TEST_F(ScopedDriveTest, RepliesThatAreGivenTogetherAreOneMessage) {
+  constexpr int kCommands = 100;
+  for (const char* id : {"a", "b", "other"}) Prime("echo", id);
+  std::array<SessionPtr, 2> sessions = {sessions_->FindLive("a"), sessions_->FindLive("b")};
+  std::array<FirstCommand, 2> first;
+  for (std::size_t i = 0; i < 2; ++i) {
+    bool runs = false;
+    ASSERT_TRUE(sessions[i]->Enqueue(&first[i], runs));
+    ASSERT_TRUE(runs);
+  }
+  Stream stream(*stub_);
+  ASSERT_TRUE(stream.Write(std::vector<v1::Command>(kCommands, SendTo("a", 1))));
+  ASSERT_TRUE(stream.Write(std::vector<v1::Command>(kCommands, SendTo("b", 1))));
+  ASSERT_TRUE(stream.Write({SendTo("other", 1)}));
+  ASSERT_EQ(stream.Read(1).at(0).tag(), 2u * kCommands + 1);  // so the other messages are through
+  ASSERT_EQ(stream.messages(), 1u);
+  const std::size_t scopes = executor_.count(), messages = stream.messages();
+  executor_.Run([&sessions] {
+    for (SessionPtr& session : sessions) std::exchange(session, SessionPtr())->Release();
+  });
+  EXPECT_EQ(stream.Read(2 * kCommands).size(), 2u * kCommands);
+  // One scope, unless the machine is too busy for the sessions to be known as quick.
+  EXPECT_LE(stream.messages() - messages, executor_.count() - scopes);
+  EXPECT_TRUE(stream.HalfClose().ok());
 }
 
 TEST_P(DriveTest, CreateAndSendsBehindItArePipelined) {

@@ -101,6 +101,7 @@ class DriveTestBase : public RpcTest {
           ADD_FAILURE() << "the stream ended after " << replies_.size() << " replies";
           break;
         }
+        ++messages_;
         for (const v1::Reply& reply : response.replies()) replies_.push_back(reply);
       }
       return std::exchange(replies_, {});
@@ -118,12 +119,15 @@ class DriveTestBase : public RpcTest {
       EXPECT_EQ(call_->Finish().error_code(), grpc::CANCELLED);
     }
     std::vector<v1::Reply>& unread() { return replies_; }
+    // How many messages Read has read.
+    std::size_t messages() const { return messages_; }
 
    private:
     grpc::ClientContext context_;
     std::unique_ptr<grpc::ClientReaderWriter<v1::DriveRequest, v1::DriveResponse>> call_;
     std::uint64_t written_ = 0;
     std::vector<v1::Reply> replies_;
+    std::size_t messages_ = 0;
   };
 
   // `echo` and `counter` are known to be quick, so that their Sends are taken at once.
