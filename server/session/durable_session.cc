@@ -4,6 +4,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "server/base/failure.h"
 #include "server/session/execution.h"
+#include "server/session/planted_faults.h"
 #include "server/session/refusals.h"
 #include "server/session/session.h"
 
@@ -43,7 +44,7 @@ Record RecordOf(const Command& command, absl::Time time) {
           .cause = command.cause,
           .force = command.force,
           .value = command.value,
-          .request_id = command.request_id,
+          .request_id = Planted(PlantedFault::kLosesRequestIds) ? "" : command.request_id,
           .fingerprint = command.request_id.empty() ? 0 : command.fingerprint,
           .time = time};
 }
@@ -213,6 +214,7 @@ void Session::AppendBatch() {
     environment().journal.Create(std::move(made), done);
   } else {
     environment().journal.Append({id(), uid()}, batch, due, done);
+    if (Planted(PlantedFault::kAnswersBeforeAppend)) ExecuteBatch();
   }
 }
 
@@ -254,6 +256,11 @@ bool Session::ExecuteBatch() {
 
 void Session::Recover(const absl::Status& status) {
   SessionLog& log = *log_;
+  if (Planted(PlantedFault::kAppendsTwice) && !absl::IsAborted(status)) {
+    const MutexLock lock(mutex_);
+    queue_.PutBack(log.batch);
+    return;
+  }
   log.doubtful = true;
   if (absl::Status read = ReadToTip(); !read.ok()) {
     log.deleted.reset();
