@@ -5,6 +5,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "server/base/failure.h"
 #include "server/session/execution.h"
+#include "server/session/planted_faults.h"
 #include "server/session/refusals.h"
 #include "server/session/session.h"
 
@@ -45,7 +46,7 @@ void Fill(const Command& command, Record& record) {
   record.cause = command.cause;
   record.force = command.force;
   record.value = command.value;
-  record.request_id = command.request_id;
+  record.request_id = Planted(PlantedFault::kLosesRequestIds) ? std::string() : command.request_id;
   record.fingerprint = command.request_id.empty() ? 0 : command.fingerprint;
   record.time = command.accepted;
 }
@@ -289,6 +290,7 @@ void Session::AppendBatch(Gathering gathering, SessionPtr keep) {
     due = gathering.now + environment().durability.settle_after;
     if (const std::optional<absl::Time> own = DueInJournal()) due = std::min(*due, *own);
   }
+  if (Planted(PlantedFault::kAnswersBeforeAppend) && !log.creating) ExecuteBatch(gathering.batch);
   // The commands are in `done`, which may be called before this returns.
   auto done = [self = std::move(keep), commands = gathering.batch.Detach()](const absl::Status& status) mutable {
     if (status.ok() && self->MayRunHere()) {
@@ -357,6 +359,11 @@ bool Session::ExecuteBatch(CommandQueue& batch) {
 
 void Session::Recover(const absl::Status& status, CommandQueue& batch) {
   SessionLog& log = *log_;
+  if (Planted(PlantedFault::kAppendsTwice) && !absl::IsAborted(status)) {
+    const MutexLock lock(mutex_);
+    queue_.PutBack(batch);
+    return;
+  }
   log.doubtful = true;
   if (absl::Status read = ReadToTip(NextBatch(), batch); !read.ok()) {
     Command* deleter = nullptr;
