@@ -30,38 +30,6 @@ std::string SessionId(std::size_t number) {
   return id;
 }
 
-// CoroutineService::Send, one call at a time.
-class Unary : public Path {
- public:
-  explicit Unary(Durability durability) {
-    world_.Create(SessionId(0), durability);
-    v1::SendRequest request;
-    request.set_session_id(SessionId(0));
-    request.mutable_value()->set_integer(kSent);
-    request_ = load::Serialized(request);
-    Go(100);  // coroutines that are known to be quick take a shorter way
-  }
-
-  void Go(int times) override {
-    for (int i = 0; i < times; ++i) {
-      grpc::CallbackServerContext context;
-      grpc::ByteBuffer response;
-      grpc::ServerUnaryReactor* const reactor = service_.Send(&context, &request_, &response);
-      world_.RunAll();
-      Require(response.Length() > 0, "a Send was not answered");
-      reactor->OnDone();
-      if (i + 1 == times) Require(load::CheckSendResponse(response).ok(), "a step failed");
-    }
-  }
-
-  Counts counts() const override { return {.appends = world_.appends()}; }
-
- private:
-  World world_;
-  rpc::CoroutineService service_{world_.sessions()};
-  grpc::ByteBuffer request_;
-};
-
 // The end of a Drive call that gRPC holds. A write is done when all that was under way has been answered.
 class Stream final : public grpc::ServerCallbackReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
@@ -128,7 +96,8 @@ class Drive : public Path {
       command.mutable_send()->set_integer(kSent);
     }
     request_ = load::Serialized(request);
-    for (int i = 0; i < 100; ++i) stream_.Exchange(request_);  // as in Unary
+    for (int i = 0; i < 100; ++i)
+      stream_.Exchange(request_);  // coroutines that are known to be quick take a shorter way
   }
 
   void Go(int times) override {
@@ -154,14 +123,10 @@ class Drive : public Path {
 
 std::vector<NamedPath> RpcPaths() {
   using Has = NamedPath::Has;
-  const auto unary = [](Durability durability) { return [=] { return std::make_unique<Unary>(durability); }; };
   const auto drive = [](Durability durability, std::size_t batch, std::size_t sessions) {
     return [=] { return std::make_unique<Drive>(durability, batch, sessions); };
   };
   std::vector<NamedPath> paths;
-  paths.push_back({.name = "unary", .times = 2'000, .steps = 1, .make = unary(Durability::kEphemeral)});
-  paths.push_back(
-      {.name = "unary_durable", .times = 1'000, .steps = 1, .has = Has::kAppends, .make = unary(Durability::kDurable)});
   paths.push_back({.name = "drive_1",
                    .times = 2'000,
                    .steps = 1,
