@@ -4,10 +4,6 @@
 #include <cstddef>
 #include <cstring>
 
-#if defined(__x86_64__)
-#include <nmmintrin.h>
-#endif
-
 namespace corod {
 namespace {
 
@@ -35,10 +31,10 @@ __attribute__((target("sse4.2"))) std::uint32_t ByInstruction(std::uint32_t crc,
   for (; size >= sizeof(std::uint64_t); bytes += sizeof(std::uint64_t), size -= sizeof(std::uint64_t)) {
     std::uint64_t word = 0;
     std::memcpy(&word, bytes, sizeof(word));
-    wide = _mm_crc32_u64(wide, word);
+    wide = __builtin_ia32_crc32di(wide, word);
   }
   crc = static_cast<std::uint32_t>(wide);
-  for (; size > 0; ++bytes, --size) crc = _mm_crc32_u8(crc, static_cast<std::uint8_t>(*bytes));
+  for (; size > 0; ++bytes, --size) crc = __builtin_ia32_crc32qi(crc, static_cast<std::uint8_t>(*bytes));
   return crc;
 }
 

@@ -38,7 +38,8 @@ struct Probe {
 //   tallying                yields 1, 2, 3, ... also when a ValueError is thrown in, and counts its steps in the probe
 //   changes_error           yields one ValueError("kept") again and again, with one more note each time
 //   raises_argument(error)  yields null, then raises its argument
-//   dicing                  yields null, then [the step's time in nanoseconds since 1970, its first random number, the sum
+//   dicing                  yields null, then [the step's time in nanoseconds since 1970, its first random number, the
+//   sum
 //                           of those of all steps so far]; restartable
 //   versioned               has versions 1 and 2, yields its version
 void AddTestCoroutines(Catalog& catalog, Probe& probe);
