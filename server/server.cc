@@ -135,6 +135,7 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
     crash_marks = *std::move(opened);
   }
   Sessions sessions(flags.sessions, catalog, clock, workers, random, **journal, crash_marks.get());
+  sessions.WaitForCrashes();
   rpc::CoroutineService coroutines(sessions);
   rpc::CatalogService catalog_service(catalog);
 

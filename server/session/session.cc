@@ -339,8 +339,11 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return failed(Reason::NOT_PRIMED, "can't send non-None value to a just-started generator");
   }
   const bool ends = command.operation == Operation::kClose || command.operation == Operation::kDelete;
-  const Step history_limit = environment().durability.history_limit;
-  if (durable_ && !ends && standing.steps - standing.checkpoint >= history_limit) {
+  // One that can be restarted makes its checkpoints in time, unless it cannot be saved where it stands.
+  const DurabilityOptions& keeping = environment().durability;
+  const Step history_limit = keeping.history_limit;
+  const Step most = history_limit + (definition()->restartable ? keeping.checkpoint_every : 0);
+  if (durable_ && !ends && standing.steps - standing.checkpoint >= most) {
     return failed(Reason::HISTORY_LIMIT,
                   "the session has as many steps as a coroutine may have that cannot be restarted from a checkpoint; "
                   "close it and begin another, or raise --history-limit",

@@ -148,11 +148,11 @@ TEST_F(CheckpointTest, RestartableOneHasTheLimitFromItsLastCheckpointOn) {
   for (int i = 2; i <= 50; ++i) ASSERT_THAT(Send(i), IsStep(i));
   ASSERT_EQ(Checkpoints().back(), 50u);
   ASSERT_THAT(Close(), IsStep(51));
-  for (int i = 52; i <= 60; ++i) ASSERT_THAT(Send(i), IsStep(i));
-  EXPECT_THAT(Send(61), FailsWith(Reason::HISTORY_LIMIT));
+  for (int i = 52; i <= 65; ++i) ASSERT_THAT(Send(i), IsStep(i));
+  EXPECT_THAT(Send(66), FailsWith(Reason::HISTORY_LIMIT));
   CrashAndRestart();
-  EXPECT_THAT(Send(61), FailsWith(Reason::HISTORY_LIMIT));
-  EXPECT_THAT(Delete(), IsStep(61));
+  EXPECT_THAT(Send(66), FailsWith(Reason::HISTORY_LIMIT));
+  EXPECT_THAT(Delete(), IsStep(66));
 }
 
 }  // namespace
