@@ -9,6 +9,7 @@
 #include <deque>
 #include <utility>
 
+#include "client/cpp/service_error.h"
 #include "client/load/messages.h"
 
 namespace corod::load {
@@ -114,7 +115,7 @@ class DriveLoad::Streams {
       case Event::Kind::kFinished:
         --open_;
         if (!stream.status.ok()) {
-          Fail({static_cast<absl::StatusCode>(stream.status.error_code()), stream.status.error_message()});
+          Fail(client::StatusOf(stream.status));
         } else if (!stopping_ || !stream.unanswered.empty()) {
           Fail(absl::InternalError("the server ended a stream"));
         }
