@@ -10,6 +10,7 @@
 #include <limits>
 #include <utility>
 
+#include "client/cpp/service_error.h"
 #include "client/load/messages.h"
 
 namespace corod::load {
@@ -117,7 +118,7 @@ class DriveLoad::Streams {
       case Event::Kind::kFinished:
         --open_;
         if (!stream.status.ok()) {
-          Fail({static_cast<absl::StatusCode>(stream.status.error_code()), stream.status.error_message()});
+          Fail(client::StatusOf(stream.status));
         } else if (!IsOver() || !stream.unanswered.empty()) {
           Fail(absl::InternalError("the server ended a stream"));
         }
