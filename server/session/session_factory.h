@@ -43,7 +43,7 @@ class SessionFactory {
 
  private:
   std::unique_ptr<SessionLog> NewLog(const Head& head);
-  // Of a session that has finished: the ids in its log.
+  // Of a session that has finished: the ids in its log, and whether it is to be removed.
   absl::Status ReadIds(const Head& head, SessionLog& log) const;
   SessionKind& KindOf(const Definition* definition);
 
