@@ -538,10 +538,16 @@ void Session::Repeat(Command& command) {
     if (head.problem && step >= head.problem->step) return ProblemStatus(head.key.id, *head.problem);
     absl::StatusOr<std::unique_ptr<Replay>> replay = Replay::Begin(environment().replay, head, step - 1);
     if (!replay.ok()) return replay.status();
-    if (absl::Status ran = (*replay)->RunTo(step - 1); !ran.ok()) return ran;
-    absl::StatusOr<std::optional<Replay::Executed>> executed = (*replay)->Next();
+    absl::StatusOr<std::optional<Replay::Executed>> executed = std::nullopt;
+    absl::Status ran = (*replay)->RunTo(step - 1);
+    const bool ends_before = IsFailure(ran, Reason::INVALID_ARGUMENTS);
+    if (!ran.ok() && !ends_before) return ran;
+    if (ran.ok()) executed = (*replay)->Next();
     if (!executed.ok()) return executed.status();
-    if (!*executed) return Unread(absl::DataLossError("the log ends before the step"));
+    if (!*executed) {
+      log_->doubtful = true;  // the session may have been removed by a Remove that was in doubt
+      return Unread(absl::DataLossError("the log ends before the step"));
+    }
     return Reply{.step = step, .outcome = (*executed)->result.outcome, .replayed = true};
   };
   absl::StatusOr<Reply> reply = repeat();
@@ -671,7 +677,9 @@ void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
         self->environment().on_deleted(*self, command, reply ? &*reply : nullptr);
         if (command) command->Finish(reply ? absl::StatusOr<Reply>(*std::move(reply)) : absl::StatusOr<Reply>(Reply()));
       } else {
-        // The Delete is in the log: it is carried out with the next command, or when the session comes back.
+        // The Delete is in the log: it is carried out with the next command, or when the session comes back. And it may
+        // be gone all the same.
+        self->log_->doubtful = true;
         if (command) command->Finish(status);
         self->FailQueue(status);
         if (self->IsIdle()) return;

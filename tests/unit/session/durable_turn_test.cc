@@ -304,6 +304,33 @@ TEST_F(DurableTurnTest, DeleteThatCouldNotRemoveIsDoneByItsRetry) {
   EXPECT_FALSE(Exists());
 }
 
+// An Update stores that the session has finished, which its next life believes without running it again.
+TEST_F(DurableTurnTest, DeleteThatIsInTheLogIsCarriedOutThoughTheSessionWasSavedSince) {
+  for (const bool finished : {false, true}) {
+    Prime("last_words");
+    if (finished) ASSERT_THAT(Close(), IsStep(2));
+    durable_journal_.FailRemoves(true);
+    EXPECT_TRUE(IsFailure(Do(Deleting().Id("d")).status(), Reason::JOURNAL_UNAVAILABLE));
+    ASSERT_THAT(Update({.labels = {{"k", "v"}}}), IsOk());
+    durable_journal_.FailRemoves(false);
+    CrashAndRestart();
+    EXPECT_THAT(Send(), FailsWith(Reason::SESSION_NOT_FOUND));
+    EXPECT_FALSE(store_.Find("s").value().has_value());
+    EXPECT_THAT(Do(Deleting().Id("d")),
+                AllOf(RepeatsStep(finished ? 3 : 2), Returns(finished ? Value() : Value("bye"))));
+    clock_.Advance(options_.retention);
+  }
+}
+
+TEST_F(DurableTurnTest, SessionThatARemoveInDoubtHasTakenAwayIsNotFound) {
+  Prime("counter");
+  ASSERT_THAT(Do(Sending().Id("r2")), IsStep(2));
+  ASSERT_THAT(Do(Sending().Id("r3")), IsStep(3));
+  store_.Remove(Stored().head.key, std::nullopt, [](const absl::Status&) {});
+  EXPECT_TRUE(IsFailure(Do(Sending().Id("r2")).status(), Reason::JOURNAL_UNAVAILABLE));
+  EXPECT_THAT(Do(Sending().Id("r2")), FailsWith(Reason::SESSION_NOT_FOUND));
+}
+
 // A server that ends between any two things.
 
 TEST_F(DurableTurnTest, CrashBeforeTheLogHasItLeavesNoStep) {
