@@ -205,9 +205,9 @@ absl::StatusOr<Step> SessionFactory::ReadIds(const Head& head, SessionLog& log) 
         log.deleting = record.operation == Operation::kDelete;
         if (log.deleting) {  // and it is not carried out yet
           const bool finished_it = head.last_outcome && head.last_outcome->step == step;
-          log.NoteDelete(record.request_id, record.fingerprint,
-                         Reply{.step = step,
-                               .outcome = finished_it ? head.last_outcome->outcome : Outcome::Returned(Value())});
+          log.NoteDelete(
+              record.request_id, record.fingerprint,
+              Reply{.step = step, .outcome = finished_it ? head.last_outcome->outcome : Outcome::Returned(Value())});
         }
         ++step;
       }

@@ -48,7 +48,8 @@ class SessionFactory {
   void Remember(SessionLog& log, const Batch& batch) const;
   // Gives the checkpoint's step.
   Step Remember(SessionLog& log, const Checkpoint& checkpoint) const;
-  // Of a session that has finished: the ids in its log, and whether it is to be removed. Gives the step of its newest checkpoint; 0: there is none.
+  // Of a session that has finished: the ids in its log, and whether it is to be removed. Gives the step of its newest
+  // checkpoint; 0: there is none.
   absl::StatusOr<Step> ReadIds(const Head& head, SessionLog& log) const;
   SessionKind& KindOf(const Definition* definition);
 

@@ -69,8 +69,8 @@ class Sessions {
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
 
-  // Blocks until the journal has what was found of crashes: a session that ended the server must not do so before that is
-  // counted. To be called before anything is asked. REQUIRES: the journal calls back on threads of its own.
+  // Blocks until the journal has what was found of crashes: a session that ended the server must not do so before that
+  // is counted. To be called before anything is asked. REQUIRES: the journal calls back on threads of its own.
   void WaitForCrashes();
 
   // Makes a session, primes it if that is asked, and calls `done` (at once, or when it is primed).

@@ -49,8 +49,8 @@ std::string Explanation::Find() {
 
 // What no client may be told, however things stand.
 std::string Explanation::CheckRefusals() const {
-  constexpr std::array<std::string_view, 7> kUsual = {"SESSION_NOT_FOUND", "SESSION_EXISTS",      "NOT_PRIMED",
-                                                      "STEP_MISMATCH",     "QUEUE_FULL",          "REPLY_FORGOTTEN",
+  constexpr std::array<std::string_view, 7> kUsual = {"SESSION_NOT_FOUND",  "SESSION_EXISTS", "NOT_PRIMED",
+                                                      "STEP_MISMATCH",      "QUEUE_FULL",     "REPLY_FORGOTTEN",
                                                       "JOURNAL_UNAVAILABLE"};
   for (const Attempt& attempt : history_.attempts_) {
     if (attempt.answer.kind != Answer::Kind::kRefused) continue;
@@ -498,8 +498,8 @@ Explanation::Tried Explanation::TrySource(Event& event, const Attempt& attempt, 
     }
     const Shown& shown = answer.shown;
     const Step base = request.at_step.value_or(shown.steps);
-    const bool stands = shown.coroutine == reference::NameOf(*life.body) &&
-                        (request.at_step ? base <= last : base == last);
+    const bool stands =
+        shown.coroutine == reference::NameOf(*life.body) && (request.at_step ? base <= last : base == last);
     if (!stands) continue;
     if (shown.last_outcome && shown.steps == base && !FitsOutcome(at, *shown.last_outcome, attempt.answered)) {
       Forget(mark);
@@ -582,7 +582,8 @@ bool Explanation::Created(const Life& life, const Request& request) const {
 
 bool Explanation::FitsUid(std::size_t life, const std::string& uid) {
   if (!lives_[life].uid.empty()) return lives_[life].uid == uid;
-  if (uid.empty() || std::any_of(lives_.begin(), lives_.end(), [&uid](const Life& other) { return other.uid == uid; })) {
+  if (uid.empty() ||
+      std::any_of(lives_.begin(), lives_.end(), [&uid](const Life& other) { return other.uid == uid; })) {
     return false;
   }
   lives_[life].uid = uid;
@@ -633,8 +634,7 @@ bool Explanation::FitsShown(std::size_t at, const Shown& shown, absl::Time now) 
   }
   const Step outcome_step = life.finished != 0 ? life.finished : life.steps.size();
   if (shown.last_outcome.has_value() != (outcome_step != 0)) return false;
-  if (shown.last_outcome &&
-      (shown.last_outcome->step != outcome_step || !FitsOutcome(at, *shown.last_outcome, now))) {
+  if (shown.last_outcome && (shown.last_outcome->step != outcome_step || !FitsOutcome(at, *shown.last_outcome, now))) {
     return false;
   }
   return FitsUid(at, shown.uid);

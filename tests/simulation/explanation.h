@@ -52,7 +52,7 @@ class Explanation {
     std::vector<TakenStep> steps;
     Step finished = 0;
     bool begun_in_doubt = false;  // by an attempt that was not answered
-    std::string uid;  // empty: no client was told
+    std::string uid;              // empty: no client was told
     std::optional<std::uint64_t> chance;
 
     const reference::State& state() const { return steps.empty() ? begin : steps.back().after; }
@@ -97,9 +97,9 @@ class Explanation {
     Step base = 0;
   };
   enum class Tried : std::uint8_t {
-    kNo,        // it does not fit here
-    kFailed,    // it fits, but then something else does not
-    kDeadEnd,   // the same, and leaving it for later would not help
+    kNo,       // it does not fit here
+    kFailed,   // it fits, but then something else does not
+    kDeadEnd,  // the same, and leaving it for later would not help
     kExplained
   };
 
@@ -156,7 +156,7 @@ class Explanation {
   std::map<std::size_t, Source> sources_;  // of requests that made copies
   std::size_t at_ = 0;                     // the track
   std::uint64_t looks_ = 0;
-  std::size_t spare_ = 0;  // so much may have happened that nobody was told of
+  std::size_t spare_ = 0;                                     // so much may have happened that nobody was told of
   std::unordered_map<std::uint64_t, std::size_t> dead_ends_;  // with how much to spare
   bool describes_ = false;
   std::size_t furthest_ = 0;

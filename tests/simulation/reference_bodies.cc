@@ -57,7 +57,8 @@ Reaction Averager(State& state, const Signal& signal) {
   if (!IsInput(signal)) return {};
   if (signal.kind == Signal::Kind::kSent) {
     if (signal.value.kind() != Value::Kind::kInteger) {
-      return Raises("TypeError", "unsupported operand type(s) for +=: 'float' and '" + PythonTypeOf(signal.value) + "'");
+      return Raises("TypeError",
+                    "unsupported operand type(s) for +=: 'float' and '" + PythonTypeOf(signal.value) + "'");
     }
     state.total += static_cast<double>(signal.value.AsInteger());
     ++state.count;
@@ -182,9 +183,9 @@ namespace {
 constexpr int kClosesBeforeDrop = 3;
 
 constexpr Body kBodies[] = {
-    {"averager", &Averager},   {"token_counter", &TokenCounter}, {"echo", &Echo},
-    {"counter", &Counter},     {"tallying", &Tallying},          {"last_words", &LastWords},
-    {"stubborn", &Stubborn},   {"obedient", &Obedient},          {"dicing", &Dicing},
+    {"averager", &Averager}, {"token_counter", &TokenCounter}, {"echo", &Echo},
+    {"counter", &Counter},   {"tallying", &Tallying},          {"last_words", &LastWords},
+    {"stubborn", &Stubborn}, {"obedient", &Obedient},          {"dicing", &Dicing},
 };
 
 Expected Close(const Body& body, State& state, const Input& input, int max_depth) {

@@ -111,7 +111,7 @@ struct Wish {
   Step expected_step = 0;
   CreateSpec create;
   ForkSpec fork;
-  std::string file;  // kImport
+  std::string file;          // kImport
   std::size_t exported = 0;  // the attempt that gave it
 
   std::size_t request = 0;  // in the history
@@ -232,7 +232,7 @@ class Schedule {
   };
   std::deque<File> files_;
   ClientHistory history_;
-  std::vector<int> open_;          // wishes that are neither over nor given up
+  std::vector<int> open_;  // wishes that are neither over nor given up
 };
 
 void Attempt::Finish(absl::StatusOr<Reply> reply) { schedule_.Answered(wish_, server_, asked_, std::move(reply)); }
@@ -582,8 +582,8 @@ void Schedule::AnsweredInfo(int number, int server, std::size_t asked, const abs
   Wish& wish = wishes_[static_cast<std::size_t>(number)];
   if (server == server_ && absl::IsOutOfRange(info.status())) {
     if (!MayBeTrimmed(wish, info.status())) {
-      Complain("command " + std::to_string(number) + " is told that what it needs is no longer there: " +
-               TextOf(info.status()));
+      Complain("command " + std::to_string(number) +
+               " is told that what it needs is no longer there: " + TextOf(info.status()));
     }
     wish.under_way = false;
     wish.over = true;
@@ -783,7 +783,8 @@ void Schedule::AskWhatIsInDoubt() {
   }
   for (const int number : open_) {
     const Wish& wish = wishes_[static_cast<std::size_t>(number)];
-    if (!Ended() && waits(wish)) Complain("command " + std::to_string(number) + " is not answered though nothing fails");
+    if (!Ended() && waits(wish))
+      Complain("command " + std::to_string(number) + " is not answered though nothing fails");
   }
   for (const Wish& wish : wishes_) {
     const bool resolves = !wish.request_id.empty() && wish.kind != Wish::Kind::kUpdate;
