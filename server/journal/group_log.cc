@@ -362,9 +362,11 @@ IOStatus GroupLog::PrepareSpare() {
     const MutexLock lock(mutex_);
     if (!status.ok()) {
       free_.push_back(std::move(segment));
-    } else if (generation == last_generation_ + 1) {
+      return status;
+    }
+    if (generation == last_generation_ + 1) {
       spare_ = std::move(segment);
-      break;
+      return status;
     }
   }
   return status;

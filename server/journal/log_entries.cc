@@ -42,8 +42,9 @@ bool TakeUid(std::string_view& bytes, CompactText& uid) {
     std::memcpy(uuid.data(), bytes.data(), uuid.size());
     bytes.remove_prefix(uuid.size());
     std::optional<CompactText> text = CompactText::FromUuid(uuid);
-    if (text) uid = *std::move(text);
-    return text.has_value();
+    if (!text) return false;
+    uid = *std::move(text);
+    return true;
   }
   std::string_view text;
   if (form != kText || !TakeText(bytes, text)) return false;

@@ -60,12 +60,10 @@ class SessionTable {
   };
   struct OrderById {
     using is_transparent = void;
-    static const CompactText& IdOf(const CompactText& id) { return id; }
-    static const CompactText& IdOf(const CompactPointer<Session>& session) { return session->compact_id(); }
-    template <typename A, typename B>
-    bool operator()(const A& a, const B& b) const {
-      return IdOf(a) < IdOf(b);
-    }
+    using Entry = CompactPointer<Session>;
+    bool operator()(const Entry& a, const Entry& b) const { return a->compact_id() < b->compact_id(); }
+    bool operator()(const CompactText& a, const Entry& b) const { return a < b->compact_id(); }
+    bool operator()(const Entry& a, const CompactText& b) const { return a->compact_id() < b; }
   };
   struct alignas(64) Shard {
     mutable SmallMutex mutex;
