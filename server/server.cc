@@ -94,6 +94,7 @@ absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executo
   options.directory = flags.data_dir;
   options.sync = flags.sync;
   options.file_system = std::move(hooks.file_system);
+  if (hooks.segment_bytes > 0) options.segment_bytes = hooks.segment_bytes;
   absl::StatusOr<std::unique_ptr<RocksJournal>> opened = RocksJournal::Open(std::move(options));
   if (!opened.ok()) return opened.status();
   return *std::move(opened);
@@ -134,6 +135,7 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
     crash_marks = *std::move(opened);
   }
   Sessions sessions(flags.sessions, catalog, clock, workers, random, **journal, crash_marks.get());
+  sessions.WaitForCrashes();
   rpc::CoroutineService coroutines(sessions);
   rpc::CatalogService catalog_service(catalog);
 

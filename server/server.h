@@ -1,6 +1,7 @@
 #ifndef COROD_SERVER_SERVER_H_
 #define COROD_SERVER_SERVER_H_
 
+#include <cstddef>
 #include <memory>
 
 #include "server/base/clock.h"
@@ -15,6 +16,7 @@ namespace corod {
 // What the flags cannot say.
 struct ServerHooks {
   std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;  // of the journal; null: the machine's
+  std::size_t segment_bytes = 0;                               // of the journal's log; 0: as usual
   const Clock* clock = nullptr;                                // of the sessions; null: the machine's
 };
 

@@ -22,6 +22,12 @@ namespace {
 constexpr const char* kDefaultPort = "7117";
 constexpr const char* kHint = "; see coroctl";
 
+// What bench does unless it is told.
+constexpr const char* kBenchCoroutine = "averager";
+constexpr int kCallsOutstanding = 64;
+constexpr int kMessagesOutstanding = 8;
+constexpr std::uint64_t kBatch = 100;
+
 // CLI11 takes an argument that begins with a minus for an option and splits one that begins with a bracket into
 // several. A value that may begin so gets this character, which nobody types, before it.
 constexpr char kShield = '\x1f';
@@ -98,6 +104,15 @@ struct Raw {
   std::optional<std::uint64_t> to;
   std::string new_id;
   std::string file = "-";
+
+  std::string mode = "unary";
+  std::string sent = "7";
+  std::string duration = "5s";
+  std::uint64_t sessions = 1'000;
+  std::optional<std::uint64_t> batch;
+  std::optional<int> streams;
+  std::optional<int> outstanding;
+  std::optional<int> rate;
 };
 
 absl::StatusOr<std::pair<std::string, std::string>> SplitPair(const std::string& pair, std::string_view what) {
@@ -245,6 +260,30 @@ absl::StatusOr<Command> PipeFrom(const Raw& raw) {
   return pipe;
 }
 
+absl::StatusOr<Command> BenchFrom(const Raw& raw) {
+  const bool drives = raw.mode == "drive";
+  if (!drives && raw.batch) return Wrong("--batch goes with --mode drive");
+  if (!drives && raw.streams) return Wrong("--streams goes with --mode drive");
+  if (drives && raw.rate) return Wrong("--rate goes with --mode unary");
+  absl::StatusOr<CreateArguments> create = CreateFrom(raw);
+  if (!create.ok()) return create.status();
+  if (create->coroutine.empty()) create->coroutine = kBenchCoroutine;
+  absl::StatusOr<Value> value = ParseValue(Unshielded(raw.sent));
+  if (!value.ok()) return Wrong(absl::StrCat("--value: ", value.status().message()));
+  const absl::StatusOr<absl::Duration> duration = DurationFrom("--duration", raw.duration);
+  if (!duration.ok()) return duration.status();
+  if (*duration == absl::ZeroDuration()) return Wrong("--duration must be more than 0");
+  return BenchArguments{.create = *std::move(create),
+                        .mode = drives ? BenchArguments::Mode::kDrive : BenchArguments::Mode::kUnary,
+                        .value = *std::move(value),
+                        .sessions = raw.sessions,
+                        .batch = raw.batch.value_or(kBatch),
+                        .streams = raw.streams.value_or(1),
+                        .outstanding = raw.outstanding.value_or(drives ? kMessagesOutstanding : kCallsOutstanding),
+                        .rate = raw.rate,
+                        .duration = *duration};
+}
+
 // The command line's grammar.
 class Grammar {
  public:
@@ -272,6 +311,7 @@ class Grammar {
     AddTransfer();
     AddCatalog();
     AddPipe();
+    AddBench();
   }
 
   std::variant<Invocation, Answer> Parse(const std::vector<std::string>& arguments) {
@@ -369,9 +409,11 @@ class Grammar {
   void AddQuiet(CLI::App* command) {
     command->add_flag("--quiet", raw_.quiet, "Do not have the value sent back: print nothing for a yield");
   }
-  // What create and pipe have in common.
-  void AddCreation(CLI::App* command) {
+  void AddCoroutine(CLI::App* command) {
     command->add_option("COROUTINE", raw_.name, "Its name in the catalog")->required()->type_name("");
+  }
+  // What create, pipe and bench have in common, behind the coroutine's name.
+  void AddCreation(CLI::App* command) {
     command->add_option("ARGUMENT", raw_.pairs, "Its arguments, as name=value")->type_name("");
     AddLabels(command, "A label of the session (repeatable)");
     CLI::Option* kind = command
@@ -393,6 +435,7 @@ class Grammar {
       if (!arguments.ok()) return arguments.status();
       return Command(*std::move(arguments));
     });
+    AddCoroutine(create);
     AddCreation(create);
     create->add_option("--id", raw_.id, "The session's id (the server makes one)")->type_name("ID");
     create->add_flag("--prime", raw_.prime, "Also run it to its first yield");
@@ -525,6 +568,7 @@ class Grammar {
 
   void AddPipe() {
     CLI::App* pipe = Add("pipe", "Send lines of stdin to a new coroutine", help::kPipe, &PipeFrom);
+    AddCoroutine(pipe);
     AddCreation(pipe);
     pipe->add_flag("--last", raw_.last, "Print the last outcome only");
     pipe->add_flag("--first", raw_.first, "Also print what it yields before the first line");
@@ -538,6 +582,44 @@ class Grammar {
         ->excludes(ends);
     pipe->add_option("--idle-timeout", raw_.idle_timeout, "Close it after so long without a line; 0: never (10m)")
         ->type_name("DURATION");
+  }
+
+  void AddBench() {
+    CLI::App* bench = Add("bench", "Measure how fast the server answers", help::kBench, &BenchFrom);
+    bench->add_option("COROUTINE", raw_.name, absl::StrCat("Its name in the catalog (", kBenchCoroutine, ")"))
+        ->type_name("");
+    AddCreation(bench);
+    bench->add_option("--mode", raw_.mode, "unary: a call for each command; drive: many in each message of a stream")
+        ->check(CLI::IsMember({"unary", "drive"}))
+        ->type_name("MODE")
+        ->capture_default_str();
+    bench->add_option("--sessions", raw_.sessions, "How many it sends to, in random order")
+        ->check(CLI::Range(1, 10'000'000))
+        ->type_name("N")
+        ->capture_default_str();
+    bench
+        ->add_option("--outstanding", raw_.outstanding,
+                     absl::StrCat("How many calls (", kCallsOutstanding, "), or messages on each stream (",
+                                  kMessagesOutstanding, "), are under way"))
+        ->check(CLI::Range(1, 100'000))
+        ->type_name("N");
+    bench->add_option("--batch", raw_.batch, absl::StrCat("Drive: commands in each message (", kBatch, ")"))
+        ->check(CLI::Range(1, 10'000))
+        ->type_name("N");
+    bench->add_option("--streams", raw_.streams, "Drive: streams on the one connection (1)")
+        ->check(CLI::Range(1, 1'000))
+        ->type_name("N");
+    bench->add_option("--rate", raw_.rate, "Unary: so many calls a second, in the place of --outstanding")
+        ->check(CLI::Range(1, 1'000'000))
+        ->excludes("--outstanding")
+        ->type_name("N");
+    bench->add_option("--duration", raw_.duration, "How long it measures")
+        ->type_name("DURATION")
+        ->capture_default_str();
+    bench->add_option("--value", raw_.sent, "What each command sends, as JSON or text")
+        ->type_name("VALUE")
+        ->capture_default_str();
+    bench->add_flag("--json", raw_.json, "The same as --output json");
   }
 
   Raw raw_;

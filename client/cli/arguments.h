@@ -128,9 +128,23 @@ struct PipeArguments {
   bool chunks = false;     // blocks instead of lines
 };
 
+struct BenchArguments {
+  enum class Mode : std::uint8_t { kUnary, kDrive };
+
+  CreateArguments create;  // of each session
+  Mode mode = Mode::kUnary;
+  Value value;  // what each command sends
+  std::uint64_t sessions = 1'000;
+  std::uint64_t batch = 1;  // commands in a message of Drive
+  int streams = 1;          // of Drive
+  int outstanding = 1;      // calls; on Drive: messages on each stream
+  std::optional<int> rate;  // calls a second, whatever is outstanding
+  absl::Duration duration;
+};
+
 using Command = std::variant<CreateArguments, SendArguments, ThrowArguments, CloseArguments, DeleteArguments,
                              GetArguments, ListArguments, CatalogArguments, PipeArguments, WatchArguments,
-                             ForkArguments, ExportArguments, ImportArguments>;
+                             ForkArguments, ExportArguments, ImportArguments, BenchArguments>;
 
 struct Invocation {
   GlobalArguments global;

@@ -18,6 +18,7 @@ int RunCommand(const GetArguments& arguments, Context& context);
 int RunCommand(const ListArguments& arguments, Context& context);
 int RunCommand(const CatalogArguments& arguments, Context& context);
 int RunCommand(const PipeArguments& arguments, Context& context);
+int RunCommand(const BenchArguments& arguments, Context& context);
 
 int RunCommand(const WatchArguments& arguments, Context& context);
 int RunCommand(const ForkArguments& arguments, Context& context);

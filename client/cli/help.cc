@@ -34,6 +34,7 @@ Examples:
   coroctl send "$id" 10
   coroctl close "$id"
   tr -s '[:space:]' '\n' < book.txt | coroctl pipe token_counter --last
+  coroctl bench --mode drive
 
 coroctl COMMAND --help tells more of each.)";
 
@@ -193,5 +194,24 @@ Examples:
   coroctl pipe csv_parser --chunks < data.csv
   coroctl pipe smtp_receiver --first
   tail -f app.log | coroctl pipe token_counter --idle-timeout 8h)";
+
+const char kBench[] =
+    R"(Makes sessions of its own, starts them, sends to them for half a second, then measures: how many commands a second were
+answered, and how long an answer took: what 50, 90, 99 and 99.9 % of them did not exceed, and the longest. In the end, also on
+Ctrl-C and on errors, it deletes its sessions. On Ctrl-C it shows what it had measured.
+
+It has one connection, and keeps as many calls or messages under way as --outstanding says: the next one begins when one was
+answered. A latency is that of a call, or with drive of a whole message. With --rate calls begin at that rate, whatever becomes of
+those before, and each one's time counts from the moment when it was due: that is what users see of a server at that load.
+
+It takes a thread or two of the machine that it runs on. Each command sends the same value, which the coroutine must answer
+with a yield.
+
+Examples:
+  coroctl bench
+  coroctl bench --ephemeral --duration 30s
+  coroctl bench --mode drive --batch 1000 --sessions 100000
+  coroctl bench --rate 5000 --json | jq '.latency_ms["p99"]'
+  coroctl bench line_splitter --value '"one\ntwo"')";
 
 }  // namespace corod::cli::help

@@ -20,6 +20,7 @@ extern const char kExport[];
 extern const char kImport[];
 extern const char kCatalog[];
 extern const char kPipe[];
+extern const char kBench[];
 
 }  // namespace corod::cli::help
 

@@ -23,10 +23,6 @@ std::string LabelsToText(const Labels& labels) {
   return absl::StrJoin(sorted, " ", absl::PairFormatter("="));
 }
 
-std::string DurabilityName(v1::Durability durability) {
-  return absl::AsciiStrToLower(absl::StripPrefix(v1::Durability_Name(durability), "DURABILITY_"));
-}
-
 std::string LabelsToJson(const v1::Session& session) {
   const std::map<std::string, std::string> sorted(session.labels().begin(), session.labels().end());
   return absl::StrCat("{",
@@ -81,6 +77,10 @@ absl::StatusOr<std::string> ArgumentsToJson(const google::protobuf::Map<std::str
 
 std::string StateName(v1::State state) {
   return absl::AsciiStrToLower(absl::StripPrefix(v1::State_Name(state), "STATE_"));
+}
+
+std::string DurabilityName(v1::Durability durability) {
+  return absl::AsciiStrToLower(absl::StripPrefix(v1::Durability_Name(durability), "DURABILITY_"));
 }
 
 std::string SessionToLine(const v1::Session& session) {

@@ -14,6 +14,8 @@ absl::StatusOr<std::string> ArgumentsToJson(const google::protobuf::Map<std::str
 
 // "suspended"
 std::string StateName(v1::State state);
+// "durable"
+std::string DurabilityName(v1::Durability durability);
 
 // One line: id, coroutine, state, steps, when it was last used, what it lives in, labels as k=v, its problem.
 std::string SessionToLine(const v1::Session& session);

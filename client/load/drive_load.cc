@@ -7,8 +7,10 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <utility>
 
+#include "client/cpp/service_error.h"
 #include "client/load/messages.h"
 
 namespace corod::load {
@@ -16,6 +18,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
+constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 constexpr char kMethod[] = "/corod.v1.CoroutineService/Drive";
 
 struct Stream;
@@ -59,7 +62,8 @@ class DriveLoad::Streams {
   Streams(const Streams&) = delete;
   Streams& operator=(const Streams&) = delete;
 
-  absl::StatusOr<Found> Run(absl::Duration duration) {
+  absl::StatusOr<Found> Run(absl::Duration duration, std::uint64_t count) {
+    count_ = count;
     limit_ = absl::ToChronoNanoseconds(duration);
     begin_ = end_ = now_ = SteadyClock::now();
     for (int i = 0; i < load_.options_.streams; ++i) {
@@ -114,8 +118,8 @@ class DriveLoad::Streams {
       case Event::Kind::kFinished:
         --open_;
         if (!stream.status.ok()) {
-          Fail({static_cast<absl::StatusCode>(stream.status.error_code()), stream.status.error_message()});
-        } else if (!stopping_ || !stream.unanswered.empty()) {
+          Fail(client::StatusOf(stream.status));
+        } else if (!IsOver() || !stream.unanswered.empty()) {
           Fail(absl::InternalError("the server ended a stream"));
         }
         return;
@@ -131,6 +135,7 @@ class DriveLoad::Streams {
     }
     if (!stopping_) {
       found_.commands += *count;
+      ++found_.messages;
       end_ = now_;
     }
     stream.replies += *count;
@@ -145,7 +150,7 @@ class DriveLoad::Streams {
   // The next message, if there is room for one; the end of the stream when all is answered and no more is to come.
   void Write(Stream& stream) {
     if (!stream.open || stream.writing || stream.closing) return;
-    if (stopping_) {
+    if (IsOver()) {
       if (!stream.unanswered.empty()) return;
       stream.closing = true;
       stream.call->WritesDone(&stream.writes_done);
@@ -156,7 +161,11 @@ class DriveLoad::Streams {
     stream.unanswered.push_back(SteadyClock::now());
     stream.call->Write(load_.requests_[load_.next_], &stream.written);
     if (++load_.next_ == load_.requests_.size()) load_.next_ = 0;
+    ++written_;
   }
+
+  // No more messages are written.
+  bool IsOver() const { return stopping_ || written_ == count_; }
 
   void Stop() {
     if (std::exchange(stopping_, true)) return;
@@ -176,6 +185,8 @@ class DriveLoad::Streams {
   std::vector<std::unique_ptr<Stream>> streams_;
   int open_ = 0;
   bool stopping_ = false;
+  std::uint64_t count_ = kNoLimit;  // of messages to write
+  std::uint64_t written_ = 0;
   std::chrono::nanoseconds limit_;
   SteadyClock::time_point begin_, end_, now_;
   Found found_;
@@ -187,6 +198,11 @@ DriveLoad::DriveLoad(std::shared_ptr<grpc::Channel> channel, std::vector<grpc::B
 
 DriveLoad::~DriveLoad() = default;
 
-absl::StatusOr<Found> DriveLoad::Run(absl::Duration duration) { return Streams(*this).Run(duration); }
+absl::StatusOr<Found> DriveLoad::Run(absl::Duration duration) { return Streams(*this).Run(duration, kNoLimit); }
+
+absl::StatusOr<Found> DriveLoad::RunOnce() {
+  next_ = 0;
+  return Streams(*this).Run(absl::InfiniteDuration(), requests_.size());
+}
 
 }  // namespace corod::load

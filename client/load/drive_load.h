@@ -38,6 +38,9 @@ class DriveLoad {
   // again from the first after the last; a next run goes on behind the one before it. Fails if a reply is no yield.
   absl::StatusOr<Found> Run(absl::Duration duration);
 
+  // Each request once.
+  absl::StatusOr<Found> RunOnce();
+
   // Ends the run, or the next one, as if its time were over. From any thread.
   void Stop() { stopped_.store(true, std::memory_order_relaxed); }
 

@@ -12,6 +12,7 @@ namespace corod::load {
 // What came of a load.
 struct Found {
   std::uint64_t commands = 0;  // that were answered while it ran
+  std::uint64_t messages = 0;  // in which those answers came
   absl::Duration took = {};
   Latencies latencies = {};  // of each message
 

@@ -7,12 +7,12 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "client/cpp/service_error.h"
 
 namespace corod::load {
 namespace {
 
 constexpr std::uint64_t kSeed = 20'240'229;
-constexpr std::int64_t kSent = 7;
 
 // Fields as they stand in a serialized message. A field that is cut off, or of a group, ends it with ok() false.
 class Fields {
@@ -120,11 +120,7 @@ absl::Status WrongReply(std::string_view bytes) {
   v1::DriveResponse response;
   if (!response.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return Unreadable();
   for (const v1::Reply& reply : response.replies()) {
-    if (reply.has_failure()) {
-      return {static_cast<absl::StatusCode>(reply.failure().code()),
-              absl::StrCat(reply.failure().reason(), ": ", reply.failure().message())};
-    }
-    if (!reply.outcome().has_yielded()) return NoYield(reply.outcome());
+    if (absl::Status status = CheckReply(reply); !status.ok()) return status;
   }
   return Unreadable();
 }
@@ -148,19 +144,26 @@ grpc::ByteBuffer Serialized(const google::protobuf::MessageLite& message) {
   return {&slice, 1};
 }
 
-std::vector<grpc::ByteBuffer> SendRequests(std::size_t count, Deck& deck, const IdOf& id_of) {
+v1::Value AnInteger() {
+  v1::Value value;
+  value.set_integer(7);
+  return value;
+}
+
+std::vector<grpc::ByteBuffer> SendRequests(std::size_t count, Deck& deck, const IdOf& id_of, const v1::Value& value) {
   std::vector<grpc::ByteBuffer> requests;
   requests.reserve(count);
   v1::SendRequest request;
+  *request.mutable_value() = value;
   for (std::size_t i = 0; i < count; ++i) {
     request.set_session_id(id_of(deck.Next()));
-    request.mutable_value()->set_integer(kSent);
     requests.push_back(Serialized(request));
   }
   return requests;
 }
 
-std::vector<grpc::ByteBuffer> DriveRequests(std::size_t count, std::size_t batch, Deck& deck, const IdOf& id_of) {
+std::vector<grpc::ByteBuffer> DriveRequests(std::size_t count, std::size_t batch, Deck& deck, const IdOf& id_of,
+                                            const v1::Value& value) {
   std::vector<grpc::ByteBuffer> requests;
   requests.reserve(count);
   v1::DriveRequest request;
@@ -170,11 +173,18 @@ std::vector<grpc::ByteBuffer> DriveRequests(std::size_t count, std::size_t batch
       v1::Command& command = *request.add_commands();
       command.set_tag(tag);
       command.set_session_id(id_of(deck.Next()));
-      command.mutable_send()->set_integer(kSent);
+      *command.mutable_send() = value;
     }
     requests.push_back(Serialized(request));
   }
   return requests;
+}
+
+absl::Status CheckReply(const v1::Reply& reply) {
+  if (reply.has_failure()) return client::StatusOf(reply.failure());
+  if (reply.has_created() && !reply.created().has_outcome()) return absl::OkStatus();
+  const v1::Outcome& outcome = reply.has_created() ? reply.created().outcome() : reply.outcome();
+  return outcome.has_yielded() ? absl::OkStatus() : NoYield(outcome);
 }
 
 absl::Status CheckSendResponse(grpc::ByteBuffer& response) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -33,11 +34,20 @@ using IdOf = std::function<std::string(std::uint64_t number)>;
 
 grpc::ByteBuffer Serialized(const google::protobuf::MessageLite& message);
 
-// `count` SendRequests with an integer, for the sessions that `deck` deals.
-std::vector<grpc::ByteBuffer> SendRequests(std::size_t count, Deck& deck, const IdOf& id_of);
+// An integer, which is what is sent unless something else is asked for.
+v1::Value AnInteger();
+
+// `count` SendRequests of `value`, for the sessions that `deck` deals.
+std::vector<grpc::ByteBuffer> SendRequests(std::size_t count, Deck& deck, const IdOf& id_of,
+                                           const v1::Value& value = AnInteger());
 
 // `count` DriveRequests with `batch` such commands each.
-std::vector<grpc::ByteBuffer> DriveRequests(std::size_t count, std::size_t batch, Deck& deck, const IdOf& id_of);
+std::vector<grpc::ByteBuffer> DriveRequests(std::size_t count, std::size_t batch, Deck& deck, const IdOf& id_of,
+                                            const v1::Value& value = AnInteger());
+
+// OK if a value was yielded, and for a session that was created without being primed. Else why not: what the service
+// refused (client::ErrorOf tells the reason), or FAILED_PRECONDITION without a reason for what the coroutine did.
+absl::Status CheckReply(const v1::Reply& reply);
 
 // OK if the response is a SendResponse with a value that was yielded, else what it is.
 absl::Status CheckSendResponse(grpc::ByteBuffer& response);

@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "client/cpp/service_error.h"
 #include "server/base/mutex.h"
 
 namespace corod::load {
@@ -70,11 +71,13 @@ class UnaryLoad::Calls {
   void Take(const Slot& slot, SteadyClock::time_point now) {
     found.latencies.Add(absl::FromChrono(now - slot.started));
     ++found.commands;
+    ++found.messages;
   }
   bool IsFine(Slot& slot) {
     absl::Status status;
     if (!slot.status.ok()) {
-      status = {static_cast<absl::StatusCode>(slot.status.error_code()), slot.status.error_message()};
+      status = client::StatusOf(slot.status);
+      if (absl::IsNotFound(status) && load_.options_.absent == Absent::kIsFine) return true;
     } else if (load_.options_.check != kAnyAnswer) {
       status = load_.options_.check(slot.response);
     }
@@ -174,6 +177,7 @@ absl::StatusOr<Found> UnaryLoad::RunAtRate(absl::Duration duration, double rate)
       const auto after = std::chrono::duration_cast<std::chrono::nanoseconds>(interval * static_cast<double>(number));
       if (after >= limit) break;
       if (SteadyClock::now() < begin + after) std::this_thread::sleep_until(begin + after);
+      if (stopping) break;
       Slot* slot = nullptr;
       {
         const MutexLock lock(mutex);

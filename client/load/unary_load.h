@@ -29,10 +29,14 @@ class UnaryLoad {
   // nullptr: any answer is fine, as long as the call is.
   static constexpr Check kAnyAnswer = nullptr;
 
+  // Whether a call that is answered with NOT_FOUND ends the load.
+  enum class Absent : std::uint8_t { kIsAnError, kIsFine };
+
   struct Options {
     std::string method;  // "/corod.v1.CoroutineService/Send"
     Check check = kAnyAnswer;
     int outstanding = 64;
+    Absent absent = Absent::kIsAnError;
   };
 
   // Copies of `requests` share their bytes. REQUIRES: there are some.

@@ -8,8 +8,6 @@ namespace {
 
 constexpr std::size_t kUuidLength = 36;
 constexpr std::size_t kMaxShort = 15;
-// Where the pairs of digits begin.
-constexpr std::array<std::uint8_t, 16> kPairs = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
 
 constexpr std::uint64_t Bytes(std::uint8_t byte) { return byte * 0x0101010101010101ULL; }
 
@@ -21,6 +19,15 @@ std::uint32_t ReadDigits(std::uint64_t digits, std::uint64_t& wrong) noexcept {
   std::uint64_t bytes = (values << 4 | values >> 8) & 0x00ff00ff00ff00ffULL;
   bytes = (bytes | bytes >> 8) & 0x0000ffff0000ffffULL;
   return __builtin_bswap32(static_cast<std::uint32_t>(bytes | bytes >> 16));
+}
+
+// The eight digits of a number, in lower case, as they lie in a text.
+std::uint64_t WriteDigits(std::uint32_t number) noexcept {
+  std::uint64_t values = (std::uint64_t{number} << 16 | number) & 0x0000ffff0000ffffULL;
+  values = (values << 8 | values) & 0x00ff00ff00ff00ffULL;
+  values = (values << 4 | values) & Bytes(0x0f);
+  const std::uint64_t letters = (values + Bytes(6)) >> 4 & Bytes(0x01);
+  return __builtin_bswap64(values + Bytes('0') + ('a' - '0' - 10) * letters);
 }
 
 // False if `text` is no UUID in its usual form.
@@ -97,18 +104,53 @@ std::string_view CompactText::View(Buffer& buffer) const noexcept {
     case kUuid:
       break;
   }
+  const auto write = [&buffer](std::size_t at, std::uint64_t digits, std::size_t first, std::size_t count) {
+    digits >>= 8 * first;
+    std::memcpy(buffer.data() + at, &digits, count);
+  };
+  const std::uint64_t middle = WriteDigits(static_cast<std::uint32_t>(high_));
+  const std::uint64_t then = WriteDigits(static_cast<std::uint32_t>(low_ >> 32));
+  write(0, WriteDigits(static_cast<std::uint32_t>(high_ >> 32)), 0, 8);
+  write(9, middle, 0, 4);
+  write(14, middle, 4, 4);
+  write(19, then, 0, 4);
+  write(24, then, 4, 4);
+  write(28, WriteDigits(static_cast<std::uint32_t>(low_)), 0, 8);
   for (const std::size_t dash : {8, 13, 18, 23}) buffer[dash] = '-';
-  for (std::size_t i = 0; i < kPairs.size(); ++i) {
-    const std::uint64_t byte = (i < 8 ? high_ : low_) >> (56 - i % 8 * 8) & 0xff;
-    buffer[kPairs[i]] = "0123456789abcdef"[byte >> 4];
-    buffer[kPairs[i] + 1U] = "0123456789abcdef"[byte & 15];
-  }
   return {buffer.data(), kUuidLength};
 }
 
 std::string CompactText::str() const {
   Buffer buffer;
   return std::string(View(buffer));
+}
+
+CompactText CompactText::Copy() const {
+  if (form() == kHeap) return CompactText(heap());
+  CompactText copy;
+  copy.high_ = high_;
+  copy.low_ = low_;
+  return copy;
+}
+
+CompactText::Uuid CompactText::uuid() const noexcept {
+  const std::uint64_t high = __builtin_bswap64(high_);
+  const std::uint64_t low = __builtin_bswap64(low_);
+  Uuid bytes;
+  std::memcpy(bytes.data(), &high, sizeof(high));
+  std::memcpy(bytes.data() + sizeof(high), &low, sizeof(low));
+  return bytes;
+}
+
+std::optional<CompactText> CompactText::FromUuid(const Uuid& bytes) noexcept {
+  CompactText text;
+  std::memcpy(&text.high_, bytes.data(), sizeof(text.high_));
+  std::memcpy(&text.low_, bytes.data() + sizeof(text.high_), sizeof(text.low_));
+  text.high_ = __builtin_bswap64(text.high_);
+  text.low_ = __builtin_bswap64(text.low_);
+  if (text.form() == kUuid) return text;
+  text.high_ = text.low_ = 0;  // owns nothing
+  return std::nullopt;
 }
 
 bool operator<(const CompactText& a, const CompactText& b) noexcept {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -59,6 +60,16 @@ class CompactText {
   // In `buffer` or not; valid while both live.
   std::string_view View(Buffer& buffer) const noexcept;
   std::string str() const;
+  // Another one with the same text.
+  CompactText Copy() const;
+
+  // A UUID as its 16 bytes.
+  using Uuid = std::array<char, 16>;
+  bool IsUuid() const noexcept { return form() == kUuid; }
+  // REQUIRES: it is one.
+  Uuid uuid() const noexcept;
+  // nullopt: such a text would not be stored as a UUID.
+  static std::optional<CompactText> FromUuid(const Uuid& bytes) noexcept;
 
   friend bool operator==(const CompactText& a, const CompactText& b) noexcept { return a.key() == b.key(); }
   friend bool operator==(const CompactText& a, std::string_view b) noexcept { return a.key() == Key(b); }

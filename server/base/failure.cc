@@ -41,7 +41,7 @@ std::string_view NameOf(Reason reason) {
 absl::Status Failed(Reason reason, std::string_view message, const std::map<std::string, std::string>& metadata,
                     absl::Duration retry_delay) {
   absl::Status status = Doubtful(reason, message, metadata, retry_delay);
-  status.SetPayload("corod/metadata/executed", absl::Cord("no"));
+  status.SetPayload(kExecutedKey, absl::Cord("no"));
   return status;
 }
 
@@ -61,7 +61,7 @@ absl::Status Doubtful(Reason reason, std::string_view message, const std::map<st
 
 absl::Status NotStarted(absl::StatusCode code, std::string_view message) {
   absl::Status status(code, View(message));
-  status.SetPayload("corod/metadata/executed", absl::Cord("no"));
+  status.SetPayload(kExecutedKey, absl::Cord("no"));
   return status;
 }
 

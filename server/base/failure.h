@@ -56,6 +56,9 @@ struct FailureDetails {
   absl::Duration retry_delay = absl::ZeroDuration();  // zero: waiting does not help
 };
 
+// The payload of a status that says, with "no", that nothing has run.
+inline constexpr char kExecutedKey[] = "corod/metadata/executed";
+
 // A status of the reason's code. `metadata`: "session_id" and whatever else the reason calls for; `executed` = "no" is
 // added, since nothing that is refused has run.
 absl::Status Failed(Reason reason, std::string_view message, const std::map<std::string, std::string>& metadata = {},

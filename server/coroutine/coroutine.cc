@@ -126,23 +126,17 @@ Coroutine::~Coroutine() {
   if (promise_) promise_->Destroy();
 }
 
-Outcome Coroutine::Send(Value value) {
-  return promise_ ? promise_->Send(std::move(value), 0) : Outcome::Returned(Value());
-}
-
 Outcome Coroutine::Throw(Exception exception) {
   return promise_ ? promise_->Throw(std::move(exception), 0) : ThrownIntoClosed(exception);
 }
 
 Outcome Coroutine::Close() { return promise_ ? promise_->Close(0) : Outcome::Returned(Value()); }
 
-CoroutineState Coroutine::state() const { return promise_ ? promise_->state() : CoroutineState::kClosed; }
-
 std::optional<Value> Coroutine::Save() const { return promise_ ? promise_->Save() : std::nullopt; }
 
 CoroutineRef Coroutine::ref() const { return CoroutineRef(promise_); }
 
-Outcome CoroutineRef::Send(Value value) const { return promise_->Send(std::move(value), 0); }
+Outcome CoroutineRef::Send(Value value) const { return promise_->Send(std::move(value)); }
 Outcome CoroutineRef::Throw(Exception exception) const { return promise_->Throw(std::move(exception), 0); }
 Outcome CoroutineRef::Close() const { return promise_->Close(0); }
 CoroutineState CoroutineRef::state() const { return promise_->state(); }
@@ -206,7 +200,7 @@ void Promise::operator delete(void* frame, std::size_t bytes, std::align_val_t a
 
 void Promise::unhandled_exception() noexcept {
   slot_ = Value(*CurrentException());
-  signal_ = Signal::kRaised;
+  state_ = State::kRaised;
 }
 
 void Promise::RaiseInput() {
@@ -226,25 +220,21 @@ const Promise* Promise::Root() const {
   return level;
 }
 
-bool Promise::IsRunning() const { return Root()->running_; }
+bool Promise::IsRunning() const {
+  const Promise* root = Root();
+  return root->chain_runs_ || root->state_ >= State::kSent;
+}
 
-CoroutineState Promise::state() const {
+CoroutineState Promise::OtherState() const {
   if (IsRunning()) return CoroutineState::kRunning;
-  switch (stage_) {
-    case Stage::kCreated:
-      return CoroutineState::kCreated;
-    case Stage::kSuspended:
-      return CoroutineState::kSuspended;
-    case Stage::kClosed:
-      break;
-  }
-  return CoroutineState::kClosed;
+  if (IsSuspended()) return CoroutineState::kSuspended;
+  return state_ == State::kCreated ? CoroutineState::kCreated : CoroutineState::kClosed;
 }
 
 std::optional<Value> Promise::Save() const {
-  if (!save_ || stage_ != Stage::kSuspended || delegation_ || handling_ || IsRunning()) return std::nullopt;
+  if (!save_ || state_ != State::kYielded || handling_ || IsRunning()) return std::nullopt;
   // Not a pointer's arithmetic, which would stay within the promise.
-  return save_(reinterpret_cast<const void*>(Address(this) + state_offset_));  // NOLINT(performance-no-int-to-ptr)
+  return save_(reinterpret_cast<const void*>(Address(this) + kept_offset_));  // NOLINT(performance-no-int-to-ptr)
 }
 
 Promise* Promise::Leaf() {
@@ -256,8 +246,8 @@ Promise* Promise::Leaf() {
 
 Outcome Promise::Send(Value value, int depth) {
   if (IsRunning()) return Outcome::Raised(py::ValueError(kAlreadyExecuting));
-  if (stage_ == Stage::kClosed) return Outcome::Returned(Value());
-  if (stage_ == Stage::kCreated && !value.is_null()) {
+  if (state_ == State::kClosed) return Outcome::Returned(Value());
+  if (state_ == State::kCreated && !value.is_null()) {
     return Outcome::Raised(py::TypeError("can't send non-None value to a just-started generator"));
   }
   return Resume(std::move(value), false, depth);
@@ -265,9 +255,9 @@ Outcome Promise::Send(Value value, int depth) {
 
 Outcome Promise::Throw(Exception exception, int depth) {
   if (IsRunning()) return Outcome::Raised(py::ValueError(kAlreadyExecuting));
-  if (stage_ == Stage::kClosed) return ThrownIntoClosed(exception);
-  if (stage_ == Stage::kCreated) {
-    stage_ = Stage::kClosed;
+  if (state_ == State::kClosed) return ThrownIntoClosed(exception);
+  if (state_ == State::kCreated) {
+    state_ = State::kClosed;
     return EscapedAs(exception);
   }
   if (delegation_ && IsExit(exception)) return Exit(exception, depth);
@@ -276,8 +266,8 @@ Outcome Promise::Throw(Exception exception, int depth) {
 
 Outcome Promise::Close(int depth) {
   if (IsRunning()) return Outcome::Raised(py::ValueError(kAlreadyExecuting));
-  if (stage_ != Stage::kSuspended) {
-    stage_ = Stage::kClosed;
+  if (!IsSuspended()) {
+    state_ = State::kClosed;
     return Outcome::Returned(Value());
   }
   Outcome outcome = Exit(py::GeneratorExit(), depth);
@@ -372,7 +362,7 @@ Promise* Promise::BeginDelegation(Promise* leaf, Value& input, bool& raise, cons
   Delegation& delegation = *leaf->delegation_;
   if (delegation.shared || delegation.iterator) return leaf;  // resumed by SendToDelegate
   Promise* child = delegation.owned.promise_;
-  if (child && child->stage_ != Stage::kClosed) {
+  if (child && child->state_ != State::kClosed) {
     const Exception* handled = leaf->HandledBelow(top);
     if (child->IsRunning()) {
       input = WhileHandling(handled, [] { return Value(py::ValueError(kAlreadyExecuting)); });
@@ -388,15 +378,32 @@ Promise* Promise::BeginDelegation(Promise* leaf, Value& input, bool& raise, cons
 }
 
 Outcome Promise::Resume(Value input, bool raise, int depth) {
-  Promise* const root = Root();
   Promise* leaf = Leaf();
-  // The highest level whose handled exception is a context for what is raised below it. An exception that is thrown in
-  // is passed upwards level by level, each of which sees itself alone; all else runs inside of every level up to here.
-  const Promise* top = raise ? leaf : this;
   if (raise && !leaf->delegation_) leaf->ChainTo(input);
-  root->running_ = true;
+  return Run(leaf, raise ? leaf : this, std::move(input), raise, depth);
+}
+
+Outcome Promise::Stopped() {
+  if (state_ != State::kDelegates) return Ended();
+  chain_runs_ = true;
+  Value input;
+  bool raise = false;
+  Promise* leaf = BeginDelegation(this, input, raise, this, 0);
+  return Run(leaf, this, std::move(input), raise, 0);
+}
+
+Outcome Promise::Ended() {
+  const bool returned = state_ == State::kReturned;
+  state_ = State::kClosed;
+  Value ended = std::exchange(slot_, Value());
+  return returned ? Outcome::Returned(std::move(ended)) : EscapedAs(ended.AsException());
+}
+
+Outcome Promise::Run(Promise* leaf, const Promise* top, Value input, bool raise, int depth) {
+  Promise* const root = Root();
+  root->chain_runs_ = true;
   const auto leave = [&](Outcome outcome) {
-    root->running_ = false;
+    root->chain_runs_ = false;
     root->link_ = leaf;
     return outcome;
   };
@@ -413,7 +420,7 @@ Outcome Promise::Resume(Value input, bool raise, int depth) {
     if (raise) leaf->ChainTo(input);
   };
   while (true) {
-    if (leaf->stage_ == Stage::kClosed) {  // closed behind its delegator's back
+    if (leaf->state_ == State::kClosed) {  // closed behind its delegator's back
       // NOLINTNEXTLINE(bugprone-use-after-move): whatever goes on in this loop sets it first
       pass_upwards(raise ? ThrownIntoClosed(input.AsException()) : Outcome::Returned(Value()));
       continue;
@@ -427,23 +434,19 @@ Outcome Promise::Resume(Value input, bool raise, int depth) {
       input = std::move(outcome.value);
       raise = outcome.kind == Outcome::Kind::kRaised;
     }
-    if (leaf->stage_ != Stage::kSuspended) leaf->stage_ = Stage::kSuspended;
     leaf->slot_ = std::move(input);
-    leaf->signal_ = raise ? Signal::kThrown : Signal::kSent;
+    leaf->state_ = raise ? State::kThrown : State::kSent;
     if (leaf->under_handling_ && leaf != top) {
       WhileHandling(leaf->link_->HandledBelow(top), [&] { leaf->handle().resume(); });
     } else {
       leaf->handle().resume();
     }
-    if (leaf->signal_ == Signal::kYielded) return leave(Outcome::Yielded(std::move(leaf->slot_)));
-    if (leaf->signal_ == Signal::kDelegates) {
+    if (leaf->state_ == State::kYielded) return leave(Outcome::Yielded(std::move(leaf->slot_)));
+    if (leaf->state_ == State::kDelegates) {
       leaf = BeginDelegation(leaf, input, raise, top, depth);
       continue;
     }
-    leaf->stage_ = Stage::kClosed;
-    Value ended = std::exchange(leaf->slot_, Value());
-    Outcome outcome =
-        leaf->signal_ == Signal::kReturned ? Outcome::Returned(std::move(ended)) : EscapedAs(ended.AsException());
+    Outcome outcome = leaf->Ended();
     if (leaf == this) return leave(std::move(outcome));
     pass_upwards(std::move(outcome));
   }
@@ -451,7 +454,7 @@ Outcome Promise::Resume(Value input, bool raise, int depth) {
 
 Outcome Promise::Exit(const Exception& exit, int depth) {
   Promise* level = Leaf();
-  Root()->running_ = true;
+  Root()->chain_runs_ = true;
   // What the close of the level below leaves for `level`; nothing: an exit of its own.
   std::optional<Outcome> left;
   if (level->delegation_) left = level->CloseDelegate(depth);
@@ -463,7 +466,7 @@ Outcome Promise::Exit(const Exception& exit, int depth) {
     Promise* delegator = level->link_;
     const int level_depth = depth + level->depth_;
     delegator->Detach(level);
-    if (level->stage_ == Stage::kSuspended) {
+    if (level->IsSuspended()) {
       const Outcome outcome = resume(level, py::GeneratorExit(), level_depth);
       if (outcome.kind == Outcome::Kind::kYielded) {
         left = Outcome::Raised(py::RuntimeError(kIgnoredExit));
@@ -476,7 +479,7 @@ Outcome Promise::Exit(const Exception& exit, int depth) {
     level = delegator;
   }
   Promise* root = Root();
-  root->running_ = false;
+  root->chain_runs_ = false;
   root->link_ = this;
   return resume(this, exit, depth);
 }

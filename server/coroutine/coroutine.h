@@ -25,7 +25,6 @@ class Kept;
 namespace internal {
 class Promise;
 struct Delegation;
-struct YieldAwaiter;
 struct DelegateAwaiter;
 struct SelfAwaiter;
 }  // namespace internal

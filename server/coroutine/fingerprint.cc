@@ -9,22 +9,34 @@
 #include "server/coroutine/map.h"
 
 namespace corod {
+namespace {
+
+constexpr std::uint64_t kPrime = 0x100000001b3;
+// Of the prime: 0 to 8.
+constexpr std::array<std::uint64_t, 9> kPowers = [] {
+  std::array<std::uint64_t, 9> powers{1};
+  for (std::size_t i = 1; i < powers.size(); ++i) powers[i] = powers[i - 1] * kPrime;
+  return powers;
+}();
+
+}  // namespace
 
 void Fingerprint::AddBytes(const void* bytes, std::size_t size) {
   const auto* byte = static_cast<const unsigned char*>(bytes);
   for (std::size_t i = 0; i < size; ++i) {
     hash_ ^= byte[i];
-    hash_ *= 0x100000001b3;
+    hash_ *= kPrime;
   }
 }
 
 Fingerprint& Fingerprint::AddNumber(std::uint64_t number) {
-  std::array<unsigned char, 8> bytes;  // little-endian on every machine
-  for (unsigned char& byte : bytes) {
-    byte = static_cast<unsigned char>(number);
-    number >>= 8;
+  // Its eight bytes, the lowest first. The zeros above the last that is none are one multiplication.
+  std::size_t zeros = kPowers.size() - 1;
+  for (; number != 0; number >>= 8, --zeros) {
+    hash_ ^= number & 0xff;
+    hash_ *= kPrime;
   }
-  AddBytes(bytes.data(), bytes.size());
+  hash_ *= kPowers[zeros];
   return *this;
 }
 

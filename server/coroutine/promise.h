@@ -32,8 +32,8 @@ class Promise {
   // Of a body whose first parameter is kept: the parameter's copy in the frame.
   template <typename S, typename... Rest>
   explicit Promise(Kept<S>& kept, const Rest&...) noexcept
-      : save_([](const void* state) { return Value(static_cast<const S*>(state)->Save()); }),
-        state_offset_(static_cast<std::int32_t>(Address(&*kept) - Address(this))) {}
+      : kept_offset_(static_cast<std::int32_t>(Address(&*kept) - Address(this))),
+        save_([](const void* state) { return Value(static_cast<const S*>(state)->Save()); }) {}
 
   Coroutine get_return_object() noexcept {
     link_ = this;
@@ -41,10 +41,21 @@ class Promise {
   }
   std::suspend_always initial_suspend() const noexcept { return {}; }
   std::suspend_always final_suspend() const noexcept { return {}; }
-  YieldAwaiter yield_value(Value value) noexcept;
+  // The promise is what a `co_yield` awaits: an awaiter of its own would take room in the frame.
+  Promise& yield_value(Value value) noexcept {
+    slot_.Fill(std::move(value));
+    state_ = State::kYielded;
+    return *this;
+  }
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<>) const noexcept {}
+  Value await_resume() {
+    if (state_ == State::kThrown) RaiseInput();
+    return std::move(slot_);
+  }
   void return_value(Value value) noexcept {
     slot_ = std::move(value);
-    signal_ = Signal::kReturned;
+    state_ = State::kReturned;
   }
   void unhandled_exception() noexcept;
 
@@ -65,12 +76,19 @@ class Promise {
   friend class corod::Coroutine;
   friend class corod::CoroutineRef;
   friend class corod::Handling;
-  friend struct YieldAwaiter;
   friend struct DelegateAwaiter;
 
-  // What slot_ is. In: how the body is resumed; out: why it stopped.
-  enum class Signal : std::uint8_t { kSent, kThrown, kYielded, kDelegates, kReturned, kRaised };
-  enum class Stage : std::uint8_t { kCreated, kSuspended, kClosed };
+  // Where the body is, and what slot_ holds for whoever goes on from there.
+  enum class State : std::uint8_t {
+    kCreated,
+    kYielded,    // suspended at a yield of its own; out: what is yielded
+    kDelegates,  // suspended at a `yield from`
+    kClosed,
+    kSent,      // this and all below: the body runs; in: what is sent
+    kThrown,    // in: what is raised where it was suspended
+    kReturned,  // out: what is returned; what is left of the body are its destructors
+    kRaised,    // out: what left the body
+  };
   using SaveFunction = Value (*)(const void* state);
   static constexpr int kMaxDepth = 1000;  // fits into depth_
 
@@ -78,11 +96,27 @@ class Promise {
 
   std::coroutine_handle<Promise> handle() noexcept { return std::coroutine_handle<Promise>::from_promise(*this); }
 
+  // Where most sends go, kept short: the body is suspended at a yield of its own and no level of a longer chain.
+  Outcome Send(Value value) {
+    if (state_ != State::kYielded || attached_) [[unlikely]]
+      return Send(std::move(value), 0);
+    slot_.Fill(std::move(value));
+    state_ = State::kSent;
+    handle().resume();
+    if (state_ != State::kYielded) [[unlikely]]
+      return Stopped();
+    return Outcome::Yielded(std::move(slot_));
+  }
+  // Any send.
   Outcome Send(Value value, int depth);
   Outcome Throw(Exception exception, int depth);
   Outcome Close(int depth);
-  CoroutineState state() const;
+  CoroutineState state() const {
+    return state_ == State::kYielded && !attached_ && !chain_runs_ ? CoroutineState::kSuspended : OtherState();
+  }
+  CoroutineState OtherState() const;
   std::optional<Value> Save() const;
+  bool IsSuspended() const { return state_ == State::kYielded || state_ == State::kDelegates; }
   // The chain that this level belongs to is running.
   bool IsRunning() const;
   const Promise* Root() const;
@@ -93,6 +127,14 @@ class Promise {
   // Resumes the leaf with a value, or with an exception to be raised there, and goes on until something comes out at
   // this level. `depth`: how many levels of delegation stand above.
   Outcome Resume(Value input, bool raise, int depth);
+  // That, from where `leaf` is to have the input. `top`: the highest level whose handled exception is a context for
+  // what is raised below it. An exception that is thrown in is passed upwards level by level, each of which sees itself
+  // alone; all else runs inside of every level up to this one.
+  Outcome Run(Promise* leaf, const Promise* top, Value input, bool raise, int depth);
+  // What follows when Send has resumed the body itself, and it did not yield.
+  Outcome Stopped();
+  // The body has returned or raised.
+  Outcome Ended();
   // Closes the delegates, innermost first, then raises `exit` (or what their closing raised) here.
   Outcome Exit(const Exception& exit, int depth);
   // One step of the iterator or shared coroutine that this level delegates to.
@@ -112,43 +154,33 @@ class Promise {
   static Outcome EscapedAs(const Exception& exception);
   [[noreturn]] void RaiseInput();
 
-  Value slot_;                          // in: what is sent or thrown; out: what is yielded, returned or raised
+  // Null while the body runs, but for the input that it has not taken yet, and while it is suspended. The members up to
+  // link_ lie in what a Value leaves free.
+  [[no_unique_address]] Value slot_;
+  State state_ = State::kCreated;
+  bool attached_ : 1 = false;    // an owned delegate
+  bool chain_runs_ : 1 = false;  // of a root: somebody drives its chain, though its own body may be suspended
+  bool dropping_ : 1 = false;
+  bool under_handling_ : 1 = false;     // attached, and a level above is handling something
+  std::uint16_t depth_ : 10 = 0;        // levels of the chain above
+  std::int32_t kept_offset_ = 0;        // with save_: from here to the kept state, which is in the same frame
   Promise* link_;                       // attached: the delegator; else the leaf of the chain that begins here
   Delegation* delegation_ = nullptr;    // set while suspended in `yield from`
   const Handling* handling_ = nullptr;  // the innermost, while the body has one
   SaveFunction save_ = nullptr;         // of a restartable body
-  std::int32_t state_offset_ = 0;       // with save_: from here to the kept state, which is in the same frame
-  Signal signal_ = Signal::kSent;
-  bool running_ = false;  // of a root: its chain runs
-  // Bits, for a promise is part of every session; the above, which change in each step, are faster as bytes.
-  Stage stage_ : 2 = Stage::kCreated;
-  bool attached_ : 1 = false;  // an owned delegate
-  bool dropping_ : 1 = false;
-  bool under_handling_ : 1 = false;  // attached, and a level above is handling something
-  std::uint16_t depth_ : 10 = 0;     // levels of the chain above
 };
 
-static_assert(sizeof(void*) != 8 || sizeof(Promise) == 56, "each session has one");
-
-struct YieldAwaiter {
-  bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<>) const noexcept {}
-  Value await_resume() const {
-    if (promise.signal_ == Promise::Signal::kThrown) promise.RaiseInput();
-    return std::move(promise.slot_);
-  }
-  Promise& promise;
-};
+static_assert(sizeof(void*) != 8 || sizeof(Promise) == 48, "each session has one");
 
 struct DelegateAwaiter {
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
     promise = &handle.promise();
     promise->delegation_ = &delegation;
-    promise->signal_ = Promise::Signal::kDelegates;
+    promise->state_ = Promise::State::kDelegates;
   }
   Value await_resume() {
-    if (promise->signal_ == Promise::Signal::kThrown) promise->RaiseInput();
+    if (promise->state_ == Promise::State::kThrown) promise->RaiseInput();
     return std::move(promise->slot_);
   }
   Delegation delegation;
@@ -162,14 +194,18 @@ struct SelfAwaiter {
   Promise* promise;
 };
 
-inline YieldAwaiter Promise::yield_value(Value value) noexcept {
-  slot_ = std::move(value);
-  signal_ = Signal::kYielded;
-  return YieldAwaiter{*this};
-}
-
 inline SelfAwaiter Promise::await_transform(ThisCoroutine) noexcept { return SelfAwaiter{this}; }
 
 }  // namespace corod::internal
+
+namespace corod {
+
+inline Outcome Coroutine::Send(Value value) {
+  return promise_ ? promise_->Send(std::move(value)) : Outcome::Returned(Value());
+}
+
+inline CoroutineState Coroutine::state() const { return promise_ ? promise_->state() : CoroutineState::kClosed; }
+
+}  // namespace corod
 
 #endif  // COROD_SERVER_COROUTINE_PROMISE_H_

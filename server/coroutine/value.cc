@@ -115,24 +115,14 @@ bool Value::IsTrue() const {
   return true;
 }
 
-bool Value::AsBoolean() const {
-  if (kind_ != Kind::kBoolean) RaiseWrongType("bool", *this);
-  return integer_ != 0;
+void Value::RaiseNoBoolean(Value value) { RaiseWrongType("bool", value); }
+
+void Value::RaiseNoInteger(Value value) {
+  throw py::TypeError("'" + std::string(value.TypeName()) + "' object cannot be interpreted as an integer");
 }
 
-std::int64_t Value::AsInteger() const {
-  if (kind_ != Kind::kInteger && kind_ != Kind::kBoolean) {
-    throw py::TypeError("'" + std::string(TypeName()) + "' object cannot be interpreted as an integer");
-  }
-  return integer_;
-}
-
-double Value::AsNumber() const {
-  if (kind_ == Kind::kNumber) return number_;
-  if (kind_ != Kind::kInteger && kind_ != Kind::kBoolean) {
-    throw py::TypeError("must be real number, not " + std::string(TypeName()));
-  }
-  return static_cast<double>(integer_);
+void Value::RaiseNoNumber(Value value) {
+  throw py::TypeError("must be real number, not " + std::string(value.TypeName()));
 }
 
 const std::string& Value::AsText() const {

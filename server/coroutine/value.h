@@ -12,6 +12,13 @@
 #include <utility>
 #include <vector>
 
+// A class that may be moved by copying its bytes is passed and returned in registers, as a pointer would be.
+#if __has_cpp_attribute(clang::trivial_abi)
+#define COROD_TRIVIAL_ABI [[clang::trivial_abi]]
+#else
+#define COROD_TRIVIAL_ABI
+#endif
+
 namespace corod {
 
 class Value;
@@ -43,7 +50,10 @@ struct Node {
 // Copies share what they hold; the Mutable accessors copy first when it is shared, so a Value never changes behind its
 // holder's back. Distinct Values may be used from different threads, also when they share what they hold. The
 // exception is the Exception kind: an Exception is one object for all its holders, as in Python.
-class Value {
+//
+// A local Value whose address goes nowhere stays in registers and takes no room in a coroutine's frame. So what bodies
+// do in each step is inline, and what it calls takes a Value as such rather than by reference.
+class COROD_TRIVIAL_ABI Value {
  public:
   enum class Kind : std::uint8_t {
     kNull,
@@ -99,9 +109,14 @@ class Value {
     Swap(moved);
     return *this;
   }
-  // Inline, and takes no `this` out of line, so that temporaries stay out of coroutine frames.
   ~Value() {
     if (IsNode()) Release(node_, kind_);
+  }
+
+  // As assignment, without looking at what is there. REQUIRES: this is null.
+  void Fill(Value&& other) noexcept {
+    integer_ = other.integer_;
+    kind_ = std::exchange(other.kind_, Kind::kNull);
   }
 
   Kind kind() const noexcept { return kind_; }
@@ -115,11 +130,21 @@ class Value {
 
   // The value as that type. Raises py::TypeError if it is of another; the message says which type is wanted and which
   // came.
-  bool AsBoolean() const;
+  bool AsBoolean() const {
+    if (kind_ != Kind::kBoolean) RaiseNoBoolean(*this);
+    return integer_ != 0;
+  }
   // Accepts a boolean, as Python does.
-  std::int64_t AsInteger() const;
+  std::int64_t AsInteger() const {
+    if (kind_ != Kind::kInteger && kind_ != Kind::kBoolean) RaiseNoInteger(*this);
+    return integer_;
+  }
   // Accepts an integer and a boolean, as Python does.
-  double AsNumber() const;
+  double AsNumber() const {
+    if (kind_ == Kind::kNumber) return number_;
+    if (kind_ != Kind::kInteger && kind_ != Kind::kBoolean) RaiseNoNumber(*this);
+    return static_cast<double>(integer_);
+  }
   const std::string& AsText() const;
   const std::string& AsBlob() const;
   const List& AsList() const;
@@ -160,6 +185,9 @@ class Value {
     std::swap(kind_, other.kind_);
   }
   static void Release(internal::Node* node, Kind kind) noexcept;
+  [[noreturn]] static void RaiseNoBoolean(Value value);
+  [[noreturn]] static void RaiseNoInteger(Value value);
+  [[noreturn]] static void RaiseNoNumber(Value value);
   Value(internal::Node* node, Kind kind) noexcept : node_(node), kind_(kind) {}
 
   union {

@@ -9,7 +9,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "corod/journal/v1/journal.pb.h"
+#include "server/base/crc32c.h"
 #include "server/coroutine/limits.h"
+#include "server/journal/plain_batch.h"
 #include "server/wire/parse.h"
 #include "server/wire/value_codec.h"
 
@@ -18,23 +20,37 @@ namespace {
 
 namespace proto = journal::v1;
 
-constexpr char kFormatVersion = 1;
+// Version 1 had a CRC-32 instead of the CRC-32C.
+constexpr char kFormatVersion = 2;
 constexpr std::size_t kFrameBytes = 5;
 
 // What is in a journal was within the limits when it came; they may be others now.
 constexpr ValueLimits kNoLimits{.max_depth = 200, .max_bytes = std::numeric_limits<std::size_t>::max()};
 
-std::uint32_t Checksum(std::string_view bytes) {
+std::uint32_t Checksum(int version, std::string_view bytes) {
+  if (version >= 2) return Crc32c(bytes);
   return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+// Fills in what stands before the message at the end of `bytes`, which begins at `at`, with room for that.
+void FinishFrame(std::size_t at, std::string& bytes) {
+  const std::uint32_t checksum = Checksum(kFormatVersion, std::string_view(bytes).substr(at + kFrameBytes));
+  bytes[at] = kFormatVersion;
+  for (std::size_t i = 0; i < 4; ++i) bytes[at + i + 1] = static_cast<char>(checksum >> (8 * i));
+}
+
+template <typename Proto>
+void AppendFramed(const Proto& message, std::string& to) {
+  const std::size_t at = to.size();
+  to.append(kFrameBytes, '\0');
+  message.AppendToString(&to);
+  FinishFrame(at, to);
 }
 
 template <typename Proto>
 std::string Frame(const Proto& message) {
-  std::string bytes(kFrameBytes, '\0');
-  message.AppendToString(&bytes);
-  const std::uint32_t checksum = Checksum(std::string_view(bytes).substr(kFrameBytes));
-  bytes[0] = kFormatVersion;
-  for (std::size_t i = 0; i < 4; ++i) bytes[i + 1] = static_cast<char>(checksum >> (8 * i));
+  std::string bytes;
+  AppendFramed(message, bytes);
   return bytes;
 }
 
@@ -56,7 +72,7 @@ absl::Status Unframe(std::string_view bytes, const char* what, Proto* message) {
     checksum |= static_cast<std::uint32_t>(static_cast<std::uint8_t>(bytes[i + 1])) << (8 * i);
   }
   bytes.remove_prefix(kFrameBytes);
-  if (checksum != Checksum(bytes)) return Damaged(what, "its checksum is wrong");
+  if (checksum != Checksum(version, bytes)) return Damaged(what, "its checksum is wrong");
   if (!wire::Parse(bytes, message)) return Damaged(what, "it cannot be parsed");
   return absl::OkStatus();
 }
@@ -382,7 +398,24 @@ std::string EncodeAs(const T& what) {
 
 }  // namespace
 
-std::string Encode(const Batch& batch) { return EncodeAs<proto::Batch>(batch); }
+void AppendEncoded(const Batch& batch, std::string& to) {
+  if (const std::optional<std::size_t> size = plain_batch::SizeOf(batch)) {
+    const std::size_t at = to.size();
+    to.resize(at + kFrameBytes + *size);
+    plain_batch::Write(batch, to.data() + at + kFrameBytes);
+    FinishFrame(at, to);
+    return;
+  }
+  proto::Batch message;
+  ToProto(batch, &message);
+  AppendFramed(message, to);
+}
+
+std::string Encode(const Batch& batch) {
+  std::string bytes;
+  AppendEncoded(batch, bytes);
+  return bytes;
+}
 std::string Encode(const Head& head) { return EncodeAs<proto::Head>(head); }
 std::string Encode(const Checkpoint& checkpoint) { return EncodeAs<proto::Checkpoint>(checkpoint); }
 

@@ -9,7 +9,7 @@
 #include "server/journal/record.h"
 
 // What a journal holds, to and from bytes (docs/journal.md). Each result of Encode is framed: the format's version, a
-// CRC-32, then a message of proto/corod/journal/v1.
+// CRC-32C, then a message of proto/corod/journal/v1.
 //
 // Decode gives back what was encoded, exactly. kDataLoss for what is damaged or was written by a newer corod.
 namespace corod {
@@ -18,6 +18,8 @@ using ExportItem = std::variant<Head, Checkpoint, Batch>;
 
 // REQUIRES of all: texts are UTF-8, exceptions have chains that end (Exception::Snapshot).
 std::string Encode(const Batch& batch);
+// The same, behind what `to` holds. A batch whose values are plain takes no detour through protobuf's objects.
+void AppendEncoded(const Batch& batch, std::string& to);
 std::string Encode(const Head& head);
 std::string Encode(const Checkpoint& checkpoint);
 // Without the request id, which is part of its key.

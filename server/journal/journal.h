@@ -6,11 +6,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/base/compact_text.h"
 #include "server/journal/record.h"
 
 namespace corod {
@@ -25,9 +27,9 @@ namespace corod {
 // happens between them and the log.
 //
 // Writes (Create, Append, Save, Trim, Remove, Reschedule) never wait for a disk: they are gathered into few synced
-// writes and call `done` once, on a thread of the journal's, never before the call returns (it must not block). They
-// take effect in the order of the calls, and keep nothing of what they are given that somebody may go on changing
-// (exceptions are objects). What `done` is told:
+// writes and call `done` once, on a thread of the journal's, never before the call returns (it must not block). Those
+// of one write are called within a CompletionScope. They take effect in the order of the calls, and keep nothing of
+// what they are given that somebody may go on changing (exceptions are objects). What `done` is told:
 //   OK            it is stable, as --sync promises, and valid
 //   kAborted      a conflict: nothing was written; somebody else wrote. Read the log, then decide
 //   kUnavailable  a doubt: it may have been written, or be written later. Read the log, and write on with another
@@ -65,6 +67,12 @@ class Journal {
   // Adds a batch. `due`: also look at the session then. A conflict if `batch.previous` is not the last valid batch, or
   // the session is not there.
   virtual void Append(const SessionKey& key, const Batch& batch, std::optional<absl::Time> due, Done done) = 0;
+  // The same, for whoever has the key in short form: a step copies no texts. `done` allocates nothing if it captures a
+  // pointer or two.
+  virtual void AppendTo(const CompactText& id, const CompactText& uid, const Batch& batch,
+                        std::optional<absl::Time> due, Done done) {
+    Append({id.str(), uid.str()}, batch, due, std::move(done));
+  }
 
   // Replaces the head; adds a checkpoint and a time to look at the session, where they are given. Stable at once only
   // if `synced`. Does not compare: only the one who may append calls it. Does nothing for a session that is not there.

@@ -1,31 +1,29 @@
 #include "server/journal/rocks_journal.h"
 
-#include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
-#include <rocksdb/filter_policy.h>
-#include <rocksdb/listener.h>
-#include <rocksdb/options.h>
 #include <rocksdb/perf_level.h>
-#include <rocksdb/slice_transform.h>
-#include <rocksdb/snapshot.h>
-#include <rocksdb/table.h>
-#include <rocksdb/utilities/table_properties_collectors.h>
-#include <rocksdb/write_batch.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
+#include <optional>
 #include <system_error>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "server/base/completion_scope.h"
 #include "server/base/failure.h"
 #include "server/journal/codec.h"
+#include "server/journal/rocks_database.h"
 #include "server/journal/rocks_keys.h"
+#include "server/journal/rocks_range.h"
+#include "server/journal/runs.h"
 #include "server/journal/valid_batches.h"
 
 namespace corod {
@@ -33,9 +31,14 @@ namespace {
 
 namespace keys = rocks_keys;
 
-constexpr int kFormatVersion = 1;
+constexpr int kFormatVersion = 2;
 constexpr absl::string_view kFormatLine = "corod journal ";
-constexpr std::size_t kMaxGroupBytes = std::size_t{4} << 20;
+constexpr std::size_t kMaxGroupBytes = std::size_t{1} << 20;
+constexpr std::size_t kMaxEmptyChunks = 4;
+// Full segments of the log, at most: one is put into RocksDB while another is being flushed.
+constexpr std::size_t kMaxFullSegments = 2;
+// What is put into RocksDB between two groups, at least.
+constexpr std::size_t kSettleBytes = std::size_t{128} << 10;
 constexpr std::size_t kMaxGroupWrites = 4096;
 constexpr std::size_t kMaxLives = 32'768;
 // Keys that one write in a group deletes of what nobody waits for.
@@ -43,160 +46,125 @@ constexpr std::size_t kMaxDeletes = 1'024;
 constexpr std::chrono::milliseconds kAttemptInterval(200);
 constexpr std::size_t kProbeBytes = std::size_t{64} << 10;
 
-rocksdb::Slice ToSlice(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view View(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
-
-absl::Status Unavailable(std::string_view why) {
-  return Doubtful(Reason::JOURNAL_UNAVAILABLE,
-                  absl::StrCat("the journal is unavailable: ", absl::string_view(why.data(), why.size())), {},
-                  absl::Milliseconds(500));
-}
-
 absl::Status Conflict(absl::string_view why) { return absl::AbortedError(why); }
 
-// Of a read. REQUIRES: not ok.
-absl::Status FailedRead(const rocksdb::Status& status) {
-  if (status.IsCorruption()) return absl::DataLossError(absl::StrCat("the journal is damaged: ", status.ToString()));
-  return Unavailable(status.ToString());
-}
-
-absl::Status FailedOpen(const std::string& directory, const rocksdb::Status& status) {
-  const std::string text = status.ToString();
-  if (status.IsIOError() && text.find("lock ") != std::string::npos && text.find("LOCK") != std::string::npos) {
-    return absl::UnavailableError(absl::StrCat(directory, " is in use by another corod"));
-  }
-  return absl::UnavailableError(absl::StrCat("the journal in ", directory, " cannot be opened: ", text));
-}
-
-// Of RocksDB's write-ahead logs.
-std::uint64_t BytesOfLogs(rocksdb::Env& env, const std::string& directory) {
+// Of the segments of the write-ahead log, which opening writes into a table.
+std::uint64_t BytesOfLog(rocksdb::Env& env, const std::string& directory) {
   std::vector<std::string> names;
   if (!env.GetChildren(directory, &names).ok()) return 0;
   std::uint64_t bytes = 0;
   for (const std::string& name : names) {
     std::uint64_t size = 0;
-    if (name.ends_with(".log") && env.GetFileSize(absl::StrCat(directory, "/", name), &size).ok()) bytes += size;
+    if (env.GetFileSize(absl::StrCat(directory, "/", name), &size).ok()) bytes += size;
   }
   return bytes;
 }
 
-// RocksDB would go on by itself after some failures (a full disk): it appends what it still has of a failed write to
-// the log, behind what is torn, and flushes. What was in doubt could then come back at any later start. So it takes no
-// more writes after whatever failure, also one in the background, until it is opened anew. But for a compaction that
-// finds no room: nothing depends on it, and RocksDB tries again when there is room.
-class EndsAtTheFirstFailure : public rocksdb::EventListener {
+// So that what was made in it is there after a loss of power.
+rocksdb::Status SyncDirectory(rocksdb::Env& env, const std::string& directory) {
+  std::unique_ptr<rocksdb::Directory> handle;
+  const rocksdb::Status opened = env.NewDirectory(directory, &handle);
+  return opened.ok() ? handle->Fsync() : opened;
+}
+
+// Under another name first, so that it is there as a whole or not at all.
+absl::Status WriteFormat(rocksdb::Env& env, const std::string& directory) {
+  const std::string format = directory + "/FORMAT";
+  const std::string draft = format + ".new";
+  rocksdb::Status made =
+      rocksdb::WriteStringToFile(&env, absl::StrCat(kFormatLine, kFormatVersion, "\n"), draft, /*should_sync=*/true);
+  if (made.ok()) made = env.RenameFile(draft, format);
+  if (made.ok()) made = SyncDirectory(env, directory);
+  if (made.ok()) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(format, " cannot be written: ", made.ToString()));
+}
+
+absl::StatusOr<Journal::Stored> DescribeHead(const RocksDatabase& database, std::string_view bytes,
+                                             const RocksDatabase::Moment& moment) {
+  absl::StatusOr<Head> head = DecodeHead(bytes);
+  if (!head.ok()) return head.status();
+  absl::StatusOr<Tail> tail = moment.FindTail();
+  if (absl::IsDataLoss(tail.status())) {  // whoever reads on finds the damage
+    tail = SessionRange(database.db(), head->key.uid, moment.snapshot()).FindLastReadable();
+    if (tail.ok()) tail->last_step = std::max(tail->last_step, head->steps) + 1;
+  }
+  if (!tail.ok()) return tail.status();
+  return Journal::Stored{*std::move(head), tail->id, tail->last_step};
+}
+
+// Decodes a log, from one run after the other. What is in two of them counts once.
+class LogReader {
  public:
-  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
-    if (!IsHarmless(reason, *error)) *error = rocksdb::Status(*error, rocksdb::Status::kFatalError);
+  LogReader(BatchId after, std::size_t max_bytes) : after_(after), max_bytes_(max_bytes), last_number_(after.number) {}
+
+  // False: it ends here, at what is damaged or since it is enough.
+  bool Take(std::string_view run, std::uint64_t last_number) {
+    for (RunReader reader(run, last_number); !ended_ && reader.Next();) {
+      if (reader.number() <= last_number_) continue;
+      ended_ = !TakeBatch(reader.batch());
+      last_number_ = reader.number();
+    }
+    return !ended_;
   }
-  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason reason, rocksdb::Status error, bool* recovers) override {
-    if (!IsHarmless(reason, error)) *recovers = false;
-  }
+  bool HasEnded() const { return ended_; }
+  // Of the first batch, if it cannot be given.
+  const absl::Status& status() const { return status_; }
+  std::vector<Batch>& batches() { return batches_; }
 
  private:
-  static bool IsHarmless(rocksdb::BackgroundErrorReason reason, const rocksdb::Status& error) {
-    return reason == rocksdb::BackgroundErrorReason::kCompaction && error.IsNoSpace();
-  }
-};
-
-}  // namespace
-
-// The open database. Where it stands in memory does not change.
-struct RocksJournal::Database {
-  ~Database() {
-    if (db) static_cast<void>(db->Close());
-  }
-
-  std::unique_ptr<rocksdb::Env> env;  // null: the machine's
-  std::unique_ptr<rocksdb::DB> db;
-  std::uint64_t sessions = 0;        // when it was opened
-  std::vector<std::string> garbage;  // uids whose removal was not finished when it was opened
-};
-
-namespace {
-
-// Reads keys from `begin` to before `end`, at one moment.
-class Range {
- public:
-  Range(rocksdb::DB& db, std::string begin, std::string end, const rocksdb::Snapshot* snapshot = nullptr)
-      : begin_(std::move(begin)), end_(std::move(end)), lower_(begin_), upper_(end_) {
-    options_.iterate_lower_bound = &lower_;
-    options_.iterate_upper_bound = &upper_;
-    options_.snapshot = snapshot;
-    iterator_.reset(db.NewIterator(options_));
-  }
-  Range(const Range&) = delete;
-  Range& operator=(const Range&) = delete;
-
-  bool Valid() const { return iterator_->Valid(); }
-  std::string_view key() const { return View(iterator_->key()); }
-  std::string_view value() const { return View(iterator_->value()); }
-  void Seek(std::string_view key) { iterator_->Seek(ToSlice(key)); }
-  void SeekToFirst() { iterator_->SeekToFirst(); }
-  void SeekForPrev(std::string_view key) { iterator_->SeekForPrev(ToSlice(key)); }
-  void SeekToLast() { iterator_->SeekToLast(); }
-  void Next() { iterator_->Next(); }
-  void Prev() { iterator_->Prev(); }
-  // Of what made it invalid: OK at the end.
-  absl::Status status() const {
-    const rocksdb::Status status = iterator_->status();
-    return status.ok() ? absl::OkStatus() : FailedRead(status);
-  }
-
- private:
-  const std::string begin_, end_;
-  const rocksdb::Slice lower_, upper_;
-  rocksdb::ReadOptions options_;
-  std::unique_ptr<rocksdb::Iterator> iterator_;
-};
-
-// All that a session has.
-class SessionRange : public Range {
- public:
-  SessionRange(rocksdb::DB& db, const std::string& uid, const rocksdb::Snapshot* snapshot = nullptr)
-      : Range(db, keys::PrefixOf(uid), keys::EndOf(uid), snapshot), prefix_(keys::PrefixOf(uid)), uid_(uid) {}
-
-  // Whether this is a life of the session with that id that was not removed.
-  bool IsLifeOf(std::string_view id) {
-    SeekToFirst();
-    return Valid() && key() == keys::LifeKey(uid_) && value() == id;
-  }
-  bool AtBatch() const { return Valid() && keys::IsBatchOf(prefix_, key()); }
-  bool AtCheckpoint() const { return Valid() && keys::IsCheckpointOf(prefix_, key()); }
-
-  struct Tail {
-    BatchId id;
-    Step last_step = 0;
-  };
-  absl::StatusOr<Tail> FindTail() {
-    SeekToLast();
-    if (AtBatch()) {
-      const absl::StatusOr<Batch> batch = DecodeBatch(value());
-      if (!batch.ok()) return batch.status();
-      return Tail{batch->id, LastStep(*batch)};
+  bool TakeBatch(std::string_view bytes) {
+    if (!batches_.empty() && bytes_ + bytes.size() > max_bytes_) return false;
+    bytes_ += bytes.size();
+    absl::StatusOr<Batch> batch = DecodeBatch(bytes);
+    if (batch.ok() && !valid_) {
+      if (after_ != BatchId() && batch->previous.number > after_.number) {
+        batch = absl::OutOfRangeError("that part of the log was trimmed away");
+      } else {
+        valid_.emplace(after_ == BatchId() ? batch->previous : after_);
+      }
     }
-    if (AtCheckpoint()) {
-      const absl::StatusOr<Checkpoint> checkpoint = DecodeCheckpoint(value());
-      if (!checkpoint.ok()) return checkpoint.status();
-      return Tail{checkpoint->after, checkpoint->step};
+    if (!batch.ok()) {
+      if (batches_.empty()) status_ = batch.status();
+      return false;
     }
-    if (absl::Status read = status(); !read.ok()) return read;
-    return Tail{};
-  }
-  // The last batch that is not damaged; {} if there is none.
-  absl::StatusOr<Tail> FindLastReadable() {
-    for (SeekToLast(); AtBatch(); Prev()) {
-      const absl::StatusOr<Batch> batch = DecodeBatch(value());
-      if (batch.ok()) return Tail{batch->id, LastStep(*batch)};
-    }
-    if (absl::Status read = status(); !read.ok()) return read;
-    return Tail{};
+    if (valid_->Take(*batch)) batches_.push_back(*std::move(batch));
+    return true;
   }
 
- private:
-  const std::string prefix_;
-  const std::string uid_;
+  const BatchId after_;
+  const std::size_t max_bytes_;
+  std::uint64_t last_number_;
+  std::size_t bytes_ = 0;
+  bool ended_ = false;
+  absl::Status status_;
+  std::vector<Batch> batches_;
+  std::optional<ValidBatches> valid_;
 };
+
+// The session with that id. `head`: what stands there, or has stood there a moment ago.
+absl::StatusOr<std::optional<Journal::Stored>> Describe(const RocksDatabase& database, std::string_view id,
+                                                        std::string head) {
+  while (true) {
+    const absl::StatusOr<Head> decoded = DecodeHead(head);
+    if (!decoded.ok()) return decoded.status();
+    const RocksDatabase::Moment moment(database, decoded->key.uid);
+    rocksdb::ReadOptions options;
+    options.snapshot = moment.snapshot();
+    std::string current;
+    const rocksdb::Status found = database.db().Get(options, ToSlice(keys::HeadKey(id)), &current);
+    if (found.IsNotFound()) return std::optional<Journal::Stored>();
+    if (!found.ok()) return FailedRead(found);
+    const bool is_same = current == head || [&] {
+      const absl::StatusOr<Head> now = DecodeHead(current);
+      return now.ok() && now->key.uid == decoded->key.uid;
+    }();
+    head = std::move(current);
+    if (!is_same) continue;  // another session has come in its place
+    absl::StatusOr<Journal::Stored> stored = DescribeHead(database, head, moment);
+    if (!stored.ok()) return stored.status();
+    return std::optional<Journal::Stored>(*std::move(stored));
+  }
+}
 
 }  // namespace
 
@@ -216,55 +184,59 @@ class RocksJournal::Lease {
   Lease& operator=(const Lease&) = delete;
 
   explicit operator bool() const { return database_ != nullptr; }
-  const Database* operator->() const { return database_; }
-  const Database& operator*() const { return *database_; }
-  static absl::Status Missing() { return Unavailable("it is being opened again"); }
+  const RocksDatabase* operator->() const { return database_; }
+  const RocksDatabase& operator*() const { return *database_; }
+  static absl::Status Missing() { return JournalUnavailable("it is being opened again"); }
 
  private:
   const RocksJournal& journal_;
-  const Database* database_;
+  const RocksDatabase* database_;
 };
 
 // Writes that are written together, as they come to be.
 class RocksJournal::Group {
  public:
-  Group(const Database& database, absl::flat_hash_map<std::string, Life>& lives, std::uint64_t sessions)
-      : database_(database), lives_(lives), sessions_(sessions) {
+  // `entries`: where they are gathered.
+  Group(const RocksDatabase& database, Lives& lives, LogEntries& entries, std::uint64_t sessions)
+      : database_(database), lives_(lives), entries_(entries), sessions_(sessions) {
     if (lives_.size() > kMaxLives) lives_.clear();
   }
 
-  const Database& database() const { return database_; }
+  const RocksDatabase& database() const { return database_; }
 
-  void Put(std::string_view key, std::string_view value) { Note(batch_.Put(ToSlice(key), ToSlice(value))); }
-  void Delete(std::string_view key) { Note(batch_.Delete(ToSlice(key))); }
+  void Put(std::string_view key, std::string_view value) { entries_.Put(key, value); }
+  void Delete(std::string_view key) { entries_.Delete(key); }
+  void AddBatch(const CompactText& uid, std::uint64_t number, std::string_view batch) {
+    entries_.AddBatch(uid, number, batch);
+  }
+  void TrimUnsettled(std::string_view uid, std::uint64_t number) { entries_.Trim(CompactText(uid), number); }
+  void DropUnsettled(std::string_view uid) { entries_.Drop(CompactText(uid)); }
 
   // Stays until the group ends. With the writes of this group.
   absl::StatusOr<Life*> FindLife(const std::string& uid) {
-    if (const auto found = lives_.find(uid); found != lives_.end()) return &found->second;
-    Life life;
-    SessionRange range(*database_.db, uid);
-    range.Seek(keys::LifeKey(uid));
-    if (range.Valid() && range.key() == keys::LifeKey(uid)) {
-      life.is_there = true;
-      life.id = std::string(range.value());
-      const absl::StatusOr<SessionRange::Tail> tail = range.FindTail();
-      if (!tail.ok()) return tail.status();
-      life.tail = tail->id;
-    } else if (absl::Status status = range.status(); !status.ok()) {
-      return status;
-    }
-    return &(lives_[uid] = std::move(life));
+    if (const auto found = lives_.find(CompactText::Key(uid)); found != lives_.end()) return found->get();
+    return ReadLife(uid);
   }
-  void AddLife(const SessionKey& key, BatchId tail) { lives_[key.uid] = {true, key.id, tail, 0}; }
-  void DropLife(const std::string& uid) { lives_[uid] = {}; }
+  absl::StatusOr<Life*> FindLife(const CompactText& uid) {
+    if (const auto found = lives_.find(uid.key()); found != lives_.end()) return found->get();
+    return ReadLife(uid.str());
+  }
+  void AddLife(const SessionKey& key, BatchId tail) {
+    Life& life = Keep(CompactText(key.uid));
+    life.is_there = true;
+    life.id = CompactText(key.id);
+    life.tail = tail;
+    life.trimmed = 0;
+  }
+  void DropLife(const std::string& uid) { Keep(CompactText(uid)).is_there = false; }
 
   // Whether the id stands for that life. With the writes of this group.
   absl::StatusOr<bool> Stands(const SessionKey& key) {
-    if (const auto found = lives_.find(key.uid); found != lives_.end()) {
-      return found->second.is_there && found->second.id == key.id;
+    if (const auto found = lives_.find(CompactText::Key(key.uid)); found != lives_.end()) {
+      return (*found)->is_there && (*found)->id == key.id;
     }
     std::string id;
-    const rocksdb::Status status = database_.db->Get(rocksdb::ReadOptions(), keys::LifeKey(key.uid), &id);
+    const rocksdb::Status status = database_.db().Get(rocksdb::ReadOptions(), keys::LifeKey(key.uid), &id);
     if (!status.ok() && !status.IsNotFound()) return FailedRead(status);
     return status.ok() && id == key.id;
   }
@@ -274,7 +246,7 @@ class RocksJournal::Group {
     if (const auto found = taken_.find(id); found != taken_.end()) return found->second;
     rocksdb::PinnableSlice head;
     const rocksdb::Status status =
-        database_.db->Get(rocksdb::ReadOptions(), database_.db->DefaultColumnFamily(), keys::HeadKey(id), &head);
+        database_.db().Get(rocksdb::ReadOptions(), database_.db().DefaultColumnFamily(), keys::HeadKey(id), &head);
     if (!status.ok() && !status.IsNotFound()) return FailedRead(status);
     return status.ok();
   }
@@ -282,7 +254,7 @@ class RocksJournal::Group {
   bool HasReadableHead(const std::string& id) {
     if (taken_.contains(id)) return true;  // written in this group
     std::string head;
-    return database_.db->Get(rocksdb::ReadOptions(), keys::HeadKey(id), &head).ok() && DecodeHead(head).ok();
+    return database_.db().Get(rocksdb::ReadOptions(), keys::HeadKey(id), &head).ok() && DecodeHead(head).ok();
   }
   void SetTaken(const std::string& id, bool taken) {
     taken_[id] = taken;
@@ -300,15 +272,11 @@ class RocksJournal::Group {
   // Another write, after those that wait now.
   void Continue(Apply apply) { more.push_back(std::move(apply)); }
 
-  rocksdb::Status Commit(bool synced) {
-    if (!status_.ok()) return status_;
-    if (batch_.Count() == 0) return {};
+  // What is to be done.
+  const LogEntries& Finish() {
     if (sessions_changed_) Put(keys::kSessionCount, keys::EncodeCount(sessions_));
-    rocksdb::WriteOptions options;
-    options.sync = synced;
-    return database_.db->Write(options, &batch_);
+    return entries_;
   }
-  bool IsEmpty() const { return batch_.Count() == 0; }
   std::uint64_t sessions() const { return sessions_; }
 
   // What the indices have after it.
@@ -319,21 +287,35 @@ class RocksJournal::Group {
   std::vector<Apply> more;
 
  private:
-  void Note(const rocksdb::Status& status) {
-    if (status_.ok()) status_ = status;
+  Life& Keep(CompactText uid) {
+    const auto found = lives_.find(uid.key());
+    if (found != lives_.end()) return **found;
+    return **lives_.insert(std::make_unique<Life>(Life{.uid = std::move(uid)})).first;
+  }
+  absl::StatusOr<Life*> ReadLife(const std::string& uid) {
+    std::string id;
+    const rocksdb::Status status = database_.db().Get(rocksdb::ReadOptions(), keys::LifeKey(uid), &id);
+    if (!status.ok() && !status.IsNotFound()) return FailedRead(status);
+    absl::StatusOr<Tail> tail = Tail{};
+    if (status.ok()) tail = RocksDatabase::Moment(database_, uid).FindTail();
+    if (!tail.ok()) return tail.status();
+    Life& life = Keep(CompactText(uid));
+    life.is_there = status.ok();
+    if (status.ok()) life.id = CompactText(id);
+    life.tail = tail->id;
+    return &life;
   }
 
-  const Database& database_;
-  absl::flat_hash_map<std::string, Life>& lives_;
+  const RocksDatabase& database_;
+  Lives& lives_;
+  LogEntries& entries_;
   absl::flat_hash_map<std::string, bool> taken_;
   std::uint64_t sessions_;
   bool sessions_changed_ = false;
-  rocksdb::WriteBatch batch_;
-  rocksdb::Status status_;
 };
 
 RocksJournal::RocksJournal(Options options)
-    : options_(std::move(options)), database_directory_(options_.directory + "/rocksdb") {}
+    : options_(std::move(options)), max_group_bytes_(std::min(kMaxGroupBytes, options_.segment_bytes / 2)) {}
 
 absl::Status RocksJournal::PrepareDirectory() {
   std::unique_ptr<rocksdb::Env> own;
@@ -341,8 +323,15 @@ absl::Status RocksJournal::PrepareDirectory() {
   rocksdb::Env& env = own ? *own : *rocksdb::Env::Default();
   const std::string& directory = options_.directory;
   std::error_code error;
-  std::filesystem::create_directories(directory, error);
+  const bool made = std::filesystem::create_directories(directory, error);
   if (error) return absl::UnavailableError(absl::StrCat(directory, " cannot be made: ", error.message()));
+  if (made) {
+    std::filesystem::path parent = std::filesystem::absolute(directory, error).lexically_normal().parent_path();
+    if (directory.ends_with('/')) parent = parent.parent_path();
+    if (const rocksdb::Status synced = SyncDirectory(env, parent.string()); !synced.ok()) {
+      return absl::UnavailableError(absl::StrCat(parent.string(), " cannot be synced: ", synced.ToString()));
+    }
+  }
 
   const std::string format = directory + "/FORMAT";
   if (env.FileExists(format).ok()) {
@@ -360,10 +349,10 @@ absl::Status RocksJournal::PrepareDirectory() {
                                                         " was written by a newer corod (format ", version,
                                                         "; this one knows ", kFormatVersion, ")"));
     }
-    return absl::OkStatus();
+    // What version 1 wrote is read as it is; it must not read what is written from now on.
+    return version == kFormatVersion ? absl::OkStatus() : WriteFormat(env, directory);
   }
 
-  const std::string draft = format + ".new";
   std::vector<std::string> children;
   if (const rocksdb::Status listed = env.GetChildren(directory, &children); !listed.ok()) {
     return absl::UnavailableError(absl::StrCat(directory, " cannot be read: ", listed.ToString()));
@@ -373,90 +362,28 @@ absl::Status RocksJournal::PrepareDirectory() {
     return absl::FailedPreconditionError(
         absl::StrCat(directory, " holds ", child, " and is no corod journal; give a directory of its own"));
   }
-  rocksdb::Status made =
-      rocksdb::WriteStringToFile(&env, absl::StrCat(kFormatLine, kFormatVersion, "\n"), draft, /*should_sync=*/true);
-  if (made.ok()) made = env.RenameFile(draft, format);
-  std::unique_ptr<rocksdb::Directory> handle;
-  if (made.ok()) made = env.NewDirectory(directory, &handle);
-  if (made.ok()) made = handle->Fsync();
-  if (made.ok()) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat(format, " cannot be written: ", made.ToString()));
+  return WriteFormat(env, directory);
 }
 
-absl::StatusOr<std::unique_ptr<RocksJournal::Database>> RocksJournal::OpenDatabase() const {
-  auto database = std::make_unique<Database>();
-  rocksdb::Options options;
-  if (options_.file_system) {
-    database->env = rocksdb::NewCompositeEnv(options_.file_system);
-    options.env = database->env.get();
-  }
-  options.create_if_missing = true;
-  // A full memory table ends its write-ahead log, too.
-  options.write_buffer_size = std::min(options_.max_wal_bytes, options_.write_buffer_bytes / 2);
-  options.max_write_buffer_number = static_cast<int>(options_.write_buffer_bytes / options.write_buffer_size);
-  options.db_write_buffer_size = options_.write_buffer_bytes;
-  // What a crash tore ends the log; all before it counts.
-  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
-  options.recycle_log_file_num = 0;
-  options.manual_wal_flush = false;
-  // Reserved blocks would let a full disk go unnoticed while they last, and be reserved anew at each opening.
-  options.allow_fallocate = false;
-  // After a failure the database is opened anew, by Recover alone.
-  options.max_bgerror_resume_count = 0;
-  options.listeners.push_back(std::make_shared<EndsAtTheFirstFailure>());
-  // Nothing that grows with the number of tables, when it is opened or while it is.
-  options.max_open_files = 512;
-  options.skip_stats_update_on_db_open = true;
-  options.skip_checking_sst_file_sizes_on_db_open = true;
-  options.max_background_jobs = 2;
-  options.bytes_per_sync = std::uint64_t{1} << 20;
-  options.max_log_file_size = std::size_t{4} << 20;
-  options.keep_log_file_num = 4;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.stats_dump_period_sec = 0;
-  // A session's next batch comes behind its last one: the place is found from there.
-  options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(keys::kUuidPrefixBytes));
-
-  rocksdb::BlockBasedTableOptions tables;
-  tables.block_cache = rocksdb::NewLRUCache(options_.block_cache_bytes);
-  tables.cache_index_and_filter_blocks = true;
-  tables.pin_l0_filter_and_index_blocks_in_cache = true;
-  tables.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-  // In small parts: the filter of a whole table is too large for a part of the cache, so each look-up would read it.
-  tables.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
-  tables.partition_filters = true;
-  tables.format_version = 5;
-  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(tables));
-  options.level_compaction_dynamic_level_bytes = true;
-  // What was trimmed or is no longer due goes soon, since reading steps over each deleted key.
-  options.table_properties_collector_factories.push_back(rocksdb::NewCompactOnDeletionCollectorFactory(4'096, 2'048));
-
-  rocksdb::DB* db = nullptr;
-  const rocksdb::Status opened = rocksdb::DB::Open(options, database_directory_, &db);
-  if (!opened.ok()) return FailedOpen(options_.directory, opened);
-  database->db.reset(db);
-
-  std::string count;
-  const rocksdb::Status counted = db->Get(rocksdb::ReadOptions(), ToSlice(keys::kSessionCount), &count);
-  if (counted.ok()) {
-    const std::optional<std::uint64_t> sessions = keys::DecodeCount(count);
-    if (!sessions)
-      return absl::DataLossError(absl::StrCat("the journal in ", options_.directory, " has no count of sessions"));
-    database->sessions = *sessions;
-  } else if (!counted.IsNotFound()) {
-    return FailedOpen(options_.directory, counted);
-  }
-  Range garbage(*db, std::string(keys::kGarbage), std::string(keys::kGarbageEnd));
-  for (garbage.SeekToFirst(); garbage.Valid(); garbage.Next()) {
-    database->garbage.emplace_back(keys::UidInGarbageKey(garbage.key()));
-  }
-  if (absl::Status status = garbage.status(); !status.ok()) return status;
-  return database;
+absl::Status RocksJournal::SyncDataDirectory() const {
+  std::unique_ptr<rocksdb::Env> own;
+  if (options_.file_system) own = rocksdb::NewCompositeEnv(options_.file_system);
+  const rocksdb::Status synced = SyncDirectory(own ? *own : *rocksdb::Env::Default(), options_.directory);
+  if (synced.ok()) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(options_.directory, " cannot be synced: ", synced.ToString()));
 }
 
-void RocksJournal::UseDatabase(std::unique_ptr<Database> database) {
+absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksJournal::OpenDatabase() const {
+  return RocksDatabase::Open({.directory = options_.directory,
+                              .block_cache_bytes = options_.block_cache_bytes,
+                              .write_buffer_bytes = options_.write_buffer_bytes,
+                              .segment_bytes = options_.segment_bytes,
+                              .file_system = options_.file_system});
+}
+
+void RocksJournal::UseDatabase(std::unique_ptr<RocksDatabase> database) {
   lives_.clear();
-  sessions_ = database->sessions;
+  sessions_ = database->sessions();
   {
     const MutexLock lock(index_mutex_);
     dues_ = {};
@@ -464,8 +391,18 @@ void RocksJournal::UseDatabase(std::unique_ptr<Database> database) {
     expiring_ = false;
     ++index_changes_;
   }
-  const std::vector<std::string> garbage = database->garbage;
+  const std::vector<std::string> garbage = database->garbage();
   writable_ = database.get();
+  {
+    const MutexLock lock(mutex_);
+    tended_database_ = writable_;
+    settling_ = false;
+    settled_segments_ = 0;
+    flush_failure_.clear();
+    spare_failure_.clear();
+    next_spare_ = {};
+    tend_.NotifyOne();
+  }
   {
     const MutexLock lock(database_mutex_);
     database_ = std::move(database);
@@ -476,10 +413,12 @@ void RocksJournal::UseDatabase(std::unique_ptr<Database> database) {
 absl::StatusOr<std::unique_ptr<RocksJournal>> RocksJournal::Open(Options options) {
   std::unique_ptr<RocksJournal> journal(new RocksJournal(std::move(options)));
   if (absl::Status prepared = journal->PrepareDirectory(); !prepared.ok()) return prepared;
-  absl::StatusOr<std::unique_ptr<Database>> database = journal->OpenDatabase();
+  absl::StatusOr<std::unique_ptr<RocksDatabase>> database = journal->OpenDatabase();
   if (!database.ok()) return database.status();
+  if (absl::Status synced = journal->SyncDataDirectory(); !synced.ok()) return synced;
   journal->UseDatabase(*std::move(database));
   for (int i = 0; i < 2; ++i) journal->threads_.emplace_back([&journal = *journal] { journal.Work(); });
+  journal->threads_.emplace_back([&journal = *journal] { journal.Tend(); });
   return journal;
 }
 
@@ -489,6 +428,7 @@ RocksJournal::~RocksJournal() {
     const MutexLock lock(mutex_);
     ending_ = true;
     changed_.NotifyAll();
+    tend_.NotifyAll();
   }
   for (std::thread& thread : threads_) thread.join();
 }
@@ -503,12 +443,16 @@ void RocksJournal::Shutdown() {
     sync = available_;
     writing_ = true;
   }
-  if (sync) {
-    static_cast<void>(SyncLog());
+  PauseTending();
+  if (sync && SyncLog()) {
     LogMemory();
+    // The next start has nothing to read then. If it fails, that start does it.
+    const rocksdb::Status emptied = writable_->Empty();
+    if (!emptied.ok()) spdlog::warn("the journal's log cannot be emptied: {}", emptied.ToString());
   }
   const MutexLock lock(mutex_);
   unsynced_ = false;
+  settling_ = false;
   writing_ = false;
   changed_.NotifyAll();
 }
@@ -517,23 +461,47 @@ void RocksJournal::LogMemory() const {
   const Lease database(*this);
   if (!database) return;
   std::uint64_t memtables = 0, cache = 0, tables = 0;
-  database->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kSizeAllMemTables, &memtables);
-  database->db->GetIntProperty(rocksdb::DB::Properties::kBlockCacheUsage, &cache);  // one cache for all families
-  database->db->GetAggregatedIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem, &tables);
-  spdlog::debug("RocksDB holds {} bytes in memory: {} in memtables, {} in its block cache, {} for open tables",
-                memtables + cache + tables, memtables, cache, tables);
+  database->db().GetAggregatedIntProperty(rocksdb::DB::Properties::kSizeAllMemTables, &memtables);
+  database->db().GetIntProperty(rocksdb::DB::Properties::kBlockCacheUsage, &cache);  // one cache for all families
+  database->db().GetAggregatedIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem, &tables);
+  // What is in the log and not in RocksDB yet is its memtable's first half.
+  const std::uint64_t log = database->log().memory_bytes() + database->unsettled().memory_bytes();
+  memtables += log;
+  spdlog::debug(
+      "RocksDB holds {} bytes in memory: {} in memtables, {} in its block cache, {} for open tables; {} of the "
+      "memtables' are the write-ahead log's",
+      memtables + cache + tables, memtables, cache, tables, log);
 }
 
-void RocksJournal::Enqueue(Write write) const {
+absl::Status RocksJournal::TakesNothingMore(Group&) {
+  return Failed(Reason::JOURNAL_UNAVAILABLE, "the journal takes nothing more");
+}
+
+RocksJournal::Chunk& RocksJournal::ChunkFor(std::size_t bytes) const {
+  if (!queue_.empty()) {
+    Chunk& last = *queue_.back();
+    if (last.writes.size() < kMaxGroupWrites && last.bytes + bytes <= max_group_bytes_) return last;
+  }
+  if (empty_chunks_.empty()) {
+    queue_.push_back(std::make_unique<Chunk>());
+  } else {
+    queue_.push_back(std::move(empty_chunks_.back()));
+    empty_chunks_.pop_back();
+  }
+  return *queue_.back();
+}
+
+void RocksJournal::Enqueue(Write write, std::size_t bytes) const {
   bool wakes = false;
   {
     const MutexLock lock(mutex_);
     if (shutdown_) {
-      write.apply = [](Group&) { return Failed(Reason::JOURNAL_UNAVAILABLE, "the journal takes nothing more"); };
+      write.apply = &TakesNothingMore;
     }
-    queue_.push_back(std::move(write));
-    // Whoever writes looks at the queue when it has done.
-    wakes = queue_.size() == 1 && (!writing_ || !available_);
+    wakes = queue_.empty() && (!writing_ || !available_);  // whoever writes looks at the queue when it has done
+    Chunk& chunk = ChunkFor(bytes);
+    chunk.bytes += bytes;
+    chunk.writes.push_back(std::move(write));
   }
   if (wakes) changed_.NotifyOne();
 }
@@ -560,7 +528,15 @@ void RocksJournal::Work() {
       mutex_.Unlock();
       const bool synced = SyncLog();
       mutex_.Lock();
-      if (!synced) available_ = false;
+      if (!synced) BecomeUnavailable();
+      writing_ = false;
+      changed_.NotifyAll();
+    } else if (available_ && settling_ && !writing_) {
+      writing_ = true;
+      mutex_.Unlock();
+      const bool settled = Settle(kSettleBytes);
+      mutex_.Lock();
+      if (!settled) BecomeUnavailable();
       writing_ = false;
       changed_.NotifyAll();
     } else if (ending_ && queue_.empty()) {
@@ -579,64 +555,83 @@ void RocksJournal::Work() {
   mutex_.Unlock();
 }
 
+void RocksJournal::BecomeUnavailable() {
+  available_ = false;
+  next_attempt_ = std::chrono::steady_clock::now();
+}
+
 void RocksJournal::TakeTurn() {
   if (available_) {
     // Those who are about to ask for something and wait for a processor come into this group, then.
     writing_ = true;
+    const bool settles = settling_;
     mutex_.Unlock();
     std::this_thread::yield();
+    const bool settled = !settles || Settle(std::max(kSettleBytes, 2 * last_group_bytes_));
     mutex_.Lock();
+    if (!settled) BecomeUnavailable();
     writing_ = false;
   }
-  std::vector<Write> writes;
-  std::size_t bytes = 0;
-  while (!queue_.empty() && writes.size() < kMaxGroupWrites && bytes < kMaxGroupBytes) {
-    bytes += queue_.front().bytes;
-    writes.push_back(std::move(queue_.front()));
-    queue_.pop_front();
-  }
+  std::unique_ptr<Chunk> chunk = std::move(queue_.front());
+  queue_.pop_front();
   const std::uint64_t turn = groups_taken_++;
   if (available_) {
     writing_ = true;
     mutex_.Unlock();
-    const bool done = Commit(writes);
+    const bool done = Commit(*chunk);
     mutex_.Lock();
     if (!done) {
-      available_ = false;
-      next_attempt_ = std::chrono::steady_clock::now();
+      BecomeUnavailable();
     } else if (options_.sync == Sync::kInterval && !unsynced_) {
       unsynced_ = true;
       next_sync_ = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(options_.sync_interval);
     }
     writing_ = false;
     // The other thread writes what has come meanwhile, or waits for the time to sync or to try again.
-    if (!queue_.empty() || unsynced_ || !available_) changed_.NotifyOne();
+    if (!queue_.empty() || unsynced_ || settling_ || !available_) changed_.NotifyOne();
   } else {
-    for (Write& write : writes) write.status = Unavailable("an earlier write failed");
+    for (Write& write : chunk->writes) write.status = JournalUnavailable("an earlier write failed");
   }
   while (groups_answered_ != turn) answered_.Wait(mutex_);
   mutex_.Unlock();
-  for (Write& write : writes) {
-    if (write.done) write.done(std::move(write.status));
+  {
+    const CompletionScope scope;
+    for (Write& write : chunk->writes) {
+      if (write.done) write.done(std::move(write.status));
+    }
   }
-  writes.clear();
+  chunk->writes.clear();
+  chunk->batches.clear();
+  chunk->bytes = 0;
   mutex_.Lock();
+  if (empty_chunks_.size() < kMaxEmptyChunks) empty_chunks_.push_back(std::move(chunk));
   ++groups_answered_;
   answered_.NotifyAll();
 }
 
-bool RocksJournal::Commit(std::vector<Write>& writes) {
-  Group group(*writable_, lives_, sessions_);
+bool RocksJournal::Commit(Chunk& chunk) {
+  entries_.clear();
+  Group group(*writable_, lives_, entries_, sessions_);
   bool synced = false;
-  for (Write& write : writes) {
-    write.status = write.apply(group);
+  for (Write& write : chunk.writes) {
+    if (write.apply) {
+      write.status = write.apply(group);
+    } else {
+      write.status = Extend(group, write, std::string_view(chunk.batches).substr(write.at, write.size));
+    }
     if (write.status.ok() && write.synced) synced = true;
   }
-  const rocksdb::Status written = group.Commit(synced && options_.sync == Sync::kAlways);
+  const LogEntries& entries = group.Finish();
+  rocksdb::Status written;
+  if (!entries.empty()) {
+    last_group_bytes_ = entries.bytes().size();
+    written = MakeRoom(last_group_bytes_);
+    if (written.ok()) written = writable_->Write(entries, synced && options_.sync == Sync::kAlways);
+  }
   if (!written.ok()) {
     spdlog::error("the journal cannot be written: {}", written.ToString());
     lives_.clear();
-    for (Write& write : writes) write.status = Unavailable(written.ToString());
+    for (Write& write : chunk.writes) write.status = JournalUnavailable(written.ToString());
     const MutexLock lock(index_mutex_);
     expiring_ = false;
     return false;
@@ -645,6 +640,105 @@ bool RocksJournal::Commit(std::vector<Write>& writes) {
   NoteIndexChanges(group);
   for (Apply& apply : group.more) Enqueue({.apply = std::move(apply)});
   return true;
+}
+
+absl::Status RocksJournal::Extend(Group& group, const Write& write, std::string_view batch) {
+  const absl::StatusOr<Life*> life = group.FindLife(write.uid);
+  if (!life.ok()) return life.status();
+  if (!(*life)->is_there || !((*life)->id == write.id)) return Conflict("the session is not there");
+  if ((*life)->tail != write.previous || write.batch.number <= write.previous.number) {
+    return Conflict("somebody else wrote to the session's log");
+  }
+  (*life)->tail = write.batch;
+  group.AddBatch(write.uid, write.batch.number, batch);
+  if (write.due) group.AddDue(write.id.str(), write.due);
+  return absl::OkStatus();
+}
+
+rocksdb::Status RocksJournal::MakeRoom(std::size_t bytes) {
+  GroupLog& log = writable_->log();
+  while (!log.HasRoom(bytes)) {
+    if (log.full_segments() >= kMaxFullSegments) {
+      // What is appended waits, since this cannot keep up with it.
+      while (writable_->unsettled().HasFullSegment()) {
+        if (rocksdb::Status settled = SettleSome(kMaxGroupBytes); !settled.ok()) return settled;
+      }
+      const MutexLock lock(mutex_);
+      while (settled_segments_ > 0 && flush_failure_.empty()) tended_.Wait(mutex_);
+      if (!flush_failure_.empty()) return rocksdb::Status::IOError(flush_failure_);
+    }
+    if (!log.NeedsOwnSegment(bytes)) {
+      const MutexLock lock(mutex_);
+      while (!log.SpareIsReady() && spare_failure_.empty()) tended_.Wait(mutex_);
+      if (!spare_failure_.empty()) return rocksdb::Status::IOError(spare_failure_);
+    }
+    rocksdb::Status turned = log.Turn(bytes);
+    if (!turned.ok()) return turned;
+    writable_->unsettled().BeginSegment();
+    const MutexLock lock(mutex_);
+    settling_ = true;
+    tend_.NotifyOne();
+  }
+  return {};
+}
+
+bool RocksJournal::Settle(std::size_t bytes) {
+  const rocksdb::Status settled = SettleSome(bytes);
+  if (!settled.ok()) spdlog::error("the journal cannot be written: {}", settled.ToString());
+  return settled.ok();
+}
+
+rocksdb::Status RocksJournal::SettleSome(std::size_t bytes) {
+  if (!writable_->unsettled().HasFullSegment()) return {};
+  bool done = false;
+  rocksdb::Status settled = writable_->Settle(bytes, &done);
+  if (!settled.ok() || !done) return settled;
+  const MutexLock lock(mutex_);
+  settling_ = writable_->unsettled().HasFullSegment();
+  ++settled_segments_;
+  tend_.NotifyOne();
+  return settled;
+}
+
+void RocksJournal::Tend() {
+  mutex_.Lock();
+  while (!ending_) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    RocksDatabase* const database = tended_database_;
+    const std::size_t settled = flush_failure_.empty() ? settled_segments_ : 0;
+    const bool wants_spare = database && !database->log().SpareIsReady();
+    if (database && settled > 0) {
+      tending_ = true;
+      mutex_.Unlock();
+      rocksdb::Status flushed = database->Flush();
+      for (std::size_t i = 0; i < settled && flushed.ok(); ++i) flushed = database->log().RecycleOldest();
+      mutex_.Lock();
+      tending_ = false;
+      settled_segments_ -= settled;
+      if (!flushed.ok()) flush_failure_ = flushed.ToString();
+      tended_.NotifyAll();
+    } else if (wants_spare && now >= next_spare_) {
+      tending_ = true;
+      mutex_.Unlock();
+      const rocksdb::Status prepared = database->log().PrepareSpare();
+      mutex_.Lock();
+      tending_ = false;
+      spare_failure_ = prepared.ok() ? "" : prepared.ToString();
+      if (!prepared.ok()) next_spare_ = std::chrono::steady_clock::now() + kAttemptInterval;
+      tended_.NotifyAll();
+    } else if (wants_spare) {
+      tend_.WaitFor(mutex_, next_spare_ - now);
+    } else {
+      tend_.Wait(mutex_);
+    }
+  }
+  mutex_.Unlock();
+}
+
+void RocksJournal::PauseTending() {
+  const MutexLock lock(mutex_);
+  tended_database_ = nullptr;
+  while (tending_) tended_.Wait(mutex_);
 }
 
 void RocksJournal::NoteIndexChanges(const Group& group) {
@@ -668,28 +762,29 @@ void RocksJournal::NoteIndexChanges(const Group& group) {
 }
 
 bool RocksJournal::SyncLog() {
-  const rocksdb::Status synced = writable_->db->SyncWAL();
+  const rocksdb::Status synced = writable_->log().Sync();
   if (!synced.ok()) spdlog::error("the journal cannot be synced: {}", synced.ToString());
   return synced.ok();
 }
 
-// RocksDB could also go on with the database as it is (DB::Resume); then what was in doubt could stay in a log file
-// that a later start reads.
 bool RocksJournal::Recover() {
   {
     std::unique_ptr<rocksdb::Env> own;
     if (options_.file_system) own = rocksdb::NewCompositeEnv(options_.file_system);
     rocksdb::Env& env = own ? *own : *rocksdb::Env::Default();
-    // Until there is room to write, what is open can still be read. Opening writes a table of what the logs hold.
+    // Until there is room to write, what is open can still be read. Opening writes a table of what the log holds.
     std::uint64_t free = 0;
-    if (env.GetFreeSpace(options_.directory, &free).ok() && free < BytesOfLogs(env, database_directory_)) return false;
+    if (env.GetFreeSpace(options_.directory, &free).ok() && free < BytesOfLog(env, options_.directory + "/log")) {
+      return false;
+    }
     const std::string probe = options_.directory + "/PROBE";
     const bool writable =
         rocksdb::WriteStringToFile(&env, std::string(kProbeBytes, ' '), probe, /*should_sync=*/true).ok();
     const bool removed = env.DeleteFile(probe).ok();
     if (!writable || !removed) return false;
   }
-  std::unique_ptr<Database> old;
+  PauseTending();
+  std::unique_ptr<RocksDatabase> old;
   {
     const MutexLock lock(database_mutex_);
     old = std::move(database_);
@@ -697,24 +792,20 @@ bool RocksJournal::Recover() {
   }
   writable_ = nullptr;
   old.reset();
-  absl::StatusOr<std::unique_ptr<Database>> opened = OpenDatabase();
+  absl::StatusOr<std::unique_ptr<RocksDatabase>> opened = OpenDatabase();
   if (!opened.ok()) {
     spdlog::error("{}", std::string(opened.status().message()));
     return false;
   }
-  rocksdb::WriteOptions synced;
-  synced.sync = true;
-  const rocksdb::Status probed = (*opened)->db->Put(synced, ToSlice(keys::kProbe), "");
   UseDatabase(*std::move(opened));
-  if (!probed.ok()) return false;
   spdlog::info("the journal can be written again");
   return true;
 }
 
 RocksJournal::Apply RocksJournal::CleaningUp(std::string uid) const {
   return [this, uid = std::move(uid)](Group& group) -> absl::Status {
-    const Database& database = group.database();
-    SessionRange range(*database.db, uid);
+    const RocksDatabase& database = group.database();
+    SessionRange range(database.db(), uid);
     std::size_t deleted = 0;
     for (range.SeekToFirst(); range.Valid() && deleted < kMaxDeletes; range.Next(), ++deleted) {
       group.Delete(range.key());
@@ -733,6 +824,7 @@ void RocksJournal::RemoveLife(Group& group, const SessionKey& key) {
   group.Delete(keys::HeadKey(key.id));
   group.Delete(keys::LifeKey(key.uid));
   group.Put(keys::GarbageKey(key.uid), "");
+  group.DropUnsettled(key.uid);
   group.DropLife(key.uid);
   group.SetTaken(key.id, false);
   group.Continue(CleaningUp(key.uid));
@@ -743,22 +835,25 @@ void RocksJournal::Create(NewSession session, Done done) {
     SessionKey key;
     std::string replaces;
     std::string head;
-    std::vector<std::pair<std::string, std::string>> log;  // keys and values
+    std::string checkpoint_key;  // empty: none
+    std::string checkpoint;
+    std::vector<std::pair<std::uint64_t, std::string>> log;  // numbers and batches
     BatchId tail;
     std::optional<absl::Time> due;
   };
-  Encoded encoded{session.head.key, session.replaces, Encode(session.head), {}, {}, session.due};
+  Encoded encoded{session.head.key, session.replaces, Encode(session.head), {}, {}, {}, {}, session.due};
   std::size_t bytes = encoded.head.size();
   if (session.checkpoint) {
     encoded.tail = session.checkpoint->after;
-    encoded.log.emplace_back(keys::CheckpointKey(encoded.key.uid, session.checkpoint->step),
-                             Encode(*session.checkpoint));
+    encoded.checkpoint_key = keys::CheckpointKey(encoded.key.uid, session.checkpoint->step);
+    encoded.checkpoint = Encode(*session.checkpoint);
+    bytes += encoded.checkpoint.size();
   }
   for (const Batch& batch : session.log) {
     encoded.tail = batch.id;
-    encoded.log.emplace_back(keys::BatchKey(encoded.key.uid, batch.id.number), Encode(batch));
+    encoded.log.emplace_back(batch.id.number, Encode(batch));
+    bytes += encoded.log.back().second.size();
   }
-  for (const auto& [key, value] : encoded.log) bytes += value.size();
   auto apply = [this, encoded = std::move(encoded)](Group& group) -> absl::Status {
     const absl::StatusOr<bool> taken = group.IsTaken(encoded.key.id);
     if (!taken.ok()) return taken.status();
@@ -772,30 +867,52 @@ void RocksJournal::Create(NewSession session, Done done) {
     group.SetTaken(encoded.key.id, true);
     group.Put(keys::HeadKey(encoded.key.id), encoded.head);
     group.Put(keys::LifeKey(encoded.key.uid), encoded.key.id);
-    for (const auto& [key, value] : encoded.log) group.Put(key, value);
+    if (!encoded.checkpoint_key.empty()) group.Put(encoded.checkpoint_key, encoded.checkpoint);
+    if (!encoded.log.empty()) {
+      const CompactText uid(encoded.key.uid);
+      for (const auto& [number, batch] : encoded.log) group.AddBatch(uid, number, batch);
+    }
     group.AddLife(encoded.key, encoded.tail);
     group.AddDue(encoded.key.id, encoded.due);
     return absl::OkStatus();
   };
-  Enqueue({.apply = std::move(apply), .done = std::move(done), .bytes = bytes, .synced = true});
+  Enqueue({.apply = std::move(apply), .done = std::move(done), .synced = true}, bytes);
 }
 
 void RocksJournal::Append(const SessionKey& key, const Batch& batch, std::optional<absl::Time> due, Done done) {
-  std::string bytes = Encode(batch);
-  const std::size_t size = bytes.size();
-  auto apply = [key, id = batch.id, previous = batch.previous, due, bytes = std::move(bytes)](Group& group) {
-    const absl::StatusOr<Life*> life = group.FindLife(key.uid);
-    if (!life.ok()) return life.status();
-    if (!(*life)->is_there || (*life)->id != key.id) return Conflict("the session is not there");
-    if ((*life)->tail != previous || id.number <= previous.number) {
-      return Conflict("somebody else wrote to the session's log");
+  AppendTo(CompactText(key.id), CompactText(key.uid), batch, due, std::move(done));
+}
+
+void RocksJournal::AppendTo(const CompactText& id, const CompactText& uid, const Batch& batch,
+                            std::optional<absl::Time> due, Done done) {
+  // Encoded before the lock is taken.
+  thread_local std::string bytes;
+  bytes.clear();
+  AppendEncoded(batch, bytes);
+  bool wakes = false;
+  {
+    const MutexLock lock(mutex_);
+    wakes = queue_.empty() && (!writing_ || !available_);
+    Chunk& chunk = ChunkFor(bytes.size());
+    Write& write = chunk.writes.emplace_back();
+    write.done = std::move(done);
+    write.synced = true;
+    if (shutdown_) {
+      write.apply = &TakesNothingMore;
+    } else {
+      write.id = id.Copy();
+      write.uid = uid.Copy();
+      write.batch = batch.id;
+      write.previous = batch.previous;
+      write.due = due;
+      write.at = chunk.batches.size();
+      write.size = bytes.size();
+      chunk.batches += bytes;
     }
-    group.Put(keys::BatchKey(key.uid, id.number), bytes);
-    group.AddDue(key.id, due);
-    (*life)->tail = id;
-    return absl::OkStatus();
-  };
-  Enqueue({.apply = std::move(apply), .done = std::move(done), .bytes = size, .synced = true});
+    chunk.bytes += bytes.size();
+  }
+  if (wakes) changed_.NotifyOne();
+  if (bytes.capacity() > kMaxGroupBytes) bytes = std::string();
 }
 
 void RocksJournal::Save(Saved saved, Done done) {
@@ -812,21 +929,23 @@ void RocksJournal::Save(Saved saved, Done done) {
     group.AddDue(key.id, due);
     return absl::OkStatus();
   };
-  Enqueue({.apply = std::move(apply), .done = std::move(done), .bytes = size, .synced = saved.synced});
+  Enqueue({.apply = std::move(apply), .done = std::move(done), .synced = saved.synced}, size);
 }
 
 void RocksJournal::Trim(const SessionKey& key, BatchId checkpoint_after, std::vector<Step> checkpoints) {
   auto apply = [this, key, checkpoint_after, checkpoints = std::move(checkpoints)](Group& group) -> absl::Status {
-    const Database& database = group.database();
+    const RocksDatabase& database = group.database();
     const absl::StatusOr<Life*> life = group.FindLife(key.uid);
     if (!life.ok()) return life.status();
-    if (!(*life)->is_there || (*life)->id != key.id) return absl::OkStatus();
+    if (!(*life)->is_there || !((*life)->id == key.id)) return absl::OkStatus();
     for (const Step step : checkpoints) group.Delete(keys::CheckpointKey(key.uid, step));
     if (checkpoint_after.number <= (*life)->trimmed) return absl::OkStatus();
-    SessionRange range(*database.db, key.uid);
+    group.TrimUnsettled(key.uid, checkpoint_after.number);
+    SessionRange range(database.db(), key.uid);
     std::size_t deleted = 0;
+    // A run goes when its last batch may go.
     range.Seek(keys::BatchKey(key.uid, (*life)->trimmed));
-    for (; range.AtBatch() && keys::NumberIn(range.key()) < checkpoint_after.number; range.Next()) {
+    for (; range.AtRun() && keys::NumberIn(range.key()) < checkpoint_after.number; range.Next()) {
       if (deleted++ == kMaxDeletes) {
         (*life)->trimmed = keys::NumberIn(range.key());
         group.Continue([this, key, checkpoint_after](Group&) {
@@ -873,48 +992,32 @@ void RocksJournal::Remove(const SessionKey& key, std::optional<Tombstone> tombst
     }
     return absl::OkStatus();
   };
-  Enqueue({.apply = std::move(apply), .done = std::move(done), .bytes = size, .synced = true});
+  Enqueue({.apply = std::move(apply), .done = std::move(done), .synced = true}, size);
 }
 
 absl::StatusOr<std::optional<Journal::Stored>> RocksJournal::Find(std::string_view id) const {
   const Lease database(*this);
   if (!database) return Lease::Missing();
-  rocksdb::ManagedSnapshot snapshot(database->db.get());
-  rocksdb::ReadOptions options;
-  options.snapshot = snapshot.snapshot();
-  rocksdb::PinnableSlice bytes;
-  const rocksdb::Status found =
-      database->db->Get(options, database->db->DefaultColumnFamily(), keys::HeadKey(id), &bytes);
+  std::string head;
+  const rocksdb::Status found = database->db().Get(rocksdb::ReadOptions(), ToSlice(keys::HeadKey(id)), &head);
   if (found.IsNotFound()) return std::optional<Stored>();
   if (!found.ok()) return FailedRead(found);
-  absl::StatusOr<Stored> stored = Describe(*database, View(bytes), snapshot.snapshot());
-  if (!stored.ok()) return stored.status();
-  return std::optional<Stored>(*std::move(stored));
-}
-
-absl::StatusOr<Journal::Stored> RocksJournal::Describe(const Database& database, std::string_view head,
-                                                       const rocksdb::Snapshot* snapshot) {
-  absl::StatusOr<Head> decoded = DecodeHead(head);
-  if (!decoded.ok()) return decoded.status();
-  SessionRange range(*database.db, decoded->key.uid, snapshot);
-  absl::StatusOr<SessionRange::Tail> tail = range.FindTail();
-  if (absl::IsDataLoss(tail.status())) {  // whoever reads on finds the damage
-    tail = range.FindLastReadable();
-    if (tail.ok()) tail->last_step = std::max(tail->last_step, decoded->steps) + 1;
-  }
-  if (!tail.ok()) return tail.status();
-  return Stored{*std::move(decoded), tail->id, tail->last_step};
+  return Describe(*database, id, std::move(head));
 }
 
 absl::StatusOr<std::vector<Journal::Listed>> RocksJournal::List(std::string_view after, std::size_t limit) const {
   const Lease database(*this);
   if (!database) return Lease::Missing();
-  rocksdb::ManagedSnapshot snapshot(database->db.get());
-  Range heads(*database->db, keys::HeadKey(after) + '\0', std::string(keys::kHeadsEnd), snapshot.snapshot());
+  Range heads(database->db(), keys::HeadKey(after) + '\0', std::string(keys::kHeadsEnd));
   std::vector<Listed> listed;
   for (heads.SeekToFirst(); heads.Valid() && listed.size() < limit; heads.Next()) {
-    listed.push_back(
-        {std::string(keys::IdInHeadKey(heads.key())), Describe(*database, heads.value(), snapshot.snapshot())});
+    std::string id(keys::IdInHeadKey(heads.key()));
+    absl::StatusOr<std::optional<Stored>> stored = Describe(*database, id, std::string(heads.value()));
+    if (!stored.ok()) {
+      listed.push_back({std::move(id), stored.status()});
+    } else if (*stored) {  // else it was removed meanwhile
+      listed.push_back({std::move(id), **std::move(stored)});
+    }
   }
   if (absl::Status status = heads.status(); !status.ok()) return status;
   return listed;
@@ -923,7 +1026,7 @@ absl::StatusOr<std::vector<Journal::Listed>> RocksJournal::List(std::string_view
 absl::StatusOr<std::optional<Checkpoint>> RocksJournal::FindCheckpoint(const SessionKey& key, Step step) const {
   const Lease database(*this);
   if (!database) return Lease::Missing();
-  SessionRange range(*database->db, key.uid);
+  SessionRange range(database->db(), key.uid);
   absl::Status damage;
   if (range.IsLifeOf(key.id)) {
     for (range.SeekForPrev(keys::CheckpointKey(key.uid, step)); range.AtCheckpoint(); range.Prev()) {
@@ -940,7 +1043,7 @@ absl::StatusOr<std::optional<Checkpoint>> RocksJournal::FindCheckpoint(const Ses
 absl::StatusOr<std::vector<Step>> RocksJournal::ListCheckpoints(const SessionKey& key) const {
   const Lease database(*this);
   if (!database) return Lease::Missing();
-  SessionRange range(*database->db, key.uid);
+  SessionRange range(database->db(), key.uid);
   std::vector<Step> steps;
   if (range.IsLifeOf(key.id)) {
     for (range.Seek(keys::CheckpointKey(key.uid, 0)); range.AtCheckpoint(); range.Next()) {
@@ -955,30 +1058,23 @@ absl::StatusOr<std::vector<Batch>> RocksJournal::Read(const SessionKey& key, Bat
                                                       std::size_t max_bytes) const {
   const Lease database(*this);
   if (!database) return Lease::Missing();
-  SessionRange range(*database->db, key.uid);
-  std::vector<Batch> batches;
-  std::optional<ValidBatches> valid;
-  std::size_t bytes = 0;
-  if (range.IsLifeOf(key.id)) {
-    for (range.Seek(keys::BatchKey(key.uid, after.number + 1)); range.AtBatch(); range.Next()) {
-      if (!batches.empty() && bytes + range.value().size() > max_bytes) break;
-      bytes += range.value().size();
-      absl::StatusOr<Batch> batch = DecodeBatch(range.value());
-      if (!batch.ok()) {
-        if (batches.empty()) return batch.status();
-        break;
-      }
-      if (!valid) {
-        if (after != BatchId() && batch->previous.number > after.number) {
-          return absl::OutOfRangeError("that part of the log was trimmed away");
-        }
-        valid.emplace(after == BatchId() ? batch->previous : after);
-      }
-      if (valid->Take(*batch)) batches.push_back(*std::move(batch));
-    }
+  // First what is not settled: a batch that is settled meanwhile is found in RocksDB as well as here, never in neither.
+  std::string unsettled;
+  database->unsettled().Read(CompactText::Key(key.uid), after.number, max_bytes, unsettled);
+  LogReader log(after, max_bytes);
+  SessionRange range(database->db(), key.uid);
+  if (!range.IsLifeOf(key.id)) {
+    if (absl::Status status = range.status(); !status.ok()) return status;
+    return std::vector<Batch>();
   }
-  if (absl::Status status = range.status(); !status.ok() && batches.empty()) return status;
-  return batches;
+  range.Seek(keys::BatchKey(key.uid, after.number + 1));
+  while (range.AtRun() && log.Take(range.value(), keys::NumberIn(range.key()))) range.Next();
+  if (absl::Status status = range.status(); !status.ok() && !log.HasEnded()) {
+    return log.batches().empty() ? absl::StatusOr<std::vector<Batch>>(status) : log.batches();
+  }
+  log.Take(unsettled, std::numeric_limits<std::uint64_t>::max());
+  if (!log.status().ok()) return log.status();
+  return log.batches();
 }
 
 absl::StatusOr<std::optional<Tombstone>> RocksJournal::FindTombstone(std::string_view id,
@@ -986,7 +1082,7 @@ absl::StatusOr<std::optional<Tombstone>> RocksJournal::FindTombstone(std::string
   const Lease database(*this);
   if (!database) return Lease::Missing();
   std::string bytes;
-  const rocksdb::Status found = database->db->Get(rocksdb::ReadOptions(), keys::TombstoneKey(id, request_id), &bytes);
+  const rocksdb::Status found = database->db().Get(rocksdb::ReadOptions(), keys::TombstoneKey(id, request_id), &bytes);
   if (found.IsNotFound()) return std::optional<Tombstone>();
   if (!found.ok()) return FailedRead(found);
   absl::StatusOr<Tombstone> tombstone = DecodeTombstone(bytes, request_id);
@@ -1005,7 +1101,7 @@ absl::StatusOr<std::vector<Journal::Due>> RocksJournal::ListDue(absl::Time now, 
     from = std::max(from, dues_.key);
   }
   if (after) from = std::max(from, keys::DueKey(after->time, after->id) + '\0');
-  Range range(*database->db, from, std::string(keys::kDuesEnd));
+  Range range(database->db(), from, std::string(keys::kDuesEnd));
   std::vector<Due> entries;
   for (range.SeekToFirst(); range.Valid() && entries.size() < limit; range.Next()) {
     Due due = keys::ParseDueKey(range.key());
@@ -1023,13 +1119,13 @@ void RocksJournal::ExpireTombstones(absl::Time now) const {
     expiring_ = true;
   }
   auto apply = [this, now](Group& group) -> absl::Status {
-    const Database& database = group.database();
+    const RocksDatabase& database = group.database();
     std::string from;
     {
       const MutexLock lock(index_mutex_);
       from = expiries_.key;
     }
-    Range range(*database.db, from, std::string(keys::kExpiriesEnd));
+    Range range(database.db(), from, std::string(keys::kExpiriesEnd));
     std::size_t deleted = 0;
     for (range.SeekToFirst(); range.Valid() && deleted < kMaxDeletes; range.Next(), ++deleted) {
       if (keys::TimeInExpiryKey(range.key()) > now) break;
@@ -1037,7 +1133,7 @@ void RocksJournal::ExpireTombstones(absl::Time now) const {
       group.Delete(range.key());
       // Unless a later Delete with the same request id left another one.
       std::string bytes;
-      if (database.db->Get(rocksdb::ReadOptions(), tombstone, &bytes).ok()) {
+      if (database.db().Get(rocksdb::ReadOptions(), tombstone, &bytes).ok()) {
         const absl::StatusOr<Tombstone> current = DecodeTombstone(bytes, "");
         if (!current.ok() || current->expire_time <= now) group.Delete(tombstone);
       }
@@ -1071,7 +1167,7 @@ absl::Time RocksJournal::EarliestDue() const {
   }
   const Lease database(*this);
   if (!database) return absl::InfinitePast();
-  Range range(*database->db, from, std::string(keys::kDuesEnd));
+  Range range(database->db(), from, std::string(keys::kDuesEnd));
   range.SeekToFirst();
   if (!range.status().ok()) return absl::InfinitePast();
   const std::string first(range.Valid() ? range.key() : keys::kDuesEnd);

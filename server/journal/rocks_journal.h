@@ -15,23 +15,31 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
+#include "server/base/compact_text.h"
 #include "server/base/mutex.h"
 #include "server/journal/journal.h"
+#include "server/journal/log_entries.h"
 
 namespace rocksdb {
 class FileSystem;
-class Snapshot;
+class Status;
 }  // namespace rocksdb
 
 namespace corod {
 
+class RocksDatabase;
+
 // The journal on this machine's disk, in a directory of its own (docs/journal.md has the bytes).
 //
-// Two threads take turns: one writes and syncs all that was asked meanwhile as one group, the other calls the `done`s
-// of the group before. When a write fails, its whole group is in doubt and so is all that follows, until the directory
-// can be written again; then the database is opened anew, which decides what of the doubtful is in the log.
+// Two threads take turns: one compares all that was asked meanwhile, writes and syncs what is to be done as one record
+// of the write-ahead log, and does it; the other calls the `done`s of the group before. Batches that are appended stay
+// in the log at first, and in memory; when a segment of it is full, they are put into RocksDB session by session
+// between two groups, and a third thread makes RocksDB write a table, after which the segment is used again.
+//
+// When a write fails, its whole group is in doubt and so is all that follows, until the directory can be written again;
+// then the database is opened anew, which decides what of the doubtful is in the log.
 class RocksJournal : public Journal {
  public:
   // What OK promises of a write that is stable.
@@ -46,10 +54,10 @@ class RocksJournal : public Journal {
     absl::Duration sync_interval = absl::Milliseconds(100);
     // What is read again soon.
     std::size_t block_cache_bytes = std::size_t{64} << 20;
-    // What was written and is not in a table yet: this much in memory, at most.
+    // What RocksDB was given and is not in a table yet: this much in memory, at most.
     std::size_t write_buffer_bytes = std::size_t{64} << 20;
-    // The same in the write-ahead log, which Open reads: about 0.3 s.
-    std::size_t max_wal_bytes = std::size_t{16} << 20;
+    // Of a segment of the write-ahead log. There are up to four; three are also in memory, and are read by Open.
+    std::size_t segment_bytes = std::size_t{8} << 20;
     std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;  // null: the machine's
   };
 
@@ -62,6 +70,8 @@ class RocksJournal : public Journal {
 
   void Create(NewSession session, Done done) override;
   void Append(const SessionKey& key, const Batch& batch, std::optional<absl::Time> due, Done done) override;
+  void AppendTo(const CompactText& id, const CompactText& uid, const Batch& batch, std::optional<absl::Time> due,
+                Done done) override;
   void Save(Saved saved, Done done) override;
   void Trim(const SessionKey& key, BatchId checkpoint_after, std::vector<Step> checkpoints) override;
   void Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) override;
@@ -83,26 +93,50 @@ class RocksJournal : public Journal {
 
  private:
   using SteadyTime = std::chrono::steady_clock::time_point;
-  struct Database;
   class Lease;
   class Group;
 
   // Compares, and adds to the group what is to be written.
   using Apply = std::function<absl::Status(Group&)>;
   struct Write {
-    Apply apply = nullptr;
-    Done done = nullptr;  // may be empty
-    std::size_t bytes = 0;
+    Apply apply = nullptr;  // empty: an append
+    Done done = nullptr;    // may be empty
     bool synced = false;
     absl::Status status = {};
+    // An append's.
+    CompactText id = {};
+    CompactText uid = {};
+    BatchId batch = {};
+    BatchId previous = {};
+    std::optional<absl::Time> due = {};
+    std::size_t at = 0;  // its bytes, in the queue's
+    std::size_t size = 0;
+  };
+  // What is to be written together.
+  struct Chunk {
+    std::vector<Write> writes;
+    std::string batches;    // the bytes of those that are appended
+    std::size_t bytes = 0;  // with those of the others
   };
   // What the thread that writes knows of one life of a session.
   struct Life {
+    CompactText uid;
     bool is_there = false;
-    std::string id;
-    BatchId tail;
+    CompactText id = {};
+    BatchId tail = {};
     std::uint64_t trimmed = 0;  // no batch has a number below this
   };
+  struct HashByUid {
+    using is_transparent = void;
+    std::size_t operator()(const CompactText::Key& uid) const { return uid.hash(); }
+    std::size_t operator()(const std::unique_ptr<Life>& life) const { return life->uid.key().hash(); }
+  };
+  struct SameUid {
+    using is_transparent = void;
+    bool operator()(const std::unique_ptr<Life>& a, const CompactText::Key& b) const { return a->uid.key() == b; }
+    bool operator()(const std::unique_ptr<Life>& a, const std::unique_ptr<Life>& b) const { return a->uid == b->uid; }
+  };
+  using Lives = absl::flat_hash_set<std::unique_ptr<Life>, HashByUid, SameUid>;
   // The earliest key of an index that may be there, so that reading does not begin with what was deleted.
   struct Front {
     std::string key;
@@ -111,40 +145,59 @@ class RocksJournal : public Journal {
 
   explicit RocksJournal(Options options);
   absl::Status PrepareDirectory();
-  absl::StatusOr<std::unique_ptr<Database>> OpenDatabase() const;
-  void UseDatabase(std::unique_ptr<Database> database);
+  // What was made in the directory when it was opened.
+  absl::Status SyncDataDirectory() const;
+  absl::StatusOr<std::unique_ptr<RocksDatabase>> OpenDatabase() const;
+  void UseDatabase(std::unique_ptr<RocksDatabase> database);
 
-  void Enqueue(Write write) const;
+  void Enqueue(Write write, std::size_t bytes = 0) const;
+  static absl::Status TakesNothingMore(Group& group);
+  // Where the next write goes.
+  Chunk& ChunkFor(std::size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Work();
   // Writes what the queue holds, then calls back.
   void TakeTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BecomeUnavailable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False: the journal is unavailable.
-  bool Commit(std::vector<Write>& writes);
+  bool Commit(Chunk& chunk);
+  absl::Status Extend(Group& group, const Write& write, std::string_view batch);
   void NoteIndexChanges(const Group& group);
+  // So that the log has room for a record; waits for the thread in the background if need be.
+  rocksdb::Status MakeRoom(std::size_t bytes);
+  // Puts some batches of a full segment into RocksDB. False: the journal is unavailable.
+  bool Settle(std::size_t bytes);
+  rocksdb::Status SettleSome(std::size_t bytes);
+  // In the background: flushes RocksDB, so that segments can be used again, and gets the next one ready.
+  void Tend();
+  // It gets nothing to do any more, and is doing nothing.
+  void PauseTending();
   // False: it still cannot be written.
   bool Recover();
   bool SyncLog();
   void ExpireTombstones(absl::Time now) const;
-  static absl::StatusOr<Stored> Describe(const Database& database, std::string_view head,
-                                         const rocksdb::Snapshot* snapshot);
   Apply CleaningUp(std::string uid) const;
   void RemoveLife(Group& group, const SessionKey& key);
 
   const Options options_;
-  const std::string database_directory_;
+  const std::size_t max_group_bytes_;
 
   // Of the thread that set writing_.
-  Database* writable_ = nullptr;
-  absl::flat_hash_map<std::string, Life> lives_;  // by uid
+  RocksDatabase* writable_ = nullptr;
+  Lives lives_;
+  LogEntries entries_;
+  std::size_t last_group_bytes_ = 0;
   std::atomic<std::uint64_t> sessions_{0};
 
   mutable Mutex mutex_;
   mutable CondVar changed_;  // there is something to do
   CondVar answered_;         // a group's turn to be answered has come
   CondVar finished_;
-  mutable std::deque<Write> queue_ ABSL_GUARDED_BY(mutex_);
+  // The last one is added to.
+  mutable std::deque<std::unique_ptr<Chunk>> queue_ ABSL_GUARDED_BY(mutex_);
+  mutable std::vector<std::unique_ptr<Chunk>> empty_chunks_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool available_ ABSL_GUARDED_BY(mutex_) = true;
+  bool settling_ ABSL_GUARDED_BY(mutex_) = false;  // there is a full segment to be settled
   bool unsynced_ ABSL_GUARDED_BY(mutex_) = false;  // Sync::kInterval
   SteadyTime next_sync_ ABSL_GUARDED_BY(mutex_);
   SteadyTime next_attempt_ ABSL_GUARDED_BY(mutex_);
@@ -153,9 +206,19 @@ class RocksJournal : public Journal {
   std::uint64_t groups_taken_ ABSL_GUARDED_BY(mutex_) = 0;
   std::uint64_t groups_answered_ ABSL_GUARDED_BY(mutex_) = 0;
 
+  // Of what is done in the background.
+  CondVar tend_;                                                      // there is something to do
+  CondVar tended_;                                                    // something was done, or failed
+  RocksDatabase* tended_database_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null: nothing may be done
+  bool tending_ ABSL_GUARDED_BY(mutex_) = false;
+  std::size_t settled_segments_ ABSL_GUARDED_BY(mutex_) = 0;  // to be flushed
+  std::string flush_failure_ ABSL_GUARDED_BY(mutex_);         // why there is no flush any more
+  std::string spare_failure_ ABSL_GUARDED_BY(mutex_);         // why the next segment is not ready
+  SteadyTime next_spare_ ABSL_GUARDED_BY(mutex_);
+
   mutable Mutex database_mutex_;
   mutable CondVar no_readers_;
-  std::unique_ptr<Database> database_ ABSL_GUARDED_BY(database_mutex_);  // null: being opened anew
+  std::unique_ptr<RocksDatabase> database_ ABSL_GUARDED_BY(database_mutex_);  // null: being opened anew
   mutable int readers_ ABSL_GUARDED_BY(database_mutex_) = 0;
 
   mutable Mutex index_mutex_;

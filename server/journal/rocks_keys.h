@@ -18,9 +18,9 @@ std::string_view IdInHeadKey(std::string_view key);
 
 // The log: all that a session has begins with its prefix.
 std::string PrefixOf(std::string_view uid);
-inline constexpr std::size_t kUuidPrefixBytes = 18;  // of a uid that is a UUID
 std::string LifeKey(std::string_view uid);
 std::string CheckpointKey(std::string_view uid, Step step);
+// Of a run of batches that ends with that number.
 std::string BatchKey(std::string_view uid, std::uint64_t number);
 // Behind all keys of the session.
 std::string EndOf(std::string_view uid);
@@ -31,7 +31,6 @@ std::uint64_t NumberIn(std::string_view key);
 
 inline constexpr std::string_view kHeadsEnd = "i";
 inline constexpr std::string_view kSessionCount = "n";
-inline constexpr std::string_view kProbe = "p";
 inline constexpr std::string_view kDues = "d", kDuesEnd = "e";
 inline constexpr std::string_view kGarbage = "g", kGarbageEnd = "h";
 inline constexpr std::string_view kExpiries = "x", kExpiriesEnd = "y";

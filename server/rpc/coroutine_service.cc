@@ -4,10 +4,10 @@
 #include <string>
 #include <utility>
 
-#include "server/base/failure.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/drive_stream.h"
-#include "server/rpc/hot_messages.h"
+#include "server/rpc/send_call.h"
+#include "server/rpc/status.h"
 #include "server/rpc/transfer_streams.h"
 #include "server/rpc/unary_call.h"
 #include "server/rpc/watch_stream.h"
@@ -18,13 +18,6 @@ namespace {
 
 constexpr std::size_t kMaxPageBytes = std::size_t{1} << 20;
 
-absl::Status NotStartedSince(const grpc::CallbackServerContext& context) {
-  return context.IsCancelled()
-             ? NotStarted(absl::StatusCode::kCancelled, "the call was cancelled before the command's turn came")
-             : absl::OkStatus();
-}
-
-bool IsQuiet(const v1::SendRequest& request) { return request.quiet(); }
 bool IsQuiet(const v1::ThrowRequest& request) { return request.quiet(); }
 bool IsQuiet(const v1::CloseRequest&) { return false; }
 bool IsQuiet(const v1::DeleteRequest&) { return false; }
@@ -41,7 +34,7 @@ class CommandCall final : public UnaryCall<Request, Response>, public Command {
  public:
   using UnaryCall<Request, Response>::UnaryCall;
 
-  absl::Status Admit() override { return NotStartedSince(this->context()); }
+  absl::Status Admit() override { return this->context().IsCancelled() ? CancelledBeforeItsTurn() : absl::OkStatus(); }
 
   void Finish(absl::StatusOr<Reply> reply) override {
     if (reply.ok()) {
@@ -71,27 +64,6 @@ class CommandCall final : public UnaryCall<Request, Response>, public Command {
   }
 };
 
-// Answers a Send that asks for nothing but its step, if nothing stands in its way. False: nothing is done.
-bool SendAtOnce(Sessions& sessions, const grpc::CallbackServerContext& context, const grpc::ByteBuffer& request,
-                grpc::ByteBuffer* response) {
-  grpc::Slice bytes;
-  if (!request.TrySingleSlice(&bytes).ok()) return false;
-  std::optional<PlainSend> send =
-      ReadPlainSendRequest({reinterpret_cast<const char*>(bytes.begin()), bytes.size()}, sessions.limits().max_bytes);
-  if (!send || !send->request_id.empty() || send->expected_step != 0) return false;
-  const SessionPtr session = sessions.FindLive(send->session_id);
-  if (!session || context.IsCancelled()) return false;
-  absl::Time now = sessions.Now();
-  if (now > ToTime(context.deadline())) return false;
-  Reply reply;
-  if (!session->BeginSend(now, reply)) return false;
-  session->FinishSend(send->value, now, reply);
-  std::string answer;
-  AppendSendResponse(reply, send->quiet, answer);
-  *response = ToBuffer(std::move(answer));
-  return true;
-}
-
 // Ends the call with a session.
 template <typename Request, typename Response>
 Sessions::GetDone AnswersWithSession(UnaryCall<Request, Response>* call) {
@@ -102,6 +74,12 @@ Sessions::GetDone AnswersWithSession(UnaryCall<Request, Response>* call) {
 }
 
 }  // namespace
+
+CoroutineService::CoroutineService(Sessions& sessions) : sessions_(sessions) {
+  const auto* send =
+      v1::SendRequest::descriptor()->file()->FindServiceByName("CoroutineService")->FindMethodByName("Send");
+  MarkMethodRawCallback(send->index(), new SendHandler(sessions_));
+}
 
 grpc::ServerUnaryReactor* CoroutineService::Create(grpc::CallbackServerContext* context,
                                                    const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
@@ -118,24 +96,6 @@ grpc::ServerUnaryReactor* CoroutineService::Create(grpc::CallbackServerContext* 
     call->Answer(created.status());
   });
   return call;
-}
-
-grpc::ServerUnaryReactor* CoroutineService::Send(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                                 grpc::ByteBuffer* response) {
-  if (SendAtOnce(sessions_, *context, *request, response)) {
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
-    return reactor;
-  }
-  return CommandCall<v1::SendRequest, v1::SendResponse>::Start(
-      sessions_, context, request, response, [this](const v1::SendRequest& proto, Command& command) {
-        absl::StatusOr<Value> value = wire::FromProto(proto.value(), sessions_.limits());
-        if (!value.ok()) return value.status();
-        command.operation = Operation::kSend;
-        command.value = *std::move(value);
-        command.expected_step = proto.expected_step();
-        return absl::OkStatus();
-      });
 }
 
 grpc::ServerUnaryReactor* CoroutineService::Throw(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,

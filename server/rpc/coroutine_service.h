@@ -10,27 +10,24 @@
 
 namespace corod::rpc {
 
-// What gRPC calls. Requests come as bytes, so that they can be parsed with our own limit on depth.
+// What gRPC calls, but for Send, which has a handler of its own (send_call.h). Requests come as bytes, so that they can
+// be parsed with our own limit on depth.
 using CoroutineServiceBase = v1::CoroutineService::WithRawCallbackMethod_Create<
-    v1::CoroutineService::WithRawCallbackMethod_Send<v1::CoroutineService::WithRawCallbackMethod_Throw<
-        v1::CoroutineService::WithRawCallbackMethod_Close<v1::CoroutineService::WithRawCallbackMethod_Drive<
-            v1::CoroutineService::WithRawCallbackMethod_Get<v1::CoroutineService::WithRawCallbackMethod_List<
-                v1::CoroutineService::WithRawCallbackMethod_Update<v1::CoroutineService::WithRawCallbackMethod_Delete<
-                    v1::CoroutineService::WithRawCallbackMethod_Watch<v1::CoroutineService::WithRawCallbackMethod_Fork<
-                        v1::CoroutineService::WithRawCallbackMethod_Export<
-                            v1::CoroutineService::WithRawCallbackMethod_Import<
-                                v1::CoroutineService::Service>>>>>>>>>>>>>;
+    v1::CoroutineService::WithRawCallbackMethod_Throw<v1::CoroutineService::WithRawCallbackMethod_Close<
+        v1::CoroutineService::WithRawCallbackMethod_Drive<v1::CoroutineService::WithRawCallbackMethod_Get<
+            v1::CoroutineService::WithRawCallbackMethod_List<v1::CoroutineService::WithRawCallbackMethod_Update<
+                v1::CoroutineService::WithRawCallbackMethod_Delete<v1::CoroutineService::WithRawCallbackMethod_Watch<
+                    v1::CoroutineService::WithRawCallbackMethod_Fork<v1::CoroutineService::WithRawCallbackMethod_Export<
+                        v1::CoroutineService::WithRawCallbackMethod_Import<v1::CoroutineService::Service>>>>>>>>>>>>;
 
 // corod.v1.CoroutineService over the session layer. Thread-safe; blocks no thread.
 class CoroutineService final : public CoroutineServiceBase {
  public:
   // `sessions` outlives this and every call.
-  explicit CoroutineService(Sessions& sessions) : sessions_(sessions) {}
+  explicit CoroutineService(Sessions& sessions);
 
   grpc::ServerUnaryReactor* Create(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                    grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* Send(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                 grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* Throw(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* Close(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,

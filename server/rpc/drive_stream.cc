@@ -1,17 +1,16 @@
 #include "server/rpc/drive_stream.h"
 
 #include <algorithm>
-#include <array>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "server/base/failure.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/status.h"
-#include "server/rpc/unary_call.h"
-#include "server/session/session_id.h"
 #include "server/wire/value_codec.h"
 
 namespace corod::rpc {
@@ -20,33 +19,45 @@ namespace {
 // Reading stops while more than this is open or unwritten.
 constexpr std::size_t kMaxOpen = 1'024;
 constexpr std::size_t kMaxUnwrittenBytes = std::size_t{4} << 20;
-// A client takes messages of 4 MiB by default, and a reply has at most a little more than one.
+// A message begun is not added to beyond this. A client takes messages of 4 MiB by default, and a reply has at most a
+// little more than one.
 constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 20;
+// What is not larger is copied for gRPC, so that the text can be filled again.
+constexpr std::size_t kMaxCopied = 4'096;
+// Room that is made for a message before it is filled.
+constexpr std::size_t kMaxReserved = std::size_t{64} << 10;
 // How many commands are looked at together.
 constexpr std::size_t kPlanned = 16;
+// How many sessions are held back until they have their commands.
+constexpr std::size_t kMaxHeld = 128;
+// How many commands are kept for the next message.
+constexpr std::size_t kPooled = kMaxOpen;
 
 // Asks for nothing but its step.
 bool IsPlain(const PlainSend& send) { return send.request_id.empty() && send.expected_step == 0; }
 
 }  // namespace
 
-// One command of the stream, from its reading to its reply.
+// One command of the stream, from its reading to its reply. The stream's pool has it before and after.
 class DriveCommand final : public Command {
  public:
-  DriveCommand(IntrusivePtr<DriveStream> stream, std::uint64_t tag) : stream_(std::move(stream)), tag_(tag) {
+  explicit DriveCommand(DriveStream& stream) : stream_(stream) {
     bounded_by_sender = true;
+    deadline = stream.deadline_;
   }
 
   absl::Status Admit() override {
-    if (stream_->cancelled_.load(std::memory_order_relaxed)) {
+    if (stream_.cancelled_.load(std::memory_order_relaxed)) {
       return NotStarted(absl::StatusCode::kCancelled, "the stream broke before the command's turn came");
     }
-    if (resume) lane->failed.store(false, std::memory_order_relaxed);
     if (lane->failed.load(std::memory_order_relaxed)) {
-      return Failed(
-          Reason::PREDECESSOR_FAILED,
-          "an earlier command for this session failed on this stream; the first that is to go on carries `resume`",
-          {{"session_id", lane->session_id}});
+      if (!resume) {
+        return Failed(
+            Reason::PREDECESSOR_FAILED,
+            "an earlier command for this session failed on this stream; the first that is to go on carries `resume`",
+            {{"session_id", lane->id.str()}});
+      }
+      lane->failed.store(false, std::memory_order_relaxed);
     }
     return refusal;
   }
@@ -54,11 +65,14 @@ class DriveCommand final : public Command {
   void Finish(absl::StatusOr<Reply> reply) override {
     if (!reply.ok()) {
       Fail(reply.status());
-      return;
+    } else if (IsPlainReply(*reply, quiet)) {
+      stream_.Answered(this,
+                       [&reply, tag = tag, quiet = quiet](std::string& to) { AppendReply(tag, *reply, quiet, to); });
+    } else {
+      std::string bytes;
+      AppendReply(tag, *reply, quiet, bytes);
+      Answer(bytes);
     }
-    std::string bytes;
-    AppendReply(tag_, *reply, quiet, bytes);
-    Answer(bytes);
   }
 
   void FinishCreate(const absl::StatusOr<Created>& created) {
@@ -72,13 +86,34 @@ class DriveCommand final : public Command {
     Answer(response);
   }
 
-  DriveStream::Lane* lane = nullptr;
+  // As it was made.
+  void Clear() {
+    lane = nullptr;
+    quiet = resume = alone = force = false;
+    operation = Operation::kSend;
+    value = Value();
+    expected_step = repeats = 0;
+    fingerprint = 0;
+    if (request_id.capacity() > kMaxIdKept) request_id = std::string();
+    request_id.clear();
+    if (!refusal.ok()) refusal = absl::OkStatus();
+    create.reset();
+  }
+
+  std::uint64_t tag = 0;
+  DriveLane* lane = nullptr;
   bool quiet = false;
   bool resume = false;
-  absl::Status refusal;              // what was wrong with it when it was read
-  std::optional<CreateSpec> create;  // it is a create
+  // Takes its turn when all before it are answered, and what comes behind it waits for its answer: a create, until
+  // which the id may stand for another session, and one whose session is not in memory, where nobody keeps an order.
+  bool alone = false;
+  absl::Status refusal;                // what was wrong with it when it was read
+  std::unique_ptr<CreateSpec> create;  // it is a create
+  DriveCommand* next = nullptr;        // in the pool
 
  private:
+  static constexpr std::size_t kMaxIdKept = 256;
+
   void Fail(const absl::Status& status) {
     lane->failed.store(true, std::memory_order_relaxed);
     v1::DriveResponse response;
@@ -88,20 +123,33 @@ class DriveCommand final : public Command {
 
   // `response`: with one reply.
   void Answer(v1::DriveResponse& response) {
-    response.mutable_replies(0)->set_tag(tag_);
+    response.mutable_replies(0)->set_tag(tag);
     Answer(response.SerializeAsString());
   }
-
-  void Answer(std::string_view reply) {
-    const IntrusivePtr<DriveStream> stream = std::move(stream_);
-    DriveStream::Lane* const of = lane;
-    delete this;
-    stream->Answered(of, reply);
+  void Answer(const std::string& reply) {
+    stream_.Answered(this, [&reply](std::string& to) { to += reply; });
   }
 
-  IntrusivePtr<DriveStream> stream_;
-  const std::uint64_t tag_;
+  DriveStream& stream_;
 };
+
+// A plain Send of the message, and what is needed for it.
+class DriveStream::Plan {
+ public:
+  explicit Plan(PlainSend read) : send(std::move(read)), id(send.session_id) {}
+
+  // Whether BeginSend may be tried, as far as the stream knows.
+  bool MayGoAtOnce() const { return session && !session->durable() && IsPlain(send) && (!lane || lane->IsFree()); }
+
+  PlainSend send;
+  Sessions::IdKey id;
+  SessionPtr session;
+  DriveLane* lane = nullptr;
+  Reply reply;
+  DriveCommand* command = nullptr;  // what goes into the lane
+  Way way = Way::kWaits;            // and what becomes of it
+};
+class DriveStream::Plans : public absl::InlinedVector<Plan, kPlanned> {};
 
 DriveStream* DriveStream::Start(Sessions& sessions, grpc::CallbackServerContext* context) {
   auto* stream = new DriveStream(sessions, context);
@@ -113,6 +161,13 @@ DriveStream* DriveStream::Start(Sessions& sessions, grpc::CallbackServerContext*
 DriveStream::DriveStream(Sessions& sessions, grpc::CallbackServerContext* context)
     : sessions_(sessions), deadline_(ToTime(context->deadline())) {}
 
+DriveStream::~DriveStream() {
+  const MutexLock lock(mutex_);
+  for (DriveCommand* command : {pool_.first, returned_.first}) {
+    while (command) delete std::exchange(command, command->next);
+  }
+}
+
 void DriveStream::OnCancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
 void DriveStream::OnDone() {
@@ -121,30 +176,36 @@ void DriveStream::OnDone() {
 }
 
 void DriveStream::OnReadDone(bool ok) {
+  const CompletionScope scope;  // whom else this thread answers meanwhile is woken once
   if (ok) {
-    {
-      const MutexLock lock(mutex_);
-      processing_ = true;
-    }
+    processing_.store(true, std::memory_order_relaxed);
     grpc::Slice bytes;
     // Only of a buffer that holds nothing is there nothing to dump.
-    if (in_.DumpToSingleSlice(&bytes).ok()) Process({reinterpret_cast<const char*>(bytes.begin()), bytes.size()});
+    if (in_.TrySingleSlice(&bytes).ok() || in_.DumpToSingleSlice(&bytes).ok()) {
+      Process({reinterpret_cast<const char*>(bytes.begin()), bytes.size()});
+    }
     in_.Clear();
-    PassOnReplies();
   }
+  Next next;
   {
     const MutexLock lock(mutex_);
-    processing_ = false;
+    const bool writes = WriteReplies();
+    if (!writes) AddUnwritten();
+    if (open_ == 0 && !used_lanes_ && !lanes_.empty()) lanes_.ForgetIdle();
+    processing_.store(false, std::memory_order_relaxed);
     reading_ = false;
     if (!ok || !end_.ok()) read_all_ = true;
+    next = Decide();
+    next.write = next.write || writes;
   }
-  WriteOrFinish();
+  Do(next);
 }
 
 void DriveStream::Process(std::string_view bytes) {
+  used_lanes_ = false;
+  commands_.clear();
   CommandReader reader(bytes);
-  std::vector<std::string_view> commands;
-  while (const std::optional<std::string_view> command = reader.Next()) commands.push_back(*command);
+  while (const std::optional<std::string_view> command = reader.Next()) commands_.push_back(*command);
   if (!reader.ok()) {
     // It holds something else, or is none.
     absl::StatusOr<std::vector<std::string_view>> split = SplitCommands(bytes);
@@ -153,108 +214,137 @@ void DriveStream::Process(std::string_view bytes) {
       end_ = split.status();
       return;
     }
-    commands = *std::move(split);
+    commands_ = *std::move(split);
   }
   absl::Time now = sessions_.Now();
-  for (std::size_t begin = 0; begin < commands.size(); begin += kPlanned) {
-    ProcessSome(commands.data() + begin, std::min(kPlanned, commands.size() - begin), now);
+  for (std::size_t next = 0; next < commands_.size();) {
+    Plans plans;
+    bool plain = true;
+    while (plain && next < commands_.size() && plans.size() < kPlanned) {
+      std::optional<PlainSend> send = ReadPlainCommand(commands_[next], sessions_.limits().max_bytes);
+      plain = send.has_value();
+      if (!plain) break;
+      ++next;
+      if (send->session_id.empty()) send->session_id = previous_;
+      previous_ = send->session_id;
+      sessions_.Prefetch(plans.emplace_back(*std::move(send)).id);
+    }
+    if (!plans.empty()) TakePlain(plans, now);
+    if (!plain) {
+      AcceptBytes(commands_[next++]);
+      now = sessions_.Now();  // what that took is nobody else's step
+    }
   }
+  RunHeld();
+  if (previous_.data() != previous_id_.data()) previous_id_.assign(previous_);
+  previous_ = previous_id_;
+  if (commands_.capacity() > kPooled) commands_ = std::vector<std::string_view>();
 }
 
-void DriveStream::ProcessSome(const std::string_view* commands, std::size_t count, absl::Time& now) {
-  // What they need comes from memory side by side.
-  struct Planned {
-    std::optional<PlainSend> send;  // nullopt: it needs a lane
-    Sessions::IdKey id;
-    SessionPtr session;
-    Reply reply;
-  };
-  std::array<Planned, kPlanned> planned;
-  for (std::size_t i = 0; i < count; ++i) {
-    Planned& plan = planned[i];
-    plan.send = ReadPlainCommand(commands[i], sessions_.limits().max_bytes);
-    if (!plan.send || plan.send->session_id.empty()) continue;
-    plan.id = Sessions::IdKey(plan.send->session_id);
-    sessions_.Prefetch(plan.id);
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    if (planned[i].send && !planned[i].send->session_id.empty()) sessions_.PrefetchSession(planned[i].id);
+void DriveStream::TakePlain(Plans& plans, absl::Time& now) {
+  for (const Plan& plan : plans) sessions_.PrefetchSession(plan.id);
+  const bool has_lanes = !lanes_.empty();
+  for (Plan& plan : plans) {
+    if (has_lanes) plan.lane = lanes_.Find(plan.id);
+    // One with something under way knows its session.
+    if (!plan.lane || plan.lane->IsFree()) plan.session = sessions_.FindLive(plan.id);
   }
   // As many as can are begun together. Behind one that cannot none is, since it may be for the same session and comes
   // first.
   std::size_t begun = 0;
-  bool begins = MayTakeAtOnce(now) && lane_count_.load(std::memory_order_acquire) == 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    Planned& plan = planned[i];
-    const bool looks = plan.send && !plan.send->session_id.empty();
-    if (looks) plan.session = sessions_.FindLive(plan.id);
-    begins = begins && looks && IsPlain(*plan.send) && plan.session && plan.session->BeginSend(now, plan.reply);
-    if (begins) ++begun;
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    Planned& plan = planned[i];
-    if (i < begun) {
-      TakeBegun(*plan.send, std::move(plan.session), plan.reply, now);
-    } else if (!plan.send || !TakeAtOnce(*plan.send, std::move(plan.session), now)) {
-      AcceptBytes(commands[i]);
-      now = sessions_.Now();  // what that took is nobody else's step
+  if (MayTakeAtOnce(now)) {
+    for (Plan& plan : plans) {
+      if (!plan.MayGoAtOnce() || !plan.session->BeginSend(now, plan.reply)) break;
+      ++begun;
     }
   }
-}
-
-void DriveStream::AcceptBytes(std::string_view command) {
-  PassOnReplies();  // those of a session keep their order
-  // Each by itself, so that one that cannot be parsed does not concern the others.
-  v1::Command proto;
-  const absl::Status parsed = ParseRequest(command, &proto);
-  Accept(parsed.ok() ? proto : ParseWithoutOperation(command), parsed);
+  bool waits = false;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    Plan& plan = plans[i];
+    if (i < begun) {
+      TakeBegun(plan, now);
+      continue;
+    }
+    if (!plan.lane && waits) plan.lane = lanes_.Find(plan.id);  // added for one before it
+    if (MayTakeAtOnce(now) && plan.MayGoAtOnce() && plan.session->BeginSend(now, plan.reply)) {
+      TakeBegun(plan, now);
+      continue;
+    }
+    if (!plan.lane) plan.lane = &lanes_.FindOrAdd(plan.send.session_id, plan.id);
+    plan.lane->open.fetch_add(1, std::memory_order_relaxed);
+    DriveCommand& command = *NewCommand(plan.send.tag);
+    command.lane = plan.lane;
+    command.quiet = plan.send.quiet;
+    command.resume = plan.send.resume;
+    command.expected_step = plan.send.expected_step;
+    command.value = std::move(plan.send.value);
+    if (!plan.send.request_id.empty()) {
+      command.request_id = plan.send.request_id;
+      command.refusal = CheckRequestId(command.request_id);
+    }
+    plan.command = &command;
+    waits = true;
+  }
+  if (waits) PutIntoLanes(plans);
 }
 
 bool DriveStream::MayTakeAtOnce(absl::Time now) const {
   return !cancelled_.load(std::memory_order_relaxed) && now <= deadline_;
 }
 
-bool DriveStream::TakeAtOnce(PlainSend& send, SessionPtr session, absl::Time& now) {
-  if (!IsPlain(send) || !MayTakeAtOnce(now)) return false;
-  if (send.session_id.empty()) session = previous_session_;
-  if (!session) return false;
-  if (lane_count_.load(std::memory_order_acquire) != 0) {
-    const std::string_view id = send.session_id.empty() ? previous_id_ : send.session_id;
-    const MutexLock lock(mutex_);
-    if (lanes_.contains(absl::string_view(id.data(), id.size()))) return false;
-  }
-  Reply reply;
-  if (!session->BeginSend(now, reply)) return false;
-  TakeBegun(send, std::move(session), reply, now);
-  return true;
+void DriveStream::TakeBegun(Plan& plan, absl::Time& now) {
+  plan.session->FinishSend(plan.send.value, now, plan.reply);
+  AppendReply(plan.send.tag, plan.reply, plan.send.quiet, replies_);
+  if (replies_.size() < kMaxMessageBytes) return;
+  const MutexLock lock(mutex_);
+  AddUnwritten();
 }
 
-void DriveStream::TakeBegun(PlainSend& send, SessionPtr session, Reply& reply, absl::Time& now) {
-  session->FinishSend(send.value, now, reply);
-  if (!send.session_id.empty()) {
-    previous_id_ = send.session_id;
-    previous_session_ = std::move(session);
+DriveStream::Way DriveStream::PlaceInLane(DriveCommand* command, SessionPtr found) {
+  ++open_;
+  DriveLane& lane = *command->lane;
+  if (lane.GoesOn() && lane.under_way == 0 && !command->alone) {
+    lane.session = found ? std::move(found) : sessions_.FindLive(lane.id.key());
+    command->alone = !lane.session;
   }
-  AppendReply(send.tag, reply, send.quiet, replies_);
-  if (replies_.size() > kMaxMessageBytes) PassOnReplies();
+  if (!lane.GoesOn() || (command->alone && lane.under_way > 0)) {
+    lane.waiting.Push(command);
+    return Way::kWaits;
+  }
+  ++lane.under_way;
+  lane.alone = command->alone;
+  return command->alone ? Way::kAlone : Way::kToSession;
 }
 
-void DriveStream::PassOnReplies() {
-  if (replies_.empty()) return;
+void DriveStream::PutIntoLanes(Plans& plans) {
+  used_lanes_ = true;
   {
     const MutexLock lock(mutex_);
-    AddUnwritten(replies_);
+    AddUnwritten();  // those of a session keep their order
+    for (Plan& plan : plans) {
+      if (plan.command) plan.way = PlaceInLane(plan.command, std::move(plan.session));
+    }
+    Refill();
+    if (lanes_.IsFull()) lanes_.ForgetIdle();
   }
-  replies_.clear();
+  for (const Plan& plan : plans) {
+    if (plan.command) Go(plan.way, plan.command);
+  }
+}
+
+void DriveStream::AcceptBytes(std::string_view command) {
+  // Each by itself, so that one that cannot be parsed does not concern the others.
+  v1::Command proto;
+  const absl::Status parsed = ParseRequest(command, &proto);
+  Accept(parsed.ok() ? proto : ParseWithoutOperation(command), parsed);
 }
 
 void DriveStream::Accept(const v1::Command& proto, const absl::Status& unreadable) {
-  auto* command = new DriveCommand(IntrusivePtr<DriveStream>(this), proto.tag());
+  DriveCommand* const command = NewCommand(proto.tag());
   command->quiet = proto.quiet();
   command->resume = proto.resume();
   command->expected_step = proto.expected_step();
   command->request_id = proto.request_id();
-  command->deadline = deadline_;
   command->refusal = unreadable;
   if (command->refusal.ok()) command->refusal = CheckRequestId(proto.request_id());
   if (command->refusal.ok()) command->refusal = ReadOperation(proto, *command);
@@ -264,11 +354,11 @@ void DriveStream::Accept(const v1::Command& proto, const absl::Status& unreadabl
     // Refused without an id: nobody else's commands fail for it.
     if (id.empty()) id = sessions_.MakeSessionId("");
   } else if (id.empty()) {
-    id = previous_id_;
+    id = previous_;
   }
-  previous_id_ = id;
-  previous_session_ = SessionPtr();
-  Enqueue(id, command);
+  previous_id_ = std::move(id);
+  previous_ = previous_id_;
+  PutIntoLane(previous_id_, command);
 }
 
 absl::Status DriveStream::ReadOperation(const v1::Command& proto, DriveCommand& command) {
@@ -301,7 +391,8 @@ absl::Status DriveStream::ReadOperation(const v1::Command& proto, DriveCommand& 
       spec->bounded_by_sender = true;
       // Made here, so that the commands behind it on the stream know it.
       if (spec->session_id.empty()) spec->session_id = sessions_.MakeSessionId(spec->request_id);
-      command.create = *std::move(spec);
+      command.create = std::make_unique<CreateSpec>(*std::move(spec));
+      command.alone = true;
       return absl::OkStatus();
     }
     case v1::Command::OPERATION_NOT_SET:
@@ -311,128 +402,229 @@ absl::Status DriveStream::ReadOperation(const v1::Command& proto, DriveCommand& 
                 {{"parameter", "operation"}});
 }
 
-void DriveStream::Enqueue(const std::string& session_id, DriveCommand* command) {
-  Lane* lane = nullptr;
+void DriveStream::PutIntoLane(std::string_view session_id, DriveCommand* command) {
+  used_lanes_ = true;
+  command->lane = &lanes_.FindOrAdd(session_id, DriveLane::Key(session_id));
+  command->lane->open.fetch_add(1, std::memory_order_relaxed);
+  Way way = Way::kWaits;
   {
     const MutexLock lock(mutex_);
-    ++open_;
-    std::unique_ptr<Lane>& slot = lanes_[session_id];
-    if (!slot) {
-      slot = std::make_unique<Lane>(session_id);
-      lane_count_.store(lanes_.size(), std::memory_order_release);
-    }
-    lane = command->lane = slot.get();
-    lane->waiting.push_back(command);
-    if (lane->handing_over) return;
+    AddUnwritten();  // those of a session keep their order
+    way = PlaceInLane(command, SessionPtr());
+    Refill();
+    if (lanes_.IsFull()) lanes_.ForgetIdle();
+  }
+  Go(way, command);
+}
+
+void DriveStream::Go(Way way, DriveCommand* command) {
+  switch (way) {
+    case Way::kWaits:
+      return;
+    case Way::kToSession:
+      Enqueue(command);
+      return;
+    case Way::kAlone:
+      static_cast<void>(Dispatch(command));
+      return;
+  }
+}
+
+void DriveStream::Enqueue(DriveCommand* command) {
+  DriveLane* const lane = command->lane;
+  SessionPtr session = lane->session;
+  bool runs = false;
+  if (session && session->Enqueue(command, runs)) {
+    if (!runs) return;
+    held_.push_back(std::move(session));
+    if (held_.size() >= kMaxHeld) RunHeld();
+    return;
+  }
+  {
+    const MutexLock lock(mutex_);
+    TakeBack(command);
+    lane->waiting.Push(command);  // only others that are taken back wait there
+    if (lane->under_way > 0 || lane->handing_over) return;
     lane->handing_over = true;
   }
   HandOver(lane);
 }
 
-void DriveStream::HandOver(Lane* lane) {
+void DriveStream::RunHeld() {
+  for (SessionPtr& session : held_) {
+    session->Release();
+    session = SessionPtr();
+  }
+  held_.clear();
+}
+
+DriveCommand* DriveStream::NewCommand(std::uint64_t tag) {
+  DriveCommand* command = pool_.first;
+  if (command) {
+    pool_.first = std::exchange(command->next, nullptr);
+    --pool_.size;
+  } else {
+    command = new DriveCommand(*this);
+  }
+  command->tag = tag;
+  return command;
+}
+
+void DriveStream::Refill() {
+  if (pool_.size >= kPlanned || !returned_.first) return;
+  DriveCommand** last = &pool_.first;
+  while (*last) last = &(*last)->next;
+  *last = std::exchange(returned_.first, nullptr);
+  pool_.size += std::exchange(returned_.size, 0);
+}
+
+void DriveStream::AddUnwritten() {
+  if (replies_.empty()) return;
+  const std::size_t bytes = replies_.size();
+  unwritten_bytes_ += bytes;
+  if (unwritten_.empty() || unwritten_.back().size() + bytes > kMaxMessageBytes) {
+    unwritten_.push_back(std::exchange(replies_, std::string()));
+    replies_.reserve(std::min(bytes, kMaxReserved));
+  } else {
+    unwritten_.back() += replies_;
+    replies_.clear();
+  }
+}
+
+bool DriveStream::WriteReplies() {
+  if (writing_ || !unwritten_.empty() || replies_.empty() || replies_.size() > kMaxCopied) return false;
+  const grpc::Slice bytes(replies_);
+  out_ = grpc::ByteBuffer(&bytes, 1);
+  message_bytes_ = replies_.size();
+  replies_.clear();
+  return writing_ = true;
+}
+
+void DriveStream::HandOver(DriveLane* lane) {
+  const IntrusivePtr<DriveStream> keep(this);  // the last command may be answered meanwhile
   while (true) {
     DriveCommand* command = nullptr;
     {
       const MutexLock lock(mutex_);
-      // A create takes its turn when all before it are answered: until then the id may stand for another session. For
-      // the same reason what comes behind it waits for its answer.
-      const bool waits =
-          lane->creating || (!lane->waiting.empty() && lane->waiting.front()->create && lane->under_way > 0);
-      if (lane->waiting.empty() || waits) {
+      auto* const first = static_cast<DriveCommand*>(lane->waiting.first());
+      if (!first || lane->alone || (first->alone && lane->under_way > 0)) {
         lane->handing_over = false;
-        ForgetIfIdle(lane);
         return;
       }
-      command = lane->waiting.front();
-      lane->waiting.pop_front();
-      lane->creating = command->create.has_value();
-      if (lane->under_way++ == 0) lane->session = SessionPtr();
+      command = first;
+      lane->waiting.Pop();
+      lane->alone = command->alone;
+      if (lane->under_way++ == 0 && !command->alone) lane->session = sessions_.FindLive(lane->id.key());
     }
-    Dispatch(lane, command);
+    if (Dispatch(command)) continue;
+    const MutexLock lock(mutex_);
+    TakeBack(command);
+    lane->waiting.PushFront(command);
   }
 }
 
-void DriveStream::Dispatch(Lane* lane, DriveCommand* command) {
-  // Whoever hands over is alone, so only Answered changes the lane meanwhile, and it leaves `session` alone.
+bool DriveStream::Dispatch(DriveCommand* command) {
   if (command->create) {
     if (absl::Status admitted = command->Admit(); !admitted.ok()) {
       command->FinishCreate(admitted);
-      return;
+    } else {
+      sessions_.Create(std::move(*command->create),
+                       [command](const absl::StatusOr<Created>& created) { command->FinishCreate(created); });
     }
-    sessions_.Create(*std::move(command->create),
-                     [command](const absl::StatusOr<Created>& created) { command->FinishCreate(created); });
-    return;
+    return true;
   }
-  if (!lane->session) lane->session = sessions_.FindLive(lane->session_id);
-  const SessionPtr session = lane->session;
-  if (session && session->Submit(command)) return;
-  lane->session = SessionPtr();
-  sessions_.Submit(lane->session_id, command);
-}
-
-void DriveStream::ForgetIfIdle(Lane* lane) {
-  const bool idle = lane->under_way == 0 && lane->waiting.empty() && !lane->handing_over;
-  if (!idle || lane->failed.load(std::memory_order_relaxed)) return;
-  lanes_.erase(lane->session_id);
-  lane_count_.store(lanes_.size(), std::memory_order_release);
-}
-
-void DriveStream::AddUnwritten(std::string_view replies) {
-  if (unwritten_.empty() || unwritten_.back().size() + replies.size() > kMaxMessageBytes) {
-    unwritten_.emplace_back(replies);
-  } else {
-    unwritten_.back() += replies;
+  if (command->alone) {
+    CompactText::Buffer buffer;
+    sessions_.Submit(command->lane->id.View(buffer), command);
+    return true;
   }
-  unwritten_bytes_ += replies.size();
+  const SessionPtr session = command->lane->session;
+  return session && session->Submit(command);
 }
 
-void DriveStream::Answered(Lane* lane, std::string_view reply) {
+void DriveStream::TakeBack(DriveCommand* command) {
+  command->alone = true;
+  --command->lane->under_way;
+  command->lane->session = SessionPtr();
+}
+
+template <typename Append>
+void DriveStream::Answered(DriveCommand* command, const Append& append) {
+  DriveLane* const lane = command->lane;
+  command->Clear();
+  SessionPtr session;  // let go of without the lock
   bool hand_over = false;
+  bool wake = false;
   {
     const MutexLock lock(mutex_);
-    --open_;
-    AddUnwritten(reply);
-    if (--lane->under_way == 0) lane->creating = false;
-    if (lane->under_way == 0 && !lane->waiting.empty() && !lane->handing_over) {
-      lane->handing_over = true;
-      hand_over = true;
-    } else {
-      ForgetIfIdle(lane);
+    if (unwritten_.empty() || unwritten_.back().size() >= kMaxMessageBytes) {
+      unwritten_.emplace_back().reserve(std::min(message_bytes_, kMaxReserved));
     }
+    std::string& to = unwritten_.back();
+    const std::size_t before = to.size();
+    append(to);
+    unwritten_bytes_ += to.size() - before;
+    --open_;
+    lane->open.fetch_sub(1, std::memory_order_release);
+    if (--lane->under_way == 0) {
+      lane->alone = false;
+      session = std::move(lane->session);
+      hand_over = !lane->waiting.empty() && !lane->handing_over;
+      if (hand_over) lane->handing_over = true;
+    }
+    if (returned_.size < kPooled) {
+      command->next = std::exchange(returned_.first, command);
+      ++returned_.size;
+      command = nullptr;
+    }
+    wake = !processing_.load(std::memory_order_relaxed) && !deferred_ && (!writing_ || MayRead());
+    if (wake) deferred_ = IntrusivePtr<DriveStream>(this);
   }
+  delete command;
   if (hand_over) HandOver(lane);
-  WriteOrFinish();
+  if (wake) CompletionScope::Defer(*this);
+}
+
+void DriveStream::RunDeferred() {
+  IntrusivePtr<DriveStream> keep;
+  Next next;
+  {
+    const MutexLock lock(mutex_);
+    keep = std::move(deferred_);
+    next = Decide();
+  }
+  Do(next);
 }
 
 bool DriveStream::MayRead() const {
   return !reading_ && !read_all_ && open_ < kMaxOpen && unwritten_bytes_ < kMaxUnwrittenBytes;
 }
 
-void DriveStream::WriteOrFinish() {
-  bool read = false;
-  bool write = false;
-  bool finish = false;
-  grpc::Status status;
-  {
-    const MutexLock lock(mutex_);
-    if (finished_ || processing_) return;
-    if (MayRead()) read = reading_ = true;
-    if (!writing_ && !unwritten_.empty()) {
-      unwritten_bytes_ -= unwritten_.front().size();
-      out_ = ToBuffer(std::move(unwritten_.front()));
-      unwritten_.pop_front();
-      write = writing_ = true;
-    } else if (!writing_ && read_all_ && open_ == 0) {
-      finished_ = finish = true;
-      if (!end_.ok()) status = ToGrpcStatus(end_);
-    }
+DriveStream::Next DriveStream::Decide() {
+  Next next;
+  if (finished_ || processing_.load(std::memory_order_relaxed)) return next;
+  if (MayRead()) next.read = reading_ = true;
+  if (!writing_ && !unwritten_.empty()) {
+    message_bytes_ = unwritten_.front().size();
+    unwritten_bytes_ -= message_bytes_;
+    out_ = ToBuffer(std::move(unwritten_.front()));
+    unwritten_.pop_front();
+    next.write = writing_ = true;
+  } else if (!writing_ && read_all_ && open_ == 0) {
+    finished_ = next.finish = true;
+    if (!end_.ok()) status_ = ToGrpcStatus(end_);
   }
-  if (read) StartRead(&in_);
-  if (write) StartWrite(&out_);
-  if (finish) Finish(status);
+  return next;
+}
+
+void DriveStream::Do(const Next& next) {
+  if (next.read) StartRead(&in_);
+  if (next.write) StartWrite(&out_);
+  if (next.finish) Finish(status_);
 }
 
 void DriveStream::OnWriteDone(bool ok) {
+  Next next;
   {
     const MutexLock lock(mutex_);
     writing_ = false;
@@ -441,8 +633,9 @@ void DriveStream::OnWriteDone(bool ok) {
       unwritten_.clear();
       unwritten_bytes_ = 0;
     }
+    next = Decide();
   }
-  WriteOrFinish();
+  Do(next);
 }
 
 }  // namespace corod::rpc

@@ -7,18 +7,20 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
-#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "corod/v1/coroutine_service.pb.h"
+#include "server/base/completion_scope.h"
 #include "server/base/intrusive_ptr.h"
 #include "server/base/mutex.h"
+#include "server/rpc/drive_lanes.h"
 #include "server/rpc/hot_messages.h"
 #include "server/session/command.h"
 #include "server/session/sessions.h"
@@ -33,11 +35,16 @@ class DriveCommand;
 // A Send that asks for nothing but its step is taken at once if nothing stands in its way (Session::BeginSend); its
 // reply waits in replies_. All others go through the lane of their session, which remembers whether one failed (those
 // behind it fail with PREDECESSOR_FAILED until one carries `resume`) and holds a create back until what stands before
-// it is answered. When too much is under way or unread the stream stops reading. When the call breaks, what has not
-// started is dropped.
+// it is answered. Plain Sends get there without protobuf's objects, some at a time; the sessions that nobody runs are
+// run when they have all that the message brings for them. When too much is under way or unread the stream stops
+// reading. When the call breaks, what has not started is dropped.
+//
+// Replies that one thread gives together (CompletionScope) are written together.
 //
 // Lives until gRPC is done with it and the last command is answered.
-class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>, public ReferenceCounted {
+class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                          public ReferenceCounted,
+                          private CompletionScope::Deferred {
  public:
   static DriveStream* Start(Sessions& sessions, grpc::CallbackServerContext* context);
 
@@ -48,44 +55,73 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
  private:
   friend class DriveCommand;
-
-  // The commands of one session on this stream.
-  struct Lane {
-    explicit Lane(std::string id) : session_id(std::move(id)) {}
-    const std::string session_id;
-    SessionPtr session;                 // that of the last command; used while it has commands under way
-    std::size_t under_way = 0;          // handed to the session and not answered
-    std::deque<DriveCommand*> waiting;  // behind those
-    bool handing_over = false;          // a thread is in HandOver
-    bool creating = false;              // what is under way is a create
-    std::atomic<bool> failed = false;   // a command failed, and none carried `resume` since
+  friend class IntrusivePtr<DriveStream>;
+  class Plan;
+  class Plans;
+  // What is to be done next, by whoever found it out.
+  struct Next {
+    bool read = false;
+    bool write = false;
+    bool finish = false;
+  };
+  // Commands that are not in use.
+  struct Pool {
+    DriveCommand* first = nullptr;
+    std::size_t size = 0;
   };
 
   DriveStream(Sessions& sessions, grpc::CallbackServerContext* context);
+  ~DriveStream() override;
 
+  // For the thread that reads.
   void Process(std::string_view bytes);
-  void ProcessSome(const std::string_view* commands, std::size_t count, absl::Time& now);
+  // Plain Sends in their order.
+  void TakePlain(Plans& plans, absl::Time& now);
   bool MayTakeAtOnce(absl::Time now) const;
-  // A Send for `session`, or for the session of the command before. False: it needs a lane.
-  bool TakeAtOnce(PlainSend& send, SessionPtr session, absl::Time& now);
-  // The same, when the session has begun it.
-  void TakeBegun(PlainSend& send, SessionPtr session, Reply& reply, absl::Time& now);
+  // When its session has begun it.
+  void TakeBegun(Plan& plan, absl::Time& now);
+  // Puts those with a command into their lanes.
+  void PutIntoLanes(Plans& plans);
   void AcceptBytes(std::string_view command);
-  // Puts replies_ behind what is to be written.
-  void PassOnReplies();
   void Accept(const v1::Command& proto, const absl::Status& unreadable);
   // Reads what the command is to do; an error is what it is refused for.
   absl::Status ReadOperation(const v1::Command& proto, DriveCommand& command);
-  void Enqueue(const std::string& session_id, DriveCommand* command);
-  void HandOver(Lane* lane);
-  void Dispatch(Lane* lane, DriveCommand* command);
-  // `reply`: an element of DriveResponse.replies, as bytes.
-  void Answered(Lane* lane, std::string_view reply);
-  void AddUnwritten(std::string_view replies) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Frees a lane that says nothing.
-  void ForgetIfIdle(Lane* lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void WriteOrFinish();
+  void PutIntoLane(std::string_view session_id, DriveCommand* command);
+  // What is to become of a command that has come into its lane.
+  enum class Way : std::uint8_t {
+    kWaits,
+    kToSession,  // it is counted as under way: Enqueue
+    kAlone,      // the same: Dispatch
+  };
+  // `found`: the session, if it was looked for.
+  Way PlaceInLane(DriveCommand* command, SessionPtr found) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Go(Way way, DriveCommand* command);
+  // Into the queue of the lane's session, which is held if nobody runs it.
+  void Enqueue(DriveCommand* command);
+  // Runs the sessions in held_.
+  void RunHeld();
+  DriveCommand* NewCommand(std::uint64_t tag);
+  // Takes what was returned into the pool.
+  void Refill() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes replies_ the message that is written. False: something is before them, or they are better not copied.
+  bool WriteReplies() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Puts replies_ behind what is to be written.
+  void AddUnwritten() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Hands to the session what waits. REQUIRES: lane->handing_over, set by the caller.
+  void HandOver(DriveLane* lane);
+  // False: the session has left memory, and the command is to be alone.
+  bool Dispatch(DriveCommand* command);
+  // Takes back a command that the session did not take: it is to be alone. It is not in the lane then.
+  void TakeBack(DriveCommand* command) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The command is answered, and is the stream's again. `append` appends an element of DriveResponse.replies to a text.
+  template <typename Append>
+  void Answered(DriveCommand* command, const Append& append);
+  void RunDeferred() override;
   bool MayRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What is to be done now; the caller does it (Do) without the lock.
+  Next Decide() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Do(const Next& next);
 
   Sessions& sessions_;
   const absl::Time deadline_;
@@ -93,25 +129,32 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   grpc::ByteBuffer in_;
   grpc::ByteBuffer out_;
   std::atomic<bool> cancelled_ = false;
+  // Replies wait until the message is through. Set by the thread that reads; cleared with the lock.
+  std::atomic<bool> processing_ = false;
 
   // For the thread that reads.
-  std::string previous_id_;      // of the command before
-  SessionPtr previous_session_;  // of that id, if it was taken at once
+  std::vector<std::string_view> commands_;  // of the message
+  std::string previous_id_;                 // of the command before, or of the one before the message
+  std::string_view previous_;               // of the command before
   std::string replies_;
-
-  std::atomic<std::size_t> lane_count_ = 0;  // of lanes_, to which only the thread that reads adds
+  DriveLanes lanes_;
+  bool used_lanes_ = false;       // by this message
+  std::vector<SessionPtr> held_;  // Session::Enqueue gave them to this thread
+  Pool pool_;
 
   Mutex mutex_;
-  absl::flat_hash_map<std::string, std::unique_ptr<Lane>> lanes_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::string> unwritten_ ABSL_GUARDED_BY(mutex_);  // messages
   std::size_t unwritten_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::size_t open_ ABSL_GUARDED_BY(mutex_) = 0;     // commands that came and were not answered
-  bool processing_ ABSL_GUARDED_BY(mutex_) = false;  // replies wait until the message is through
+  std::size_t message_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last message that was written
+  std::size_t open_ ABSL_GUARDED_BY(mutex_) = 0;           // commands that came and were not answered
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool reading_ ABSL_GUARDED_BY(mutex_) = true;
   bool read_all_ ABSL_GUARDED_BY(mutex_) = false;  // the client sends no more
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  IntrusivePtr<DriveStream> deferred_ ABSL_GUARDED_BY(mutex_);  // set while RunDeferred is to come
+  Pool returned_ ABSL_GUARDED_BY(mutex_);
   absl::Status end_ ABSL_GUARDED_BY(mutex_);  // what the call ends with
+  grpc::Status status_;                       // the same, for whoever finishes
 };
 
 }  // namespace corod::rpc

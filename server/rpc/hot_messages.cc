@@ -345,6 +345,11 @@ void AppendSendResponse(const Reply& reply, bool quiet, std::string& to) {
   }
 }
 
+bool IsPlainReply(const Reply& reply, bool quiet) {
+  PlainOutcome outcome;
+  return outcome.Take(reply, quiet);
+}
+
 void AppendReply(std::uint64_t tag, const Reply& reply, bool quiet, std::string& to) {
   PlainOutcome outcome;
   if (!outcome.Take(reply, quiet)) {

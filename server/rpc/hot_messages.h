@@ -46,6 +46,8 @@ class CommandReader {
 
 // Appends a SendResponse.
 void AppendSendResponse(const Reply& reply, bool quiet, std::string& to);
+// Whether AppendReply needs no protobuf for it, so that it takes no longer than copying.
+bool IsPlainReply(const Reply& reply, bool quiet);
 // Appends a Reply as an element of DriveResponse.replies. `reply` is a step.
 void AppendReply(std::uint64_t tag, const Reply& reply, bool quiet, std::string& to);
 

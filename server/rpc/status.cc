@@ -65,4 +65,8 @@ void ToFailure(const absl::Status& status, v1::Failure* failure) {
   if (details.retry_delay > absl::ZeroDuration()) SetDuration(details.retry_delay, failure->mutable_retry_delay());
 }
 
+absl::Status CancelledBeforeItsTurn() {
+  return NotStarted(absl::StatusCode::kCancelled, "the call was cancelled before the command's turn came");
+}
+
 }  // namespace corod::rpc

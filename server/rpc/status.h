@@ -17,6 +17,9 @@ grpc::Status ToGrpcStatus(const absl::Status& status);
 // The same, for one command among many. REQUIRES: not OK.
 void ToFailure(const absl::Status& status, v1::Failure* failure);
 
+// The answer to a command whose unary call was cancelled before its turn.
+absl::Status CancelledBeforeItsTurn();
+
 }  // namespace corod::rpc
 
 #endif  // COROD_SERVER_RPC_STATUS_H_

@@ -59,6 +59,8 @@ class Command {
   std::string uid;
   // Set in its turn: the step whose answer it is to get again.
   Step repeats = 0;
+  // Set in its turn, of a durable session's: the time of its step.
+  absl::Time accepted;
   // Not executed when its turn comes later than this.
   absl::Time deadline = absl::InfiniteFuture();
 
@@ -106,6 +108,13 @@ class CommandQueue {
   // The first, without taking it; then the one behind `command`. nullptr: none.
   Command* first() const { return last_ ? last_->next_ : nullptr; }
   Command* After(const Command* command) const { return command == last_ ? nullptr : command->next_; }
+  // For whoever has room for a pointer alone: what Detach gave up is a queue again in Attach.
+  Command* Detach() { return std::exchange(last_, nullptr); }
+  static CommandQueue Attach(Command* detached) {
+    CommandQueue queue;
+    queue.last_ = detached;
+    return queue;
+  }
   // nullptr if it is empty.
   Command* Pop() {
     Command* const command = first();

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "server/base/failure.h"
 #include "server/session/execution.h"
+#include "server/session/planted_faults.h"
 #include "server/session/refusals.h"
 #include "server/session/session.h"
 
@@ -38,23 +40,72 @@ absl::Status Unread(const absl::Status& status) {
                   {}, absl::Seconds(1));
 }
 
-Record RecordOf(const Command& command, absl::Time time) {
-  return {.operation = command.operation,
-          .cause = command.cause,
-          .force = command.force,
-          .value = command.value,
-          .request_id = command.request_id,
-          .fingerprint = command.request_id.empty() ? 0 : command.fingerprint,
-          .time = time};
+// Into a record that may have been another one's, so that its text has room.
+void Fill(const Command& command, Record& record) {
+  record.operation = command.operation;
+  record.cause = command.cause;
+  record.force = command.force;
+  record.value = command.value;
+  record.request_id = Planted(PlantedFault::kLosesRequestIds) ? std::string() : command.request_id;
+  record.fingerprint = command.request_id.empty() ? 0 : command.fingerprint;
+  record.time = command.accepted;
 }
+
+// What an append is made of; a thread keeps it for the next one, with the room that it has. The journal keeps nothing
+// of it.
+struct Draft {
+  static Draft& Get() {
+    thread_local Draft draft;
+    return draft;
+  }
+  // Lets go of what others share, and of more room than most need.
+  void Clear() {
+    if (batch.records.size() > kMaxKept) {
+      batch.records = {};
+      return;
+    }
+    for (Record& record : batch.records) record.value = Value();
+  }
+
+  static constexpr std::size_t kMaxKept = 128;
+  Batch batch;
+};
+
+// The request ids of a batch.
+class BatchIds {
+ public:
+  bool Contains(std::string_view id) const {
+    if (id.empty()) return false;
+    if (many_) return many_->contains(id);
+    return std::find(few_.begin(), few_.begin() + count_, id) != few_.begin() + count_;
+  }
+  // As long as the text stays where it is.
+  void Add(std::string_view id) {
+    if (id.empty()) return;
+    if (!many_ && count_ == few_.size()) many_.emplace(few_.begin(), few_.end());
+    if (many_) {
+      many_->insert(id);
+    } else {
+      few_[count_++] = id;
+    }
+  }
+
+ private:
+  std::array<std::string_view, 8> few_;
+  std::size_t count_ = 0;
+  std::optional<absl::flat_hash_set<std::string_view>> many_;
+};
 
 }  // namespace
 
 void Session::CreateInJournal(Journal::NewSession made, std::function<void(const absl::Status&)> created) {
-  log_->creating = std::make_unique<Journal::NewSession>(std::move(made));
-  log_->created = std::move(created);
+  auto creation = std::make_unique<SessionLog::Creation>();
+  creation->made = std::make_unique<Journal::NewSession>(std::move(made));
+  creation->created = std::move(created);
+  log_->creating = true;
   const MutexLock lock(mutex_);
   log_->being_created = true;
+  log_->MutableExtras().creation = std::move(creation);
 }
 
 bool Session::IsBeingCreated() const {
@@ -65,184 +116,238 @@ bool Session::IsBeingCreated() const {
 bool Session::WaitForCreation(std::function<void()> then) {
   const MutexLock lock(mutex_);
   if (!durable_ || !log_->being_created) return false;
-  log_->waiting_for_creation.push_back(std::move(then));
+  log_->MutableExtras().creation->waiting.push_back(std::move(then));
   return true;
 }
 
 void Session::TellOfCreation() {
-  std::vector<std::function<void()>> waiting;
+  std::unique_ptr<SessionLog::Creation> creation;
   {
     const MutexLock lock(mutex_);
     log_->being_created = false;
-    waiting.swap(log_->waiting_for_creation);
+    creation = std::move(log_->MutableExtras().creation);
   }
-  for (const std::function<void()>& then : waiting) then();
+  for (const std::function<void()>& then : creation->waiting) then();
 }
 
-bool Session::RunDurable(Thread thread) {
+SessionLog::Extras& Session::MutableLogExtras() {
+  const MutexLock lock(mutex_);
+  return log_->MutableExtras();
+}
+
+void Session::NoteDelete(std::string_view request_id, std::uint64_t fingerprint, const Reply& reply) {
+  const MutexLock lock(mutex_);
+  log_->NoteDelete(request_id, fingerprint, reply);
+}
+
+void Session::RunDurable(Thread thread, SessionPtr keep) {
   SessionLog& log = *log_;
   if (log.doubtful) {
-    if (thread == Thread::kCallers) return true;
-    if (absl::Status read = ReadToTip(); !read.ok()) {
+    CommandQueue none;
+    if (thread == Thread::kCallers) {
+      GoOnElsewhere(std::move(keep));
+      return;
+    }
+    if (absl::Status read = ReadToTip(BatchId(), none); !read.ok()) {
       FailQueue(read);
-      return !IsIdle();
+      if (!IsIdle()) GoOnElsewhere(std::move(keep));
+      return;
     }
   }
   if (log.deleting) {
-    RemoveFromJournal(std::exchange(log.deleter, nullptr), std::exchange(log.deleted, std::nullopt));
-    return false;
+    SessionLog::Deletion& deletion = *MutableLogExtras().deletion;
+    RemoveFromJournal(std::exchange(deletion.deleter, nullptr), std::exchange(deletion.deleted, std::nullopt));
+    return;
   }
-  switch (GatherBatch(thread)) {
-    case Gathered::kNothing:
-      return false;
+  Turn turn;
+  RunDurable(thread, std::move(keep), turn);
+}
+
+void Session::RunDurable(Thread thread, SessionPtr keep, Turn& turn) {
+  Gathering gathering;
+  switch (GatherBatch(thread, turn, gathering)) {
     case Gathered::kGoesOnElsewhere:
-      return true;
+      GoOnElsewhere(std::move(keep));
+      return;
     case Gathered::kBatch:
-      AppendBatch();
-      return false;
+      AppendBatch(std::move(gathering), std::move(keep));
+      return;
+    case Gathered::kNothing:
     case Gathered::kRemoves:
-      return false;
+      return;
   }
-  return false;
 }
 
 bool Session::IsIdle() {
   const MutexLock lock(mutex_);
+  return IsIdleLocked();
+}
+
+bool Session::IsIdleLocked() {
   if (!queue_.empty()) return false;
   running_ = false;
+  log_->TidyUp();
   if (forgotten_) gone_ = true;
   return true;
 }
 
-Session::Gathered Session::GatherBatch(Thread thread) {
-  SessionLog& log = *log_;
-  const absl::Time now = environment().clock.Now();
-  log.batch_time = now;
-  absl::flat_hash_set<std::string_view> ids;  // of the batch
-  std::size_t bytes = 0;
-  const auto put_back = [this](Command* command) {
+void Session::TakeTurnLocked(Turn& turn) {
+  turn.commands = std::exchange(queue_, CommandQueue());
+  turn.standing = StandLocked();
+}
+
+bool Session::TakeTurn(Turn& turn) {
+  const MutexLock lock(mutex_);
+  if (log_->IsSettled() && IsIdleLocked()) return false;
+  TakeTurnLocked(turn);
+  return true;
+}
+
+Session::Gathered Session::GatherBatch(Thread thread, Turn& turn, Gathering& gathering) {
+  const bool due_anyway = log_->creating || log_->claiming;
+  CommandQueue& commands = turn.commands;
+  Standing& standing = turn.standing;
+  const auto put_back = [&] {
+    if (commands.empty()) return;
     const MutexLock lock(mutex_);
-    queue_.PushFront(command);
+    queue_.PutBack(commands);
   };
   int answered = 0;
-  while (log.batch.size() < kMaxBatchCommands && bytes < kMaxBatchBytes) {
-    Command* command = nullptr;
-    {
-      const MutexLock lock(mutex_);
-      command = queue_.Pop();
-    }
-    const bool due_anyway = log.creating || log.claiming;
-    if (!command) {
-      if (!log.batch.empty() || due_anyway) break;
-      if (IsIdle()) return Gathered::kNothing;
-      continue;
-    }
-    // What the server does by itself depends on what the steps before it did; a known id on whether they succeed.
-    const bool alone = command->cause != CloseCause::kClient || ids.contains(command->request_id);
-    if (alone && !log.batch.empty()) {
-      put_back(command);
+  while (true) {
+    if (commands.empty() && !TakeTurn(turn)) return Gathered::kNothing;
+    gathering.steps = standing.steps;
+    gathering.now = environment().clock.Now();
+    BatchIds ids;
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+    bool again = false;
+    while (Command* command = commands.Pop()) {
+      // What the server does by itself depends on what the steps before it did; a known id on whether they succeed.
+      const bool alone = command->cause != CloseCause::kClient || ids.Contains(command->request_id);
+      if (count != 0 && (alone || count == kMaxBatchCommands || bytes >= kMaxBatchBytes)) {
+        commands.PushFront(command);
+        break;
+      }
+      absl::StatusOr<Reply> answer;
+      const Verdict verdict = Check(*command, standing, gathering.now, answer);
+      const bool is_delete = command->operation == Operation::kDelete;
+      if (verdict == Verdict::kStep && !command->forgets && !(is_delete && standing.has_problem)) {
+        command->accepted = gathering.now;
+        gathering.batch.Push(command);
+        if (is_delete || commands.empty()) break;
+        ids.Add(command->request_id);
+        if (command->value.kind() >= Value::Kind::kText) bytes += Measure(command->value, environment().limits).bytes;
+        ++count;
+        ++standing.steps;
+        standing.created = false;
+        continue;
+      }
+      if (count != 0 || (due_anyway && verdict != Verdict::kAnswered) ||
+          (verdict == Verdict::kRepeat && thread == Thread::kCallers)) {  // in its turn
+        commands.PushFront(command);
+        if (count == 0 && !due_anyway) {
+          put_back();
+          return Gathered::kGoesOnElsewhere;
+        }
+        break;
+      }
+      put_back();  // whoever gets an answer may look for those that wait
+      if (verdict == Verdict::kAnswered) {
+        command->Finish(std::move(answer));
+        if (++answered % 256 == 0 && thread == Thread::kCallers) return Gathered::kGoesOnElsewhere;
+      } else if (verdict == Verdict::kStep) {  // the session is to go without a step
+        std::optional<Reply> reply;
+        if (!command->forgets) reply = Reply{.step = standing.steps, .outcome = Outcome::Returned(Value())};
+        RemoveFromJournal(command, std::move(reply));
+        return Gathered::kRemoves;
+      } else {
+        Repeat(*command);
+      }
+      again = true;
       break;
     }
-    Standing standing = Stand();
-    standing.steps += log.batch.size();
-    standing.created = standing.created && log.batch.empty();
-    absl::StatusOr<Reply> answer = Reply();
-    const Verdict verdict = Check(*command, standing, now, answer);
-    if (verdict == Verdict::kStep && !command->forgets && !(command->operation == Operation::kDelete && HasProblem())) {
-      log.batch.Push(command);
-      bytes += Measure(command->value, environment().limits).bytes;
-      if (!command->request_id.empty()) ids.insert(command->request_id);
-      if (command->operation == Operation::kDelete) break;
-      continue;
-    }
-    if (!log.batch.empty() || (due_anyway && verdict != Verdict::kAnswered)) {  // in its turn, behind these
-      put_back(command);
-      break;
-    }
-    if (verdict == Verdict::kAnswered) {
-      command->Finish(std::move(answer));
-      if (++answered % 256 == 0 && thread == Thread::kCallers) return Gathered::kGoesOnElsewhere;
-      continue;
-    }
-    if (verdict == Verdict::kStep) {  // the session is to go without a step
-      std::optional<Reply> reply;
-      if (!command->forgets) reply = Reply{.step = standing.steps, .outcome = Outcome::Returned(Value())};
-      RemoveFromJournal(command, std::move(reply));
-      return Gathered::kRemoves;
-    }
-    if (thread == Thread::kCallers) {
-      put_back(command);
-      return Gathered::kGoesOnElsewhere;
-    }
-    Repeat(*command);
+    if (again) continue;
+    put_back();
+    return Gathered::kBatch;
   }
-  return Gathered::kBatch;
 }
 
-void Session::AppendBatch() {
+void Session::AppendBatch(Gathering gathering, SessionPtr keep) {
   SessionLog& log = *log_;
-  Batch batch;
-  batch.id = log.batch_id = BatchId{++log.last_number, log.writer};
+  Draft& draft = Draft::Get();
+  Batch& batch = draft.batch;
+  if (!log.creating || !gathering.batch.empty()) batch.id = NextBatch();
   batch.previous = log.tail;
-  {
-    const MutexLock lock(mutex_);
-    batch.first_step = steps_ + 1;
-    batch.digest = log.digest;
+  batch.first_step = gathering.steps + 1;
+  batch.digest = log.digest;
+  batch.records.resize(gathering.batch.size());
+  std::size_t place = 0;
+  for (const Command* command = gathering.batch.first(); command; command = gathering.batch.After(command)) {
+    Fill(*command, batch.records[place++]);
   }
-  batch.records.reserve(log.batch.size());
-  for (const Command* command = log.batch.first(); command; command = log.batch.After(command)) {
-    batch.records.push_back(RecordOf(*command, log.batch_time));
-  }
-  if (log.creating && batch.records.empty()) log.batch_id = BatchId{log.last_number = log.tail.number, log.tail.writer};
   std::optional<absl::Time> due;
   if (!log.scheduled) {
-    due = log.batch_time + environment().durability.settle_after;
+    due = gathering.now + environment().durability.settle_after;
     if (const std::optional<absl::Time> own = DueInJournal()) due = std::min(*due, *own);
   }
-  const auto done = [self = SessionPtr(this)](const absl::Status& status) {
+  if (Planted(PlantedFault::kAnswersBeforeAppend) && !log.creating) ExecuteBatch(gathering.batch);
+  // The commands are in `done`, which may be called before this returns.
+  auto done = [self = std::move(keep), commands = gathering.batch.Detach()](const absl::Status& status) mutable {
     if (status.ok() && self->MayRunHere()) {
-      self->OnAppended(status, Thread::kCallers);
-    } else {
-      self->environment().executor.Run([self, status] { self->OnAppended(status, Thread::kExecutors); });
+      Session& session = *self;
+      session.OnAppended(status, CommandQueue::Attach(commands), Thread::kCallers, std::move(self));
+      return;
     }
+    Session& session = *self;
+    session.environment().executor.Run([self = std::move(self), commands, status]() mutable {
+      Session& running = *self;
+      running.OnAppended(status, CommandQueue::Attach(commands), Thread::kExecutors, std::move(self));
+    });
   };
   if (log.creating) {
-    Journal::NewSession made = std::move(*log.creating);
-    if (!batch.records.empty()) made.log.push_back(std::move(batch));
+    Journal::NewSession made = std::move(*MutableLogExtras().creation->made);
+    if (!batch.records.empty()) made.log.push_back(batch);
     made.due = due;
-    environment().journal.Create(std::move(made), done);
+    environment().journal.Create(std::move(made), std::move(done));
   } else {
-    environment().journal.Append({id(), uid()}, batch, due, done);
+    environment().journal.AppendTo(id_, log.uid, batch, due, std::move(done));
   }
+  draft.Clear();
 }
 
-void Session::OnAppended(const absl::Status& status, Thread thread) {
+bool Session::OnCreated(const absl::Status& status, CommandQueue& batch) {
+  SessionLog& log = *log_;
+  if (status.ok() && !batch.empty()) SetTail(NextBatch());
+  log.creating = false;
+  // Only whoever runs the session takes the creation away.
+  const auto created = std::exchange(MutableLogExtras().creation->created, nullptr);
+  created(status);
+  if (!status.ok()) End(status, batch);
+  TellOfCreation();  // when no failed one is to be found any more
+  return status.ok();
+}
+
+void Session::OnAppended(const absl::Status& status, CommandQueue batch, Thread thread, SessionPtr keep) {
   SessionLog& log = *log_;
   if (log.creating) {
-    log.creating.reset();
-    const auto created = std::exchange(log.created, nullptr);
-    created(status);
-    if (!status.ok()) End(status);
-    TellOfCreation();  // when no failed one is to be found any more
-    if (!status.ok()) return;
-  } else if (!status.ok()) {
-    Recover(status);
-    Run(thread);
+    if (!OnCreated(status, batch)) return;
+  } else if (status.ok()) {
+    SetTail(NextBatch());
+  } else {
+    Recover(status, batch);
+    RunDurable(thread, std::move(keep));
     return;
   }
   log.scheduled = true;
   log.claiming = false;
-  log.tail = log.batch_id;
-  if (ExecuteBatch()) Run(thread);
+  if (ExecuteBatch(batch)) RunDurable(thread, std::move(keep));
 }
 
-bool Session::ExecuteBatch() {
-  SessionLog& log = *log_;
-  const absl::Time time = log.batch_time;
-  while (Command* command = log.batch.Pop()) {
-    Reply reply = TakeStep(*command, time);
+bool Session::ExecuteBatch(CommandQueue& batch) {
+  while (Command* command = batch.Pop()) {
+    Reply reply = TakeStep(*command, command->accepted);
     if (command->operation == Operation::kDelete) {
-      log.NoteDelete(command->request_id, command->fingerprint, reply);
+      NoteDelete(command->request_id, command->fingerprint, reply);
       RemoveFromJournal(command, std::move(reply));
       return false;
     }
@@ -252,38 +357,68 @@ bool Session::ExecuteBatch() {
   return true;
 }
 
-void Session::Recover(const absl::Status& status) {
+void Session::Recover(const absl::Status& status, CommandQueue& batch) {
   SessionLog& log = *log_;
+  // Not for ever, should the journal be gone.
+  if (Planted(PlantedFault::kAppendsTwice) && !absl::IsAborted(status) && environment().random.Next() % 2 == 0) {
+    const MutexLock lock(mutex_);
+    queue_.PutBack(batch);
+    return;
+  }
   log.doubtful = true;
-  if (absl::Status read = ReadToTip(); !read.ok()) {
-    log.deleted.reset();
-    if (Command* command = std::exchange(log.deleter, nullptr)) command->Finish(read);
-    FailBatch(read);
+  if (absl::Status read = ReadToTip(NextBatch(), batch); !read.ok()) {
+    Command* deleter = nullptr;
+    {
+      const MutexLock lock(mutex_);
+      if (const SessionLog::Extras* extras = log.extras(); extras && extras->deletion) {
+        extras->deletion->deleted.reset();
+        deleter = std::exchange(extras->deletion->deleter, nullptr);
+      }
+    }
+    read = InDoubt(read);
+    if (deleter) deleter->Finish(read);
+    Fail(batch, read);
     return;
   }
   if (absl::IsAborted(status)) {
     // Somebody else wrote: what is not in the log goes through the checks again.
     const MutexLock lock(mutex_);
-    queue_.PutBack(log.batch);
+    queue_.PutBack(batch);
   } else {
-    FailBatch(status);
+    Fail(batch, status);
   }
 }
 
-absl::Status Session::ReadToTip() {
+BatchId Session::NextBatch() {
   SessionLog& log = *log_;
+  if (log.owns_tail) return {log.tail.number + 1, log.tail.writer};
+  const MutexLock lock(mutex_);
+  return log.Next(environment().random);
+}
+
+void Session::SetTail(const BatchId& appended) {
+  SessionLog& log = *log_;
+  log.tail = appended;
+  if (log.owns_tail) return;
+  const MutexLock lock(mutex_);
+  log.ChangeWriter();
+  log.owns_tail = true;
+}
+
+absl::Status Session::ReadToTip(const BatchId& own, CommandQueue& batch) {
+  SessionLog& log = *log_;
+  log.owns_tail = false;  // it may become another's
   while (true) {
     absl::StatusOr<std::vector<Batch>> read = environment().journal.Read({id(), uid()}, log.tail, kReadBytes);
     if (absl::IsDataLoss(read.status())) {
       const MutexLock lock(mutex_);
-      log.problem = Broken("the record of step " + std::to_string(steps_ + 1) + " is damaged", steps_ + 1);
       log.doubtful = false;
-      return ProblemStatus(id(), *log.problem);
+      return SetProblem(Broken("the record of step " + std::to_string(steps_ + 1) + " is damaged", steps_ + 1));
     }
     if (!read.ok()) return Unread(read.status());
     if (read->empty()) break;
-    for (const Batch& batch : *read) {
-      if (absl::Status adopted = Adopt(batch); !adopted.ok()) return adopted;
+    for (const Batch& next : *read) {
+      if (absl::Status adopted = Adopt(next, own, batch); !adopted.ok()) return adopted;
     }
   }
   const absl::StatusOr<std::optional<Journal::Stored>> found = environment().journal.Find(id());
@@ -292,52 +427,59 @@ absl::Status Session::ReadToTip() {
     environment().on_deleted(*this, nullptr, nullptr);
     log.claiming = false;  // there is nothing to write to
   }
-  log.writer = environment().random.Next();
-  log.last_number = std::max(log.last_number, log.tail.number);
+  {
+    const MutexLock lock(mutex_);
+    log.ChangeWriter();
+  }
   log.doubtful = false;
   return absl::OkStatus();
 }
 
-absl::Status Session::Adopt(const Batch& batch) {
+absl::Status Session::SetProblem(SessionProblem problem) {
+  absl::Status status = ProblemStatus(id(), problem);
+  log_->MutableExtras().problem = std::make_unique<SessionProblem>(std::move(problem));
+  return status;
+}
+
+absl::Status Session::Adopt(const Batch& adopted, const BatchId& own, CommandQueue& batch) {
   SessionLog& log = *log_;
-  Step steps = 0;
   {
     const MutexLock lock(mutex_);
-    steps = steps_;
-    if (batch.first_step != steps + 1) {
-      log.problem = Broken("step " + std::to_string(steps + 1) + " is missing in the log", steps + 1);
-    } else if (batch.digest != log.digest) {
-      log.problem = Diverged(1, steps);
+    std::optional<SessionProblem> problem;
+    if (adopted.first_step != steps_ + 1) {
+      problem = Broken("step " + std::to_string(steps_ + 1) + " is missing in the log", steps_ + 1);
+    } else if (adopted.digest != log.digest) {
+      problem = Diverged(1, steps_);
     }
-    if (log.problem) {
+    if (problem) {
       log.doubtful = false;
-      return ProblemStatus(id(), *log.problem);
+      return SetProblem(*std::move(problem));
     }
   }
-  log.tail = batch.id;
-  log.last_number = std::max(log.last_number, batch.id.number);
-  const bool ours = batch.id == log.batch_id && !log.batch.empty();
-  for (const Record& record : batch.records) {
-    if (Command* command = ours ? log.batch.Pop() : nullptr) {
+  log.tail = adopted.id;
+  const bool ours = adopted.id == own && !batch.empty();
+  for (const Record& record : adopted.records) {
+    if (Command* command = ours ? batch.Pop() : nullptr) {
       Reply reply = TakeStep(*command, record.time);
       if (record.operation == Operation::kDelete) {  // answered when it is carried out
-        log.NoteDelete(record.request_id, record.fingerprint, reply);
-        log.deleter = command;
-        log.deleted = std::move(reply);
+        NoteDelete(record.request_id, record.fingerprint, reply);
+        SessionLog::Deletion& deletion = *MutableLogExtras().deletion;
+        deletion.deleter = command;
+        deletion.deleted = std::move(reply);
       } else {
         command->Finish(std::move(reply));
       }
     } else {
       UnheardCommand unheard(record);
       const Reply reply = TakeStep(unheard, record.time);
-      if (record.operation == Operation::kDelete) log.NoteDelete(record.request_id, record.fingerprint, reply);
+      if (record.operation == Operation::kDelete) NoteDelete(record.request_id, record.fingerprint, reply);
     }
   }
   return absl::OkStatus();
 }
 
-void Session::FailBatch(const absl::Status& status) {
-  while (Command* command = log_->batch.Pop()) command->Finish(status);
+void Session::Fail(CommandQueue& commands, const absl::Status& status) {
+  while (Command* command = commands.Pop()) command->Finish(status);
 }
 
 void Session::FailQueue(const absl::Status& status) {
@@ -346,16 +488,16 @@ void Session::FailQueue(const absl::Status& status) {
     const MutexLock lock(mutex_);
     std::swap(commands, queue_);
   }
-  while (Command* command = commands.Pop()) command->Finish(status);
+  Fail(commands, status);
 }
 
-void Session::End(const absl::Status& status) {
+void Session::End(const absl::Status& status, CommandQueue& batch) {
   {
     const MutexLock lock(mutex_);
     forgotten_ = gone_ = true;
   }
   if (!absl::IsAborted(status)) {
-    FailBatch(status);
+    Fail(batch, status);
     FailQueue(status);
     return;
   }
@@ -365,7 +507,7 @@ void Session::End(const absl::Status& status) {
     const MutexLock lock(mutex_);
     std::swap(commands, queue_);
   }
-  commands.PutBack(log_->batch);
+  commands.PutBack(batch);
   while (Command* command = commands.Pop()) {
     if (command->operation == Operation::kCreate || command->cause != CloseCause::kClient) {
       command->Finish(status);
@@ -394,15 +536,23 @@ void Session::Repeat(Command& command) {
       const MutexLock lock(mutex_);
       head = MakeHeadLocked();
     }
+    if (head.problem && step >= head.problem->step) return ProblemStatus(head.key.id, *head.problem);
     absl::StatusOr<std::unique_ptr<Replay>> replay = Replay::Begin(environment().replay, head, step - 1);
     if (!replay.ok()) return replay.status();
-    if (absl::Status ran = (*replay)->RunTo(step - 1); !ran.ok()) return ran;
-    absl::StatusOr<std::optional<Replay::Executed>> executed = (*replay)->Next();
+    absl::StatusOr<std::optional<Replay::Executed>> executed = std::nullopt;
+    absl::Status ran = (*replay)->RunTo(step - 1);
+    const bool ends_before = IsFailure(ran, Reason::INVALID_ARGUMENTS);
+    if (!ran.ok() && !ends_before) return ran;
+    if (ran.ok()) executed = (*replay)->Next();
     if (!executed.ok()) return executed.status();
-    if (!*executed) return Unread(absl::DataLossError("the log ends before the step"));
+    if (!*executed) {
+      log_->doubtful = true;  // the session may have been removed by a Remove that was in doubt
+      return Unread(absl::DataLossError("the log ends before the step"));
+    }
     return Reply{.step = step, .outcome = (*executed)->result.outcome, .replayed = true};
   };
   absl::StatusOr<Reply> reply = repeat();
+  if (!reply.ok()) reply = InDoubt(reply.status());  // it was executed when its id became known
   if (IsFailure(reply.status(), Reason::HISTORY_TRIMMED)) {
     reply = Failed(Reason::REPLY_FORGOTTEN,
                    "the command was executed as the step in the metadata; the log no longer reaches back to it",
@@ -429,29 +579,22 @@ std::optional<Checkpoint> Session::MakeCheckpoint() const {
 
 void Session::SaveIfDue() {
   SessionLog& log = *log_;
-  Step steps = 0;
-  bool finish = false;
-  {
-    const MutexLock lock(mutex_);
-    steps = steps_;
-    finish = state_ == CoroutineState::kClosed && !log.saved_finished;
-    if (finish) log.saved_finished = true;
-  }
-  if (finish) {
+  if (coroutine_.state() == CoroutineState::kClosed) {
+    if (log.saved_finished) return;
+    log.saved_finished = true;
     // Should this fail, the session is as one that was alive when the server ended: its log says all.
     Save(std::nullopt, DueInJournal(), Synced::kYes, [](const absl::Status&) {});
     return;
   }
-  if (steps - log.asked_checkpoint < environment().durability.checkpoint_every) return;
+  if (!log.checkpoint_due) return;
   std::optional<Checkpoint> checkpoint = MakeCheckpoint();
   if (!checkpoint) return;
-  log.asked_checkpoint = steps;
+  MutableLogExtras().asked_checkpoint = checkpoint->step;
   Save(std::move(checkpoint), std::nullopt, Synced::kNo, [](const absl::Status&) {});
 }
 
 void Session::Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Time> due, Synced synced,
                    Journal::Done done) {
-  SessionLog& log = *log_;
   Journal::Saved saved;
   std::optional<Step> added;
   std::optional<Step> oldest;  // the checkpoint where the log is to begin
@@ -463,11 +606,12 @@ void Session::Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Tim
     // What stays: the newest checkpoint that leaves as much history as is asked for, and those behind it.
     const Step history = environment().durability.history;
     const Step reach = *added > history ? *added - history : 0;
-    const std::vector<Step>& kept = log.checkpoints;
+    SessionLog::Extras& extras = log_->MutableExtras();
+    const std::vector<Step>& kept = extras.checkpoints;
     const auto behind = std::upper_bound(kept.begin(), kept.end(), reach);
     if (behind != kept.begin()) {
       oldest = *std::prev(behind);
-      log.earliest_step = *oldest + 1;
+      extras.earliest_step = *oldest + 1;
       dropped.assign(kept.begin(), std::prev(behind));
     }
     // Of those made on going to sleep, one that stands too near to the one before it need not stay.
@@ -486,15 +630,12 @@ void Session::Save(std::optional<Checkpoint> checkpoint, std::optional<absl::Tim
     if (status.ok()) {
       {
         const MutexLock lock(self->mutex_);
-        SessionLog& of = *self->log_;
-        of.saved_steps = std::max(of.saved_steps, steps);
+        if (self->steps_ == steps) self->log_->saved = true;
         if (added) {
-          of.checkpoints.erase(std::remove_if(of.checkpoints.begin(), of.checkpoints.end(),
-                                              [&dropped](Step step) {
-                                                return std::find(dropped.begin(), dropped.end(), step) != dropped.end();
-                                              }),
-                               of.checkpoints.end());
-          of.checkpoints.push_back(*added);
+          std::vector<Step>& kept = self->log_->MutableExtras().checkpoints;
+          std::erase_if(
+              kept, [&dropped](Step step) { return std::find(dropped.begin(), dropped.end(), step) != dropped.end(); });
+          kept.push_back(*added);
         }
       }
       if (!dropped.empty()) {
@@ -521,7 +662,7 @@ void Session::Trim(std::optional<Step> oldest, const std::vector<Step>& dropped)
 void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
   std::optional<Tombstone> tombstone;
   if (log_->deleting) {
-    tombstone = log_->tombstone;
+    tombstone = MutableLogExtras().deletion->tombstone;
   } else if (command && reply && !command->request_id.empty()) {
     tombstone = Tombstone{.request_id = command->request_id,
                           .fingerprint = command->fingerprint,
@@ -537,7 +678,9 @@ void Session::RemoveFromJournal(Command* command, std::optional<Reply> reply) {
         self->environment().on_deleted(*self, command, reply ? &*reply : nullptr);
         if (command) command->Finish(reply ? absl::StatusOr<Reply>(*std::move(reply)) : absl::StatusOr<Reply>(Reply()));
       } else {
-        // The Delete is in the log: it is carried out with the next command, or when the session comes back.
+        // The Delete is in the log: it is carried out with the next command, or when the session comes back. And it may
+        // be gone all the same.
+        self->log_->doubtful = true;
         if (command) command->Finish(status);
         self->FailQueue(status);
         if (self->IsIdle()) return;
@@ -557,7 +700,7 @@ bool Session::Sleep(std::function<void(bool asleep)> done) {
     if (running_ || gone_ || !queue_.empty() || log.creating) return false;
     running_ = true;
     unsettled = log.doubtful || log.deleting;
-    saved = log.saved_steps == steps_ && (state_ != CoroutineState::kClosed || log.saved_finished) && steps_ > 0;
+    saved = log.saved && (state_ != CoroutineState::kClosed || log.saved_finished) && steps_ > 0;
   }
   if (unsettled) {  // first it finds out what became of its last batch, or goes; it sleeps another time
     environment().executor.Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
@@ -567,7 +710,8 @@ bool Session::Sleep(std::function<void(bool asleep)> done) {
     bool gone = false;
     {
       const MutexLock lock(self->mutex_);
-      gone = self->gone_ = status.ok() && self->queue_.empty() && self->log_->updates == 0;
+      const SessionLog::Extras* extras = self->log_->extras();
+      gone = self->gone_ = status.ok() && self->queue_.empty() && (!extras || extras->updates == 0);
     }
     if (gone) self->coroutine_ = Coroutine();
     done(gone);
@@ -584,8 +728,14 @@ bool Session::Sleep(std::function<void(bool asleep)> done) {
     if (state_ == CoroutineState::kClosed) log.saved_finished = true;
   }
   std::optional<Checkpoint> checkpoint = MakeCheckpoint();
-  if (checkpoint && checkpoint->step == log.asked_checkpoint) checkpoint.reset();
-  if (checkpoint) log.asked_checkpoint = checkpoint->step;
+  if (checkpoint) {
+    const MutexLock lock(mutex_);
+    if (checkpoint->step == log.asked_checkpoint()) {
+      checkpoint.reset();
+    } else {
+      log.MutableExtras().asked_checkpoint = checkpoint->step;
+    }
+  }
   Save(std::move(checkpoint), DueInJournal(), Synced::kNo, leave);
   return true;
 }
@@ -597,13 +747,14 @@ bool Session::Update(const Changes& changes, const Journal::Done& done) {
     if (gone_) return false;
     changed = ChangeLocked(changes);
     if (changed.ok() && durable_) {  // handed over under the lock, so that of two heads the later one comes later
-      ++log_->updates;
+      ++log_->MutableExtras().updates;
       environment().journal.Save(
           {.head = MakeHeadLocked(), .checkpoint = {}, .due = DueInJournalLocked(), .synced = true},
           [self = SessionPtr(this), done](const absl::Status& status) {
             {
               const MutexLock updated(self->mutex_);
-              --self->log_->updates;
+              --self->log_->MutableExtras().updates;
+              if (!self->running_) self->log_->TidyUp();
             }
             done(status);
           });
@@ -615,11 +766,10 @@ bool Session::Update(const Changes& changes, const Journal::Done& done) {
 }
 
 CommandQueue Session::Abandon() {
-  if (durable_) {
-    log_->creating.reset();
-    log_->created = nullptr;  // which may hold this session
-  }
+  std::function<void(const absl::Status&)> created;  // may hold this session
+  if (durable_) log_->creating = false;
   const MutexLock lock(mutex_);
+  if (durable_ && log_->being_created) created = std::move(log_->MutableExtras().creation->created);
   gone_ = true;
   return std::exchange(queue_, CommandQueue());
 }

@@ -83,7 +83,7 @@ StepResult WithinLimits(Outcome outcome, const ValueLimits& limits) {
     if (measure.fault != ValueMeasure::Fault::kNone) {
       outcome = Outcome::Raised(LimitError(VerbOf(outcome.kind), measure.fault));
       measure = Measure(outcome.exception(), limits);
-    } else {
+    } else if (outcome.value.kind() >= Value::Kind::kList) {  // else no exception is in it
       outcome.value = Snapshot(outcome.value);
     }
     return {std::move(outcome), measure.bytes};

@@ -253,6 +253,8 @@ absl::Status History::File::ReadSome() {
     }
     AppendItem(ready_, Encode(ExportItem(std::move(batch))));
   }
+  // A log that is shorter than the session was went with it, meanwhile.
+  if (ended_ && !damaged && !head_.problem && next_ <= head_.steps) return NotFound(head_.key.id);
   if (ended_) AppendSize(ready_, 0);
   return absl::OkStatus();
 }

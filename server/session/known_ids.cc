@@ -1,28 +1,178 @@
 #include "server/session/known_ids.h"
 
+#include <cassert>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "server/base/compact_text.h"
+#include "server/coroutine/slab.h"
+
 namespace corod {
+namespace {
 
-const KnownId* KnownIds::Find(std::string_view request_id) const {
-  if (request_id.empty()) return nullptr;
-  if (request_id == pinned_.request_id) return &pinned_;
-  const auto found = places_.find(request_id);
-  return found == places_.end() ? nullptr : &ids_[found->second - forgotten_];
+// Up to so many are looked through one by one.
+constexpr std::size_t kFew = 8;
+
+struct HashKey {
+  std::size_t operator()(const CompactText::Key& key) const { return key.hash(); }
+};
+
+}  // namespace
+
+struct KnownIds::Entry {
+  CompactText id;
+  std::uint64_t fingerprint = 0;
+  Step step = 0;
+};
+
+// More than one.
+struct KnownIds::Many {
+  std::size_t size() const { return entries.size() - first; }
+
+  const Entry* Find(const CompactText::Key& key) const {
+    if (!index.empty()) {
+      const auto found = index.find(key);
+      return found == index.end() ? nullptr : &entries[first + (found->second - left)];
+    }
+    for (std::size_t i = first; i < entries.size(); ++i) {
+      if (entries[i].id.key() == key) return &entries[i];
+    }
+    return nullptr;
+  }
+
+  void Add(Entry entry, std::size_t max_ids) {
+    entries.push_back(std::move(entry));
+    if (!index.empty()) {
+      index.emplace(entries.back().id.key(), left + size() - 1);
+    } else if (size() > kFew) {
+      for (std::size_t i = first; i < entries.size(); ++i) index.emplace(entries[i].id.key(), left + (i - first));
+    }
+    if (size() <= max_ids) return;
+    Entry& oldest = entries[first];
+    index.erase(oldest.id.key());
+    oldest.id = CompactText();
+    ++first;
+    ++left;
+    if (first > size()) {  // each is moved once at most for each that leaves
+      entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(first));
+      first = 0;
+    }
+  }
+
+  std::vector<Entry> entries;  // oldest first
+  std::size_t first = 0;       // those before it have left
+  std::uint64_t left = 0;      // how many have left
+  // How many came before, by id. Of many alone.
+  absl::flat_hash_map<CompactText::Key, std::uint64_t, HashKey> index;
+};
+
+// What a session has that knows ids; most know that of their Create and a few others.
+struct KnownIds::Kept {
+  static Slab& Memory() {
+    static Slab& slab = *new Slab(sizeof(Kept));
+    return slab;
+  }
+  static void* operator new(std::size_t) { return Memory().Allocate(); }
+  static void operator delete(void* kept) { Memory().Free(kept); }
+
+  ~Kept() { delete many(); }
+
+  // Those beside the Create's, if there are more than one.
+  Many* many() const {
+    if (!has_many) return nullptr;
+    return reinterpret_cast<Many*>(static_cast<std::uintptr_t>(fingerprint));  // NOLINT(performance-no-int-to-ptr)
+  }
+  Many& MakeMany() {
+    fingerprint = reinterpret_cast<std::uintptr_t>(new Many);
+    has_many = true;
+    return *many();
+  }
+  std::optional<Known> Find(const CompactText::Key& key) const;
+
+  CompactText create_id;  // empty: none
+  std::uint64_t create_fingerprint = 0;
+  CompactText id;                 // the one beside it, if there is but one
+  std::uint64_t fingerprint = 0;  // its; or where the many are
+  Step step : 48 = 0;             // its; 0: there is none, or there are many
+  bool has_many : 1 = false;
+  bool create_is_known : 1 = false;
+  bool create_is_step : 1 = false;
+};
+
+KnownIds::KnownIds() { static_assert(sizeof(Kept) == 56, "docs/performance.md has the account"); }
+KnownIds::~KnownIds() { delete kept_.get(); }
+
+void KnownIds::SetCreate(std::string_view request_id, std::uint64_t fingerprint, std::optional<Step> step) {
+  if (!kept_) kept_ = CompactPointer<Kept>(new Kept);
+  kept_->create_id = CompactText(request_id);
+  kept_->create_fingerprint = fingerprint;
+  if (step) PinCreate(*step);
 }
 
-void KnownIds::Remember(std::string_view request_id, std::uint64_t fingerprint, Step step) {
-  if (request_id.empty() || Find(request_id)) return;
-  ids_.push_back(KnownId{std::string(request_id), fingerprint, step});
-  places_.emplace(ids_.back().request_id, forgotten_ + ids_.size() - 1);
-  if (ids_.size() <= max_ids_) return;
-  places_.erase(ids_.front().request_id);
-  ids_.pop_front();
-  ++forgotten_;
+bool KnownIds::IsCreateId(std::string_view request_id) const {
+  return kept_ && !request_id.empty() && kept_->create_id == request_id;
 }
 
-void KnownIds::Pin(std::string_view request_id, std::uint64_t fingerprint, Step step) {
-  pinned_ = KnownId{std::string(request_id), fingerprint, step};
+std::string KnownIds::create_id() const { return kept_ ? kept_->create_id.str() : std::string(); }
+std::uint64_t KnownIds::create_fingerprint() const { return kept_ ? kept_->create_fingerprint : 0; }
+
+void KnownIds::PinCreate(Step step) {
+  assert(step <= 1);  // the Create is the first, if it is one
+  kept_->create_is_known = true;
+  kept_->create_is_step = step != 0;
 }
 
-std::vector<KnownId> KnownIds::List() const { return {ids_.begin(), ids_.end()}; }
+std::optional<KnownIds::Known> KnownIds::Kept::Find(const CompactText::Key& key) const {
+  if (create_is_known && create_id.key() == key) return Known{create_fingerprint, create_is_step ? Step{1} : 0};
+  if (const Many* all = many()) {
+    const Entry* found = all->Find(key);
+    return found ? std::optional<Known>({found->fingerprint, found->step}) : std::nullopt;
+  }
+  return step != 0 && id.key() == key ? std::optional<Known>({fingerprint, step}) : std::nullopt;
+}
+
+std::optional<KnownIds::Known> KnownIds::Find(std::string_view request_id) const {
+  if (!kept_ || request_id.empty()) return std::nullopt;
+  return kept_->Find(CompactText::Key(request_id));
+}
+
+void KnownIds::Remember(std::string_view request_id, std::uint64_t fingerprint, Step step, std::size_t max_ids) {
+  if (request_id.empty() || max_ids == 0) return;
+  if (!kept_) kept_ = CompactPointer<Kept>(new Kept);
+  Kept& kept = *kept_;
+  const CompactText::Key key(request_id);
+  if (kept.create_id.key() == key) {
+    if (!kept.create_is_known) PinCreate(step);
+    return;
+  }
+  if (kept.Find(key)) return;
+  if (!kept.has_many && kept.step == 0) {
+    kept.id = CompactText(request_id);
+    kept.fingerprint = fingerprint;
+    kept.step = step;
+    return;
+  }
+  if (!kept.has_many) {
+    Entry only{std::exchange(kept.id, CompactText()), kept.fingerprint, kept.step};
+    kept.step = 0;
+    kept.MakeMany().Add(std::move(only), max_ids);
+  }
+  kept.many()->Add({CompactText(request_id), fingerprint, step}, max_ids);
+}
+
+std::vector<KnownId> KnownIds::List() const {
+  std::vector<KnownId> ids;
+  if (!kept_) return ids;
+  if (!kept_->has_many) {
+    if (kept_->step != 0) ids.push_back({kept_->id.str(), kept_->fingerprint, kept_->step});
+    return ids;
+  }
+  const Many& many = *kept_->many();
+  ids.reserve(many.size());
+  for (std::size_t i = many.first; i < many.entries.size(); ++i) {
+    ids.push_back({many.entries[i].id.str(), many.entries[i].fingerprint, many.entries[i].step});
+  }
+  return ids;
+}
 
 }  // namespace corod

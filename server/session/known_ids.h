@@ -3,39 +3,57 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "server/base/compact_pointer.h"
 #include "server/journal/record.h"
 
 namespace corod {
 
 // The request ids that a durable session remembers, with the steps that they stand for: the answers can be had from the
-// log again (API rule 1). The newest `max_ids` are known, and the id that the session was created with for as long as
-// the session. Not thread-safe.
+// log again (API rule 1). The newest ones are known, and the id that the session was created with for as long as the
+// session. 6 bytes, and nothing besides for a session that knows no id.
+//
+// Not thread-safe, but for what asks for the Create.
 class KnownIds {
  public:
-  explicit KnownIds(std::size_t max_ids) : max_ids_(max_ids) {}
+  struct Known {
+    std::uint64_t fingerprint;
+    Step step;
+  };
 
-  // nullptr if it is not known. Valid until the next change.
-  const KnownId* Find(std::string_view request_id) const;
-  // Nothing if the id is empty or known.
-  void Remember(std::string_view request_id, std::uint64_t fingerprint, Step step);
-  // The id of the Create, known for ever; step 0: it did not prime.
-  void Pin(std::string_view request_id, std::uint64_t fingerprint, Step step);
-  // For a checkpoint: the oldest first, without the pinned one.
+  KnownIds();
+  ~KnownIds();
+  KnownIds(const KnownIds&) = delete;
+  KnownIds& operator=(const KnownIds&) = delete;
+
+  // The id of the Create, its fingerprint, and the step that it became (0: it did not prime), for ever; unset: that
+  // is not known yet, see PinCreate. REQUIRES: the id is not empty; nobody else has the session yet.
+  void SetCreate(std::string_view request_id, std::uint64_t fingerprint, std::optional<Step> step);
+  // REQUIRES: SetCreate was called before anybody else had the session; true of no id otherwise.
+  bool IsCreateId(std::string_view request_id) const;
+  std::string create_id() const;
+  std::uint64_t create_fingerprint() const;
+
+  // nullopt if it is not known.
+  std::optional<Known> Find(std::string_view request_id) const;
+  // Knows the id from now on, and only the newest `max_ids` of those that came this way. Nothing if it is empty or
+  // known. The id of the Create is kept apart.
+  void Remember(std::string_view request_id, std::uint64_t fingerprint, Step step, std::size_t max_ids);
+  // The step that the Create became. REQUIRES: SetCreate.
+  void PinCreate(Step step);
+  // For a checkpoint: the oldest first, without that of the Create.
   std::vector<KnownId> List() const;
 
  private:
-  const std::size_t max_ids_;
-  std::uint64_t forgotten_ = 0;  // how many have left ids_
-  std::deque<KnownId> ids_;      // oldest first
-  // Where an id stands: forgotten_ + its index in ids_. The keys are the ids' own texts.
-  absl::flat_hash_map<std::string_view, std::uint64_t> places_;
-  KnownId pinned_;
+  struct Entry;
+  struct Many;
+  struct Kept;
+
+  CompactPointer<Kept> kept_;  // its own; null: none is known
 };
 
 }  // namespace corod

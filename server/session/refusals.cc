@@ -14,6 +14,12 @@ absl::Status ProblemStatus(const std::string& session_id, const SessionProblem& 
                 {{"session_id", session_id}, {"step", std::to_string(problem.step)}});
 }
 
+absl::Status InDoubt(const absl::Status& refusal) {
+  absl::Status doubt = refusal;
+  doubt.ErasePayload(kExecutedKey);
+  return doubt;
+}
+
 SessionProblem Broken(std::string message, Step step) {
   return {std::string(NameOf(Reason::SESSION_BROKEN)), std::move(message), step};
 }

@@ -13,6 +13,9 @@ namespace corod {
 // What a command for a session with that problem is told: REPLAY_DIVERGED or SESSION_BROKEN, with the step.
 absl::Status ProblemStatus(const std::string& session_id, const SessionProblem& problem);
 
+// That refusal, of a command that may have been executed before, or may yet be found in the log: without `executed`.
+absl::Status InDoubt(const absl::Status& refusal);
+
 // The problem of a session that cannot be run or read from `step` on.
 SessionProblem Broken(std::string message, Step step);
 // The problem of one whose replay up to that step gave other outcomes.

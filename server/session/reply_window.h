@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "server/base/compact_text.h"
 #include "server/session/command.h"
 
@@ -39,7 +38,7 @@ class ReplyWindow {
   static void operator delete(void* window);
 
   // Thread-safe.
-  bool IsCreateId(std::string_view request_id) const { return !request_id.empty() && create_.id == request_id; }
+  bool IsCreateId(std::string_view request_id) const { return !request_id.empty() && create_.id() == request_id; }
 
   std::optional<Known> Find(std::string_view request_id) const;
 
@@ -50,30 +49,49 @@ class ReplyWindow {
 
  private:
   // An id and its answer.
-  struct Entry {
-    explicit Entry(std::string_view request_id) : id(request_id) {}
-    Entry(Entry&&) noexcept = default;
-    Entry& operator=(Entry&&) noexcept = default;
+  class Entry {
+   public:
+    Entry() = default;
+    explicit Entry(std::string_view request_id) : id_(request_id) {}
+    Entry(Entry&& other) noexcept { Swap(other); }
+    Entry& operator=(Entry&& other) noexcept {
+      Swap(other);
+      return *this;
+    }
+    ~Entry() { ForgetAnswer(); }
 
-    void Set(std::uint64_t new_fingerprint, const Reply& reply);
+    const CompactText& id() const { return id_; }
+    bool is_known() const { return state_.known; }
+    void Set(std::uint64_t fingerprint, const Reply& reply);
     Known Get() const;
     // What the answer takes, as corod.v1 encodes it.
     std::size_t bytes() const;
+    // The id and its step stay known.
+    void ForgetAnswer();
 
-    CompactText id;
-    std::uint64_t fingerprint = 0;
-    std::uint64_t step : 48 = 0;
-    std::uint64_t outcome : 4 = 0;  // its kind, counted from 1; 0: none
-    std::uint64_t known : 1 = 0;
-    std::uint64_t forgotten : 1 = 0;
-    Value value;
+   private:
+    void Swap(Entry& other) noexcept;
+    Value value() const;
+
+    CompactText id_;
+    std::uint64_t fingerprint_ = 0;
+    std::uint64_t value_bits_ = 0;  // a Value's, with its kind
+    struct State {
+      Step step : 48 = 0;
+      Value::Kind value_kind : 4 = Value::Kind::kNull;
+      Outcome::Kind outcome : 2 = Outcome::Kind::kReturned;
+      bool answered : 1 = false;  // it has an outcome
+      bool known : 1 = false;
+      bool forgotten : 1 = false;  // it had one
+    } state_;
   };
-  // Those but for the Create's; most sessions have none.
+  // More than one beside the Create's.
   struct More;
 
   void KeepWithin(const Limits& limits);
 
   Entry create_;
+  Entry first_;  // the one beside it, if there is but one
   std::unique_ptr<More> more_;
 };
 

@@ -44,7 +44,7 @@ std::uint64_t Mix(std::uint64_t bits) {
 
 }  // namespace
 
-static_assert(sizeof(void*) != 8 || sizeof(Session) == 112, "there are millions; docs/performance.md has the account");
+static_assert(sizeof(Session) == 104, "there are millions; docs/performance.md has the account");
 
 std::string EphemeralUid(const SessionEnvironment& environment, std::uint64_t seed) {
   return MakeUuid(Mix(seed ^ environment.uid_key[0]), Mix(seed + environment.uid_key[1]));
@@ -55,22 +55,22 @@ void Session::operator delete(void* session) { SessionSlab().Free(session); }
 
 Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine)
     : Session(kind, head, std::move(coroutine), nullptr) {
-  if (has_create_id_) window_ = new ReplyWindow(head.create_request_id);
+  if (has_create_id_) window_ = CompactPointer<ReplyWindow>(new ReplyWindow(head.create_request_id));
 }
 
 Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine, std::unique_ptr<SessionLog> log)
     : id_(head.key.id),
-      kind_(&kind),
       seed_(head.seed),
       create_time_(absl::ToUnixNanos(head.create_time)),
       last_used_(absl::ToUnixNanos(head.last_used_time)),
       coroutine_(std::move(coroutine)),
-      window_(nullptr),
       steps_(head.steps),
       state_(head.state),
+      kind_(&kind),
+      window_(),
       durable_(log != nullptr),
       has_create_id_(!head.create_request_id.empty()) {
-  if (log) log_ = log.release();
+  if (log) log_ = CompactPointer<SessionLog>(log.release());
   const MutexLock lock(mutex_);
   const Step outcome_step = head.last_outcome ? head.last_outcome->step : 0;
   const bool usual = head.arguments.empty() && head.labels.empty() && head.idle_timeout == idle_timeout() &&
@@ -92,15 +92,16 @@ Session::~Session() {
   // NOLINTNEXTLINE(bugprone-unused-return-value): freed
   static_cast<void>(Value::FromParts({outcome_bits_, outcome_value_}));
   if (durable_) {
-    delete log_;
+    delete log_.get();
   } else {
-    delete window_;
+    delete window_.get();
   }
+  delete extras_.get();
 }
 
 Session::Extras& Session::MutableExtras() {
   if (!extras_) {
-    extras_ = std::make_unique<Extras>();
+    extras_ = CompactPointer<Extras>(new Extras);
     extras_->idle_timeout = DefaultIdleTimeout();
   }
   return *extras_;
@@ -133,7 +134,7 @@ void Session::SetLastOutcome(Outcome outcome) {
 }
 
 ReplyWindow& Session::Window() {
-  if (!window_) window_ = new ReplyWindow("");
+  if (!window_) window_ = CompactPointer<ReplyWindow>(new ReplyWindow(""));
   return *window_;
 }
 
@@ -157,7 +158,9 @@ void Session::RunOnSomeThread() {
 }
 
 bool Session::Submit(Command* command) {
+  const bool here = MayRunHere();
   bool full = false;
+  Turn turn;
   {
     const MutexLock lock(mutex_);
     if (gone_) return false;
@@ -166,7 +169,12 @@ bool Session::Submit(Command* command) {
       queue_.Push(command);
       if (running_) return true;
       running_ = true;
+      if (here && durable_ && log_->IsSettled()) TakeTurnLocked(turn);
     }
+  }
+  if (!turn.commands.empty()) {
+    RunDurable(Thread::kCallers, SessionPtr(this), turn);
+    return true;
   }
   if (full) {
     command->Finish(Failed(
@@ -178,15 +186,32 @@ bool Session::Submit(Command* command) {
   return true;
 }
 
+bool Session::Enqueue(Command* command, bool& runs) {
+  const MutexLock lock(mutex_);
+  if (gone_) return false;
+  queue_.Push(command);
+  runs = !running_;
+  running_ = true;
+  return true;
+}
+
 void Session::Run(Thread thread) {
-  const SessionPtr keep(this);  // a command that deletes it may hold the last reference
-  const bool go_on = durable_ ? RunDurable(thread) : RunEphemeral(thread);
-  if (go_on) environment().executor.Run([keep] { keep->Run(Thread::kExecutors); });
+  SessionPtr keep(this);  // a command that deletes it may hold the last reference
+  if (durable_) {
+    RunDurable(thread, std::move(keep));
+  } else if (RunEphemeral(thread)) {
+    GoOnElsewhere(std::move(keep));
+  }
+}
+
+void Session::GoOnElsewhere(SessionPtr keep) {
+  environment().executor.Run([keep = std::move(keep)] { keep->Run(Thread::kExecutors); });
 }
 
 bool Session::RunEphemeral(Thread thread) {
   for (int steps = 0; steps < kStepsInARow; ++steps) {
     Command* command = nullptr;
+    Standing standing;
     {
       const MutexLock lock(mutex_);
       if (queue_.empty()) {
@@ -195,10 +220,11 @@ bool Session::RunEphemeral(Thread thread) {
       }
       if (thread == Thread::kCallers && steps > 0 && !MayRunHere()) return true;
       command = queue_.Pop();
+      standing = StandLocked();
     }
     const absl::Time now = environment().clock.Now();
-    absl::StatusOr<Reply> answer = Reply();
-    if (Check(*command, Stand(), now, answer) == Verdict::kStep) answer = TakeStep(*command, now);
+    absl::StatusOr<Reply> answer;
+    if (Check(*command, standing, now, answer) == Verdict::kStep) answer = TakeStep(*command, now);
     command->Finish(std::move(answer));
   }
   return true;
@@ -206,7 +232,15 @@ bool Session::RunEphemeral(Thread thread) {
 
 Session::Standing Session::Stand() const {
   const MutexLock lock(mutex_);
-  return {.steps = steps_, .created = state_ == CoroutineState::kCreated, .forgotten = forgotten_};
+  return StandLocked();
+}
+
+Session::Standing Session::StandLocked() const {
+  return {.steps = steps_,
+          .checkpoint = durable_ ? log_->asked_checkpoint() : 0,
+          .created = state_ == CoroutineState::kCreated,
+          .forgotten = forgotten_,
+          .has_problem = durable_ && log_->has_problem()};
 }
 
 std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::StatusOr<Reply>& answer) {
@@ -219,18 +253,20 @@ std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::Stat
   };
   constexpr const char* kReused = "request_id stands for another command; take a new id for each command";
   if (durable_) {
-    const KnownId* known = log_->ids.Find(command.request_id);
+    const std::optional<KnownIds::Known> known = log_->ids.Find(command.request_id);
     if (!known) return std::nullopt;
     if (known->fingerprint != command.fingerprint) return failed(Reason::REQUEST_ID_REUSED, kReused, known->step);
     if (known->step == 0) {
       answer = Reply{.step = 0, .outcome = std::nullopt, .replayed = true};
       return Verdict::kAnswered;
     }
-    if (log_->tombstone && log_->tombstone->request_id == command.request_id) {
-      answer = Reply{.step = known->step, .outcome = log_->tombstone->outcome.outcome, .replayed = true};
+    const MutexLock lock(mutex_);
+    const SessionLog::Extras* extras = log_->extras();
+    if (extras && extras->deletion && extras->deletion->tombstone &&
+        extras->deletion->tombstone->request_id == command.request_id) {
+      answer = Reply{.step = known->step, .outcome = extras->deletion->tombstone->outcome.outcome, .replayed = true};
       return Verdict::kAnswered;
     }
-    const MutexLock lock(mutex_);
     if (forgotten_) return std::nullopt;  // and with it its log
     if (known->step == last_outcome_step()) {
       answer = Reply{.step = known->step, .outcome = last_outcome(), .replayed = true};
@@ -277,13 +313,11 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return refused(Failed(Reason::DRAINING, "the server is shutting down; try again when it is back",
                           {{"session_id", id()}}, absl::Seconds(1)));
   }
-  if (durable_ && command.operation != Operation::kDelete) {
-    std::optional<SessionProblem> problem;
-    {
-      const MutexLock lock(mutex_);
-      problem = log_->problem;
-    }
-    if (problem) return refused(ProblemStatus(id(), *problem));
+  if (standing.has_problem && command.operation != Operation::kDelete) {
+    const MutexLock lock(mutex_);
+    const absl::Status problem = ProblemStatus(id(), *log_->extras()->problem);
+    // One with a request id may have been sent before, and stand where the log cannot be read.
+    return refused(command.request_id.empty() ? problem : InDoubt(problem));
   }
   if (command.cause != CloseCause::kClient) {  // what the server itself does may be needless by now
     const Due due = NextDue();
@@ -305,11 +339,15 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return failed(Reason::NOT_PRIMED, "can't send non-None value to a just-started generator");
   }
   const bool ends = command.operation == Operation::kClose || command.operation == Operation::kDelete;
-  if (durable_ && !ends && !definition()->restartable && standing.steps >= environment().durability.history_limit) {
+  // One that can be restarted makes its checkpoints in time, unless it cannot be saved where it stands.
+  const DurabilityOptions& keeping = environment().durability;
+  const Step history_limit = keeping.history_limit;
+  const Step most = history_limit + (definition()->restartable ? keeping.checkpoint_every : 0);
+  if (durable_ && !ends && standing.steps - standing.checkpoint >= most) {
     return failed(Reason::HISTORY_LIMIT,
                   "the session has as many steps as a coroutine may have that cannot be restarted from a checkpoint; "
                   "close it and begin another, or raise --history-limit",
-                  {{"history_limit", std::to_string(environment().durability.history_limit)}});
+                  {{"history_limit", std::to_string(history_limit)}});
   }
   return Verdict::kStep;
 }
@@ -322,17 +360,8 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
     SetLastUsed(now);
     step = steps_ + 1;
   }
-  StepEvent event;
-  const bool watched = environment().watchers.Any() && environment().watchers.Watches(uid());
-  if (watched) {
-    event.record = Record{.operation = command.operation,
-                          .cause = command.cause,
-                          .force = command.force,
-                          .value = Snapshot(command.value),
-                          .request_id = command.request_id,
-                          .fingerprint = command.fingerprint,
-                          .time = now};
-  }
+  std::unique_ptr<StepEvent> event;
+  if (environment().watchers.Any()) event = BeginEvent(command, now);
   StepInput input{.operation = command.operation,
                   .cause = command.cause,
                   .force = command.force,
@@ -345,20 +374,22 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
   const absl::Time end = environment().clock.Now();
   kind_->pace.Record(end - begin);
 
+  const std::uint64_t digest = durable_ ? ExtendDigest(log_->digest, result.outcome) : 0;
   bool finished = false;
   {
     const MutexLock lock(mutex_);
+    if (durable_) log_->digest = digest;
     finished = CompleteStep(step, result.outcome, end);
   }
   if (finished) coroutine_ = Coroutine();
   Reply reply{.step = step, .outcome = std::move(result.outcome), .replayed = false};
   if (!command.request_id.empty()) Remember(command, reply);
-  if (watched) {
-    event.step = step;
-    event.outcome = *reply.outcome;
-    event.finished = finished;
-    event.bytes = Measure(event.record.value, environment().limits).bytes + result.bytes;
-    environment().watchers.Publish(uid(), std::move(event));
+  if (event) {
+    event->step = step;
+    event->outcome = *reply.outcome;
+    event->finished = finished;
+    event->bytes = Measure(event->record.value, environment().limits).bytes + result.bytes;
+    environment().watchers.Publish(uid(), *std::move(event));
   }
   if (durable_) return reply;
   if (command.operation == Operation::kDelete) {
@@ -369,11 +400,25 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
   return reply;
 }
 
+std::unique_ptr<StepEvent> Session::BeginEvent(const Command& command, absl::Time now) const {
+  if (!environment().watchers.Watches(uid())) return nullptr;
+  auto event = std::make_unique<StepEvent>();
+  event->record = Record{.operation = command.operation,
+                         .cause = command.cause,
+                         .force = command.force,
+                         .value = Snapshot(command.value),
+                         .request_id = command.request_id,
+                         .fingerprint = command.fingerprint,
+                         .time = now};
+  return event;
+}
+
 bool Session::CompleteStep(Step step, const Outcome& outcome, absl::Time end) {
   in_step_ = false;
   steps_ = step;
   if (durable_) {
-    log_->digest = ExtendDigest(log_->digest, outcome);
+    log_->saved = false;
+    log_->checkpoint_due = step - log_->asked_checkpoint() >= environment().durability.checkpoint_every;
   } else {
     SetLastUsed(end);  // of a durable session the time in the log counts, so that it comes back from there as it was
   }
@@ -392,7 +437,8 @@ bool Session::CompleteStep(Step step, const Outcome& outcome, absl::Time end) {
 
 bool Session::BeginSend(absl::Time now, Reply& reply) {
   const SessionEnvironment& shared = environment();
-  if (durable_ || !MayRunHere() || shared.watchers.Any() || shared.draining.load(std::memory_order_relaxed)) {
+  if (durable_ || !MayRunHere() || (shared.watchers.Any() && shared.watchers.Watches(uid())) ||
+      shared.draining.load(std::memory_order_relaxed)) {
     return false;
   }
   {
@@ -432,10 +478,8 @@ void Session::FinishSend(Value& value, absl::Time& now, Reply& reply) {
 
 void Session::Remember(const Command& command, const Reply& reply) {
   const bool creates = command.operation == Operation::kCreate;
-  if (durable_ && creates) {
-    log_->ids.Pin(command.request_id, command.fingerprint, reply.step);
-  } else if (durable_) {
-    log_->ids.Remember(command.request_id, command.fingerprint, reply.step);
+  if (durable_) {
+    log_->ids.Remember(command.request_id, command.fingerprint, reply.step, environment().max_remembered_ids);
   } else if (creates) {
     Window().RememberCreate(command.fingerprint, reply, RememberLimits());
   } else {
@@ -482,13 +526,14 @@ Head Session::MakeHeadLocked() const {
   head.last_used_time = last_used();
   head.finish_time = finish_time();
   if (durable_) {
-    head.create_request_id = log_->create_request_id;
-    head.create_fingerprint = log_->create_fingerprint;
+    if (has_create_id_) {
+      head.create_request_id = log_->ids.create_id();
+      head.create_fingerprint = log_->ids.create_fingerprint();
+    }
     head.create_primed = log_->create_primed;
     head.digest = log_->digest;
-    head.earliest_step = log_->earliest_step;
-    head.problem = log_->problem;
-    head.crashes = log_->crashes;
+    head.earliest_step = log_->earliest_step();
+    if (log_->has_problem()) head.problem = *log_->extras()->problem;
   }
   return head;
 }
@@ -500,7 +545,7 @@ CoroutineState Session::state() const {
 
 bool Session::HasProblem() const {
   const MutexLock lock(mutex_);
-  return durable_ && log_->problem.has_value();
+  return durable_ && log_->has_problem();
 }
 
 bool Session::MatchesLabels(const Labels& labels) const {
@@ -554,7 +599,8 @@ Session::Due Session::NextDue() const {
 }
 
 Session::Due Session::NextDueLocked() const {
-  if (durable_ && log_->problem) return {absl::InfiniteFuture(), Due::Act::kCloseIdle};  // it stays until it is deleted
+  if (durable_ && log_->has_problem())
+    return {absl::InfiniteFuture(), Due::Act::kCloseIdle};  // it stays until it is deleted
   if (finish_time() != absl::InfiniteFuture()) return {finish_time() + environment().retention, Due::Act::kForget};
   const absl::Time used = in_step_ ? environment().clock.Now() : last_used();
   const absl::Time idle = used + idle_timeout();

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
+#include "server/base/compact_pointer.h"
 #include "server/base/compact_text.h"
 #include "server/base/executor.h"
 #include "server/base/intrusive_ptr.h"
@@ -132,17 +133,17 @@ class Session : public ReferenceCounted {
 
   // Whether it was created with this request id.
   bool KnowsCreate(std::string_view request_id) const {
-    if (durable_) return !request_id.empty() && log_->create_request_id == request_id;
-    return has_create_id_ && window_->IsCreateId(request_id);
+    return has_create_id_ && (durable_ ? log_->ids.IsCreateId(request_id) : window_->IsCreateId(request_id));
   }
 
   // Of the request that created it, if it is durable and had a request id; else 0.
-  std::uint64_t create_fingerprint() const { return durable_ ? log_->create_fingerprint : 0; }
+  std::uint64_t create_fingerprint() const { return durable_ && has_create_id_ ? log_->ids.create_fingerprint() : 0; }
 
   // Remembers the answer of a Create that did not prime. REQUIRES: ephemeral; nobody else has the session yet.
   void RememberCreate(std::uint64_t fingerprint);
   // Takes commands and runs none until Release. REQUIRES: nobody else has the session yet.
   void Hold();
+  // Runs it, on this thread or another. REQUIRES: it is the caller's, by Hold or Enqueue.
   void Release();
   // Of a new durable session that is held: Release first creates it in the journal, together with the commands that
   // wait for it. `created` is told how that went, before any command is answered.
@@ -156,6 +157,10 @@ class Session : public ReferenceCounted {
   // Queues a command. QUEUE_FULL goes to its Finish, like every other answer. False: the session has left memory and
   // did not take the command; whoever looks for it again finds what is there now.
   [[nodiscard]] bool Submit(Command* command);
+  // The first half of it, for whoever has commands for many sessions: queues the command and runs nothing. `runs`:
+  // nobody ran the session, so it is the caller's, who calls Release soon, since others wait. REQUIRES:
+  // command->bounded_by_sender.
+  [[nodiscard]] bool Enqueue(Command* command, bool& runs);
 
   // The short way for a Send that asks for nothing but its step: taken at once, on this thread, if nothing stands in
   // its way. False: nothing is done; Submit knows what is to be done. Only ephemeral sessions have it.
@@ -217,8 +222,16 @@ class Session : public ReferenceCounted {
   // What a command finds, all before it executed or in the log.
   struct Standing {
     Step steps = 0;
+    Step checkpoint = 0;   // the newest that was asked for
     bool created = false;  // not primed
     bool forgotten = false;
+    bool has_problem = false;
+  };
+
+  // Commands that waited, and what the first of them finds.
+  struct Turn {
+    CommandQueue commands;
+    Standing standing;
   };
 
   absl::Status ChangeLocked(const Changes& changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -227,9 +240,12 @@ class Session : public ReferenceCounted {
   bool RunEphemeral(Thread thread);
   bool MayRunHere() const { return definition() && definition()->never_blocks && kind_->pace.IsQuick(); }
   Standing Stand() const;
+  Standing StandLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Verdict Check(Command& command, const Standing& standing, absl::Time now, absl::StatusOr<Reply>& answer);
   std::optional<Verdict> CheckKnown(Command& command, absl::StatusOr<Reply>& answer);
   Reply TakeStep(Command& command, absl::Time now);
+  // For those who watch: the command that becomes a step. nullptr if nobody does.
+  std::unique_ptr<StepEvent> BeginEvent(const Command& command, absl::Time now) const;
   // What came of a step. Whether that finished the coroutine.
   bool CompleteStep(Step step, const Outcome& outcome, absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ReplyWindow& Window();
@@ -244,26 +260,48 @@ class Session : public ReferenceCounted {
     kBatch,            // there is something to append
     kRemoves,          // the session is being removed, which goes on by itself
   };
-  // True: it goes on, on a thread that may be kept busy. False: the journal calls back, or there is nothing to do.
-  bool RunDurable(Thread thread);
-  // Takes commands that are certain to be steps into the batch, as many as there are; answers those before them.
-  Gathered GatherBatch(Thread thread);
-  void AppendBatch();
-  void OnAppended(const absl::Status& status, Thread thread);
+  // Commands that are to become steps together.
+  struct Gathering {
+    CommandQueue batch;
+    Step steps = 0;  // before them
+    absl::Time now;  // when they were accepted
+  };
+  void RunDurable(Thread thread, SessionPtr keep);
+  // The same with commands that were taken from the queue already. REQUIRES: the log is settled.
+  void RunDurable(Thread thread, SessionPtr keep, Turn& turn);
+  void GoOnElsewhere(SessionPtr keep);
+  // Takes commands that are certain to be steps, as many as there are; answers those before them. Begins with those of
+  // `turn`, if it has any.
+  Gathered GatherBatch(Thread thread, Turn& turn, Gathering& gathering);
+  // False: there are none, and nobody runs the session any more.
+  bool TakeTurn(Turn& turn);
+  void TakeTurnLocked(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AppendBatch(Gathering gathering, SessionPtr keep);
+  // Whether the session goes on.
+  bool OnCreated(const absl::Status& status, CommandQueue& batch);
+  BatchId NextBatch();
+  void SetTail(const BatchId& appended);
+  void OnAppended(const absl::Status& status, CommandQueue batch, Thread thread, SessionPtr keep);
   // Executes and answers. False: the session is being removed, which goes on by itself.
-  bool ExecuteBatch();
+  bool ExecuteBatch(CommandQueue& batch);
   // After a conflict or a doubt: finds out what became of the batch, and answers or queues what is not in the log.
-  void Recover(const absl::Status& status);
-  // Takes over what the log holds beyond the tail. After it, what is under way is void.
-  absl::Status ReadToTip();
-  absl::Status Adopt(const Batch& batch);
-  void FailBatch(const absl::Status& status);
+  void Recover(const absl::Status& status, CommandQueue& batch);
+  // Takes over what the log holds beyond the tail; answers what is there of `batch`, whose id is `own`. After it, what
+  // is under way is void.
+  absl::Status ReadToTip(const BatchId& own, CommandQueue& batch);
+  // Gives it as a status.
+  absl::Status SetProblem(SessionProblem problem) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Adopt(const Batch& adopted, const BatchId& own, CommandQueue& batch);
+  static void Fail(CommandQueue& commands, const absl::Status& status);
   void FailQueue(const absl::Status& status);
   // A session that could not be created takes and answers nothing more.
-  void End(const absl::Status& status);
+  void End(const absl::Status& status, CommandQueue& batch);
   void TellOfCreation();
+  void NoteDelete(std::string_view request_id, std::uint64_t fingerprint, const Reply& reply);
+  SessionLog::Extras& MutableLogExtras();
   // Whether nothing waits; nobody runs the session then.
   bool IsIdle();
+  bool IsIdleLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers with the outcome of the step that the command repeats, from the log.
   void Repeat(Command& command);
   // Nothing if it cannot be restarted from where it stands.
@@ -292,8 +330,6 @@ class Session : public ReferenceCounted {
   };
 
   SessionEnvironment& environment() const { return kind_->environment; }
-  // nullptr of an ephemeral session.
-  SessionLog* log() const { return durable_ ? log_ : nullptr; }
   // For changing them; made when they are needed.
   Extras& MutableExtras() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration idle_timeout() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -311,32 +347,29 @@ class Session : public ReferenceCounted {
   // different locks guard must not be bits of one.
   mutable SmallMutex mutex_;
   const CompactText id_;
-  SessionKind* const kind_;
   const std::uint64_t seed_;
   const std::int64_t create_time_;  // these two in nanoseconds since 1970
   std::int64_t last_used_ ABSL_GUARDED_BY(mutex_);
-
-  // For whoever runs the session.
-  Coroutine coroutine_;
-  union {
-    ReplyWindow* window_;  // of an ephemeral one; nullptr if there is nothing in it
-    SessionLog* log_;      // of a durable one; what is said there
-  };
-
-  std::unique_ptr<Extras> extras_ ABSL_GUARDED_BY(mutex_);  // the arguments in it never change
+  Coroutine coroutine_;  // for whoever runs the session
   CommandQueue queue_ ABSL_GUARDED_BY(mutex_);
-  Step steps_ ABSL_GUARDED_BY(mutex_) = 0;
   std::uint64_t outcome_bits_ ABSL_GUARDED_BY(mutex_) = 0;  // a Value's, with its kind
-  Value::Kind outcome_value_ ABSL_GUARDED_BY(mutex_) = Value::Kind::kNull;
+  Step steps_ : 48 ABSL_GUARDED_BY(mutex_) = 0;
+  Value::Kind outcome_value_ : 4 ABSL_GUARDED_BY(mutex_) = Value::Kind::kNull;
   Outcome::Kind outcome_kind_ : 2 ABSL_GUARDED_BY(mutex_) = Outcome::Kind::kReturned;
   CoroutineState state_ : 2 ABSL_GUARDED_BY(mutex_) = CoroutineState::kCreated;  // between steps
   bool running_ : 1 ABSL_GUARDED_BY(mutex_) = false;  // somebody takes commands from the queue
   bool in_step_ : 1 ABSL_GUARDED_BY(mutex_) = false;
   bool forgotten_ : 1 ABSL_GUARDED_BY(mutex_) = false;
   bool gone_ : 1 ABSL_GUARDED_BY(mutex_) = false;  // it has left memory: takes no commands
-  bool : 0;                                        // what follows may be read without the lock
+
+  const CompactPointer<SessionKind> kind_;
+  union {                                 // its own; for whoever runs the session
+    CompactPointer<ReplyWindow> window_;  // of an ephemeral one; null if there is nothing in it
+    CompactPointer<SessionLog> log_;      // of a durable one; what is said there
+  };
+  CompactPointer<Extras> extras_ ABSL_GUARDED_BY(mutex_);  // its own; the arguments in it never change
   const bool durable_ : 1;
-  const bool has_create_id_ : 1;  // then an ephemeral one has a window from the beginning, and always the same
+  const bool has_create_id_ : 1;  // then it has a window or ids from the beginning, and always the same
   TimerSlot timer_;               // an index's
 };
 

@@ -88,20 +88,36 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
 }
 
 std::unique_ptr<SessionLog> SessionFactory::NewLog(const Head& head) {
-  auto log = std::make_unique<SessionLog>(environment_.max_remembered_ids);
+  auto log = std::make_unique<SessionLog>();
   log->uid = CompactText(head.key.uid);
-  log->writer = environment_.random.Next();
-  log->create_request_id = head.create_request_id;
-  log->create_fingerprint = head.create_fingerprint;
   log->create_primed = head.create_primed;
   log->digest = head.digest;
-  log->earliest_step = head.earliest_step;
-  if (!head.create_request_id.empty() && !head.create_primed) {
-    log->ids.Pin(head.create_request_id, head.create_fingerprint, 0);
-  } else if (head.steps > 0 && !head.create_request_id.empty()) {
-    log->ids.Pin(head.create_request_id, head.create_fingerprint, 1);
+  if (head.earliest_step != 1) log->MutableExtras().earliest_step = head.earliest_step;
+  if (!head.create_request_id.empty()) {
+    std::optional<Step> step;
+    if (!head.create_primed) {
+      step = 0;
+    } else if (head.steps > 0) {
+      step = 1;
+    }
+    log->ids.SetCreate(head.create_request_id, head.create_fingerprint, step);
   }
   return log;
+}
+
+void SessionFactory::Remember(SessionLog& log, std::string_view request_id, std::uint64_t fingerprint,
+                              Step step) const {
+  log.ids.Remember(request_id, fingerprint, step, environment_.max_remembered_ids);
+}
+
+void SessionFactory::Remember(SessionLog& log, const Batch& batch) const {
+  Step step = batch.first_step;
+  for (const Record& record : batch.records) Remember(log, record.request_id, record.fingerprint, step++);
+}
+
+Step SessionFactory::Remember(SessionLog& log, const Checkpoint& checkpoint) const {
+  for (const KnownId& known : checkpoint.ids) Remember(log, known.request_id, known.fingerprint, known.step);
+  return checkpoint.step;
 }
 
 absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
@@ -111,37 +127,36 @@ absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
   const Journal::Stored stored = **std::move(found);
   const Definition* definition = environment_.replay.catalog.Find(stored.head.coroutine, stored.head.version);
   std::unique_ptr<SessionLog> log = NewLog(stored.head);
-  log->saved_steps = stored.head.steps;
   log->saved_finished = stored.head.finish_time != absl::InfiniteFuture();
   log->tail = stored.tail;
   log->claiming = environment_.journal.IsShared();
   absl::StatusOr<std::vector<Step>> checkpoints = environment_.journal.ListCheckpoints(stored.head.key);
   if (!checkpoints.ok()) return checkpoints.status();
-  log->checkpoints = *std::move(checkpoints);
+  if (!checkpoints->empty()) log->MutableExtras().checkpoints = *std::move(checkpoints);
+  Step checkpoint = 0;  // the newest
 
   Head head = stored.head;
   Coroutine coroutine;
   if (!definition) return VersionUnavailable(head);
   if (head.problem) {
-    log->problem = head.problem;
+    log->MutableExtras().problem = std::make_unique<SessionProblem>(*head.problem);
+    // The steps before the trouble are answered again.
+    if (const absl::StatusOr<Step> read = ReadIds(head, *log); !read.ok()) return read.status();
   } else if (stored.IsSettled() && head.state == CoroutineState::kClosed) {
-    if (absl::Status read = ReadIds(head, *log); !read.ok()) return read;
+    const absl::StatusOr<Step> read = ReadIds(head, *log);
+    if (!read.ok()) return read.status();
+    checkpoint = *read;
   } else {
     absl::StatusOr<std::unique_ptr<Replay>> begun = Replay::Begin(environment_.replay, head, ~Step{0});
     if (!begun.ok()) return begun.status();
     Replay& replay = **begun;
-    if (replay.checkpoint()) {
-      for (const KnownId& known : replay.checkpoint()->ids) {
-        log->ids.Remember(known.request_id, known.fingerprint, known.step);
-      }
-      log->asked_checkpoint = replay.checkpoint()->step;
-    }
+    if (replay.checkpoint()) checkpoint = Remember(*log, *replay.checkpoint());
     while (true) {
       absl::StatusOr<std::optional<Replay::Executed>> executed = replay.Next();
       if (!executed.ok() && !replay.problem()) return executed.status();
       if (!executed.ok() || !*executed) break;
       const Record& record = (*executed)->record;
-      log->ids.Remember(record.request_id, record.fingerprint, (*executed)->step);
+      Remember(*log, record.request_id, record.fingerprint, (*executed)->step);
       if (record.operation == Operation::kDelete) {
         log->NoteDelete(record.request_id, record.fingerprint,
                         Reply{.step = (*executed)->step, .outcome = (*executed)->result.outcome});
@@ -153,27 +168,27 @@ absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
     log->tail = replay.tail();
     log->digest = head.digest;
     coroutine = replay.TakeCoroutine();
-    log->problem = head.problem = replay.problem();
-    if (log->problem || head.crashes > 0) {
-      log->crashes = head.crashes = 0;
+    head.problem = replay.problem();
+    if (head.problem) log->MutableExtras().problem = std::make_unique<SessionProblem>(*head.problem);
+    if (head.problem || head.crashes > 0) {
+      head.crashes = 0;
       environment_.journal.Save({.head = head, .checkpoint = {}, .due = {}, .synced = false},
                                 [](const absl::Status&) {});
     }
   }
-  if (!head.create_request_id.empty()) {
-    log->ids.Pin(head.create_request_id, head.create_fingerprint, head.create_primed ? 1 : 0);
-  }
-  log->last_number = log->tail.number;
+  if (!head.create_request_id.empty()) log->ids.PinCreate(head.create_primed ? 1 : 0);
+  log->saved = head.steps == stored.head.steps;
+  if (checkpoint != 0) log->MutableExtras().asked_checkpoint = checkpoint;
   return SessionPtr(new Session(KindOf(definition), head, std::move(coroutine), std::move(log)));
 }
 
-absl::Status SessionFactory::ReadIds(const Head& head, SessionLog& log) const {
+absl::StatusOr<Step> SessionFactory::ReadIds(const Head& head, SessionLog& log) const {
   absl::StatusOr<std::optional<Checkpoint>> checkpoint = environment_.journal.FindCheckpoint(head.key, ~Step{0});
   BatchId after;
+  Step newest = 0;
   if (checkpoint.ok() && *checkpoint) {
     after = (*checkpoint)->after;
-    log.asked_checkpoint = (*checkpoint)->step;
-    for (const KnownId& known : (*checkpoint)->ids) log.ids.Remember(known.request_id, known.fingerprint, known.step);
+    newest = Remember(log, **checkpoint);
   } else if (absl::IsUnavailable(checkpoint.status())) {
     return checkpoint.status();
   }
@@ -181,11 +196,21 @@ absl::Status SessionFactory::ReadIds(const Head& head, SessionLog& log) const {
     absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read(head.key, after, kReadBytes);
     if (absl::IsUnavailable(read.status())) return read.status();
     // What is damaged or trimmed of a finished session is missing for its old request ids alone.
-    if (!read.ok() || read->empty()) return absl::OkStatus();
+    if (!read.ok() || read->empty()) return newest;
     for (const Batch& batch : *read) {
       after = batch.id;
+      Remember(log, batch);
       Step step = batch.first_step;
-      for (const Record& record : batch.records) log.ids.Remember(record.request_id, record.fingerprint, step++);
+      for (const Record& record : batch.records) {
+        log.deleting = record.operation == Operation::kDelete;
+        if (log.deleting) {  // and it is not carried out yet
+          const bool finished_it = head.last_outcome && head.last_outcome->step == step;
+          log.NoteDelete(
+              record.request_id, record.fingerprint,
+              Reply{.step = step, .outcome = finished_it ? head.last_outcome->outcome : Outcome::Returned(Value())});
+        }
+        ++step;
+      }
     }
   }
 }
@@ -195,17 +220,15 @@ SessionPtr SessionFactory::FromCopy(const History::Copy& copy) {
   std::unique_ptr<SessionLog> log = NewLog(head);
   if (copy.stored.checkpoint) {
     log->tail = copy.stored.checkpoint->after;
-    log->checkpoints = {copy.stored.checkpoint->step};
-    log->asked_checkpoint = copy.stored.checkpoint->step;
-    for (const KnownId& id : copy.stored.checkpoint->ids) log->ids.Remember(id.request_id, id.fingerprint, id.step);
+    const Step checkpoint = Remember(*log, *copy.stored.checkpoint);
+    log->MutableExtras().checkpoints = {checkpoint};
+    log->MutableExtras().asked_checkpoint = checkpoint;
   }
   for (const Batch& batch : copy.stored.log) {
     log->tail = batch.id;
-    Step step = batch.first_step;
-    for (const Record& record : batch.records) log->ids.Remember(record.request_id, record.fingerprint, step++);
+    Remember(*log, batch);
   }
-  log->last_number = log->tail.number;
-  log->saved_steps = head.steps;
+  log->saved = true;
   log->saved_finished = head.state == CoroutineState::kClosed;
   const Definition* definition = &copy.replay->definition();
   return SessionPtr(new Session(KindOf(definition), head, copy.replay->TakeCoroutine(), std::move(log)));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -43,8 +44,13 @@ class SessionFactory {
 
  private:
   std::unique_ptr<SessionLog> NewLog(const Head& head);
-  // Of a session that has finished: the ids in its log.
-  absl::Status ReadIds(const Head& head, SessionLog& log) const;
+  void Remember(SessionLog& log, std::string_view request_id, std::uint64_t fingerprint, Step step) const;
+  void Remember(SessionLog& log, const Batch& batch) const;
+  // Gives the checkpoint's step.
+  Step Remember(SessionLog& log, const Checkpoint& checkpoint) const;
+  // Of a session that has finished: the ids in its log, and whether it is to be removed. Gives the step of its newest
+  // checkpoint; 0: there is none.
+  absl::StatusOr<Step> ReadIds(const Head& head, SessionLog& log) const;
   SessionKind& KindOf(const Definition* definition);
 
   SessionEnvironment& environment_;

@@ -5,77 +5,115 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
+#include "server/base/compact_pointer.h"
 #include "server/base/compact_text.h"
+#include "server/base/random.h"
 #include "server/journal/journal.h"
 #include "server/session/command.h"
 #include "server/session/known_ids.h"
 
 namespace corod {
 
-// What a durable session knows of its log. For whoever runs the session, but for what is said to be guarded.
+// What a durable session knows of its log. For whoever runs the session, but for what is said to be guarded, which is
+// by the session's mutex; what only whoever runs it changes, it reads without.
 struct SessionLog {
-  explicit SessionLog(std::size_t max_ids) : ids(max_ids) {}
+  // A session that is being created.
+  struct Creation {
+    std::unique_ptr<Journal::NewSession> made;
+    std::function<void(const absl::Status&)> created;
+    std::vector<std::function<void()>> waiting;  // guarded
+  };
+  // The last step was a Delete.
+  struct Deletion {
+    std::optional<Tombstone> tombstone;  // what is to be kept of it
+    Command* deleter = nullptr;          // who waits for its answer
+    std::optional<Reply> deleted;
+  };
+  // What only some sessions have, or all at times only.
+  struct Extras {
+    static void* operator new(std::size_t bytes);
+    static void operator delete(void* extras);
 
-  CompactText uid;  // the session's
+    bool IsEmpty() const {
+      return !creation && !deletion && !problem && checkpoints.empty() && asked_checkpoint == 0 && earliest_step == 1 &&
+             updates == 0 && writer == 0;
+    }
 
-  // Where the log ends, and who writes: another writer after each doubt, so that what lands late is void.
+    std::unique_ptr<Creation> creation;
+    std::unique_ptr<Deletion> deletion;
+    // Guarded.
+    std::unique_ptr<SessionProblem> problem;
+    std::vector<Step> checkpoints;  // the steps of those that are stored, in order
+    Step asked_checkpoint = 0;      // the newest that was asked for
+    Step earliest_step = 1;
+    std::uint64_t writer = 0;  // see Next
+    std::int32_t updates = 0;  // changes that are on their way to the journal
+  };
+
+  SessionLog() = default;
+  ~SessionLog() { delete extras_.get(); }
+  SessionLog(const SessionLog&) = delete;
+  SessionLog& operator=(const SessionLog&) = delete;
+
+  static void* operator new(std::size_t bytes);
+  static void operator delete(void* log);
+
+  // Whether nothing is to be done before the next command.
+  bool IsSettled() const { return !creating && !claiming && !doubtful && !deleting; }
+  // The step `reply` was a Delete. Guarded.
+  void NoteDelete(std::string_view request_id, std::uint64_t fingerprint, const Reply& reply);
+
+  // Guarded, all of what follows.
+  const Extras* extras() const { return extras_.get(); }
+  Extras& MutableExtras() {
+    if (!extras_) extras_ = CompactPointer<Extras>(new Extras);
+    return *extras_;
+  }
+  // When nobody runs the session.
+  void TidyUp() {
+    if (!extras_ || !extras_->IsEmpty()) return;
+    delete extras_.get();
+    extras_ = {};
+  }
+  bool has_problem() const { return extras_ && extras_->problem; }
+  Step earliest_step() const { return extras_ ? extras_->earliest_step : 1; }
+  Step asked_checkpoint() const { return extras_ ? extras_->asked_checkpoint : 0; }
+  // The batch that is appended next, or is under way: by the writer of the tail, or by one of its own, which is made of
+  // `random` when it is needed.
+  BatchId Next(Random& random);
+  // What follows is by another writer.
+  void ChangeWriter();
+
+  CompactText uid;  // the session's; does not change
+
+  // Where the log ends. Who writes is another one after each doubt, so that what lands late is void.
   BatchId tail;
-  std::uint64_t writer = 0;
-  std::uint64_t last_number = 0;  // the highest that this writer has used
+  std::uint64_t digest = 0;  // of all outcomes; guarded
   KnownIds ids;
 
-  // What was handed to the journal.
-  CommandQueue batch;
-  std::vector<Record> records;  // of batch, while it is under way
-  BatchId batch_id;
-  absl::Time batch_time;
+ private:
+  CompactPointer<Extras> extras_;  // its own
 
+ public:
   // What the next append is to do before anything else.
-  std::unique_ptr<Journal::NewSession> creating;  // the session is not in the journal yet
-  std::function<void(const absl::Status&)> created;
-  bool claiming = false;  // append an empty batch, so that no other writer's lands any more
-  bool doubtful = false;  // the log may hold more than is known here: read it first
-  bool deleting = false;  // the last step was a Delete: remove the session from the journal
-  // Of that Delete: what is to be kept of it, and the command that waits for its answer.
-  std::optional<Tombstone> tombstone;
-  Command* deleter = nullptr;
-  std::optional<Reply> deleted;
-
-  // The step `reply` was a Delete.
-  void NoteDelete(const std::string& request_id, std::uint64_t fingerprint, const Reply& reply) {
-    deleting = true;
-    tombstone.reset();
-    if (!request_id.empty()) {
-      tombstone = Tombstone{.request_id = request_id,
-                            .fingerprint = fingerprint,
-                            .outcome = {reply.step, *reply.outcome},
-                            .expire_time = {}};
-    }
-  }
-  bool scheduled = false;  // the journal's index by time knows that this session is alive
-
-  // Of the Create.
-  std::string create_request_id;
-  std::uint64_t create_fingerprint = 0;
-  bool create_primed = false;
-
-  Step asked_checkpoint = 0;  // the newest that was asked for
-
-  // Guarded by the session's mutex.
-  bool being_created = false;  // from CreateInJournal until it is known how that went
-  std::vector<std::function<void()>> waiting_for_creation;
-  int updates = 0;                // changes that are on their way to the journal
-  std::uint64_t digest = 0;       // of all outcomes
-  std::vector<Step> checkpoints;  // the steps of those that are stored, in order
-  Step earliest_step = 1;
-  Step saved_steps = 0;         // the head in the journal speaks of so many
-  bool saved_finished = false;  // and says that it is finished
-  std::optional<SessionProblem> problem;
-  std::uint32_t crashes = 0;
+  bool creating : 1 = false;        // the session is not in the journal yet: extras say what is to be created
+  bool claiming : 1 = false;        // append an empty batch, so that no other writer's lands any more
+  bool doubtful : 1 = false;        // the log may hold more than is known here: read it first
+  bool deleting : 1 = false;        // the last step was a Delete: remove the session from the journal
+  bool scheduled : 1 = false;       // the journal's index by time knows that this session is alive
+  bool owns_tail : 1 = false;       // its writer writes on
+  bool checkpoint_due : 1 = false;  // the last step was one of so many since the last checkpoint
+  bool saved_finished : 1 = false;  // the head in the journal says, or is to say, that it is finished
+  bool : 0;                         // guarded, so no bits of the same word
+  bool being_created : 1 = false;   // from CreateInJournal until it is known how that went
+  bool saved : 1 = false;           // the head in the journal speaks of all steps
+  bool : 0;                         // does not change
+  bool create_primed : 1 = false;
 };
 
 }  // namespace corod

@@ -32,15 +32,15 @@ SessionTable::Added SessionTable::Add(const SessionPtr& session, const SessionPt
   if (found != shard.sessions.end()) {
     if (!replaced || *found != replaced) return Added::kNot;
     const MutexLock order_lock(order_mutex_);
-    order_.erase(found->get());
+    order_.erase(CompactPointer<Session>(found->get()));
     shard.sessions.erase(found);
-    order_.insert(session.get());
+    order_.insert(CompactPointer<Session>(session.get()));
     shard.sessions.insert(session);
     return Added::kInItsPlace;
   }
   size_.fetch_add(1, std::memory_order_relaxed);
   const MutexLock order_lock(order_mutex_);
-  order_.insert(session.get());
+  order_.insert(CompactPointer<Session>(session.get()));
   shard.sessions.insert(session);
   return Added::kAlone;
 }
@@ -55,7 +55,7 @@ bool SessionTable::Remove(Session& session) {
   removed = *found;
   {
     const MutexLock order_lock(order_mutex_);
-    order_.erase(&session);
+    order_.erase(CompactPointer<Session>(&session));
   }
   shard.sessions.erase(found);
   size_.fetch_sub(1, std::memory_order_relaxed);
@@ -66,7 +66,7 @@ std::vector<SessionPtr> SessionTable::ListAfter(std::string_view id, std::size_t
   std::vector<SessionPtr> sessions;
   const MutexLock lock(order_mutex_);
   for (auto next = order_.upper_bound(CompactText(id)); next != order_.end() && sessions.size() < limit; ++next) {
-    sessions.emplace_back(*next);
+    sessions.emplace_back(next->get());
   }
   return sessions;
 }

@@ -9,6 +9,7 @@
 
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_set.h"
+#include "server/base/compact_pointer.h"
 #include "server/base/compact_text.h"
 #include "server/base/mutex.h"
 #include "server/session/session.h"
@@ -59,9 +60,10 @@ class SessionTable {
   };
   struct OrderById {
     using is_transparent = void;
-    bool operator()(const Session* a, const Session* b) const { return a->compact_id() < b->compact_id(); }
-    bool operator()(const CompactText& a, const Session* b) const { return a < b->compact_id(); }
-    bool operator()(const Session* a, const CompactText& b) const { return a->compact_id() < b; }
+    using Entry = CompactPointer<Session>;
+    bool operator()(const Entry& a, const Entry& b) const { return a->compact_id() < b->compact_id(); }
+    bool operator()(const CompactText& a, const Entry& b) const { return a < b->compact_id(); }
+    bool operator()(const Entry& a, const CompactText& b) const { return a->compact_id() < b; }
   };
   struct alignas(64) Shard {
     mutable SmallMutex mutex;
@@ -79,7 +81,7 @@ class SessionTable {
   std::array<Shard, kShards> shards_;
   // Taken while a shard's is held. A session in here is in its shard, so it is alive.
   mutable Mutex order_mutex_;
-  absl::btree_set<Session*, OrderById> order_ ABSL_GUARDED_BY(order_mutex_);
+  absl::btree_set<CompactPointer<Session>, OrderById> order_ ABSL_GUARDED_BY(order_mutex_);
 };
 
 }  // namespace corod

@@ -69,6 +69,10 @@ class Sessions {
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
 
+  // Blocks until the journal has what was found of crashes: a session that ended the server must not do so before that
+  // is counted. To be called before anything is asked. REQUIRES: the journal calls back on threads of its own.
+  void WaitForCrashes();
+
   // Makes a session, primes it if that is asked, and calls `done` (at once, or when it is primed).
   // Idempotency: by request_id.
   using CreateDone = std::function<void(absl::StatusOr<Created>)>;
@@ -211,6 +215,9 @@ class Sessions {
   std::atomic<std::size_t> background_{0};  // sessions that were woken because their time had come
   Mutex loading_mutex_;
   absl::flat_hash_map<std::string, std::unique_ptr<Loading>> loading_ ABSL_GUARDED_BY(loading_mutex_);
+  Mutex crashes_mutex_;
+  CondVar crashes_saved_;
+  int crashes_to_save_ ABSL_GUARDED_BY(crashes_mutex_) = 0;
   std::optional<Journal::Due> swept_to_;  // of the journal's index by time; for whoever sweeps
 };
 

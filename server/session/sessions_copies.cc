@@ -82,7 +82,7 @@ void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const G
   head.key = {spec.new_session_id, RandomUuid(random_)};
   Begin(head);
   head.create_request_id = spec.request_id;
-  head.create_fingerprint = fingerprint;
+  head.create_fingerprint = spec.request_id.empty() ? 0 : fingerprint;
   head.create_primed = false;
   head.labels = spec.labels;
   head.expire_time = absl::InfiniteFuture();

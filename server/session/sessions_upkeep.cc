@@ -198,8 +198,20 @@ void Sessions::CountCrashes(const CrashMarks& marks) {
                                 std::to_string(head.crashes) + " times, so it is not tried again",
                             crash.step);
     }
-    journal_.Save({.head = std::move(head), .checkpoint = {}, .due = {}, .synced = true}, [](const absl::Status&) {});
+    {
+      const MutexLock lock(crashes_mutex_);
+      ++crashes_to_save_;
+    }
+    journal_.Save({.head = std::move(head), .checkpoint = {}, .due = {}, .synced = true}, [this](const absl::Status&) {
+      const MutexLock lock(crashes_mutex_);
+      if (--crashes_to_save_ == 0) crashes_saved_.NotifyAll();
+    });
   }
+}
+
+void Sessions::WaitForCrashes() {
+  const MutexLock lock(crashes_mutex_);
+  while (crashes_to_save_ > 0) crashes_saved_.Wait(crashes_mutex_);
 }
 
 void Sessions::Drain(std::function<void()> done) {

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "client/load/drive_load.h"
 #include "client/load/found.h"
+#include "client/load/sessions.h"
 #include "client/load/unary_load.h"
 #include "corod/v1/coroutine_service.grpc.pb.h"
 #include "tests/bench/comparison.h"
@@ -23,11 +24,10 @@ class Channel;
 
 namespace corod::bench {
 
+using load::SessionId;
+
 // A connection of its own to a server on this machine.
 std::shared_ptr<grpc::Channel> Connect(const std::string& address);
-
-// The id of session `number` of a kind: a UUID as text, in an order that says nothing.
-std::string SessionId(const std::string& kind, std::uint64_t number);
 
 inline constexpr int kOutstanding = 64;
 inline constexpr char kSend[] = "/corod.v1.CoroutineService/Send";
@@ -60,14 +60,10 @@ void AddRates(const Contestant& contestant, Report& report);
 // How long one Send to `session_id` takes, as its caller sees it. Fails if the call does.
 absl::Duration TimeOneSend(v1::CoroutineService::Stub& stub, const std::string& session_id);
 
-// Sends `count` commands over one Drive stream, `in_message` in a message and at most `outstanding` without a reply,
-// and waits for all replies. `make` fills in command `number`. Fails if a command is refused.
-struct DriveOptions {
-  std::uint64_t in_message = 500;
-  std::uint64_t outstanding = 4'000;
-};
+// As load::SendOnce. Fails if anything is wrong.
 void Drive(const std::shared_ptr<grpc::Channel>& channel, std::uint64_t count,
-           const std::function<void(std::uint64_t number, v1::Command& command)>& make, DriveOptions options = {});
+           const std::function<void(std::uint64_t number, v1::Command& command)>& make,
+           const load::SendOptions& options = {});
 
 // Makes and primes sessions 0 to before `count` of averager with the ids SessionId(kind, ...).
 void CreateAveragers(const std::shared_ptr<grpc::Channel>& channel, const std::string& kind, std::uint64_t count,

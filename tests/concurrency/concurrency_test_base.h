@@ -39,6 +39,14 @@ class CallGroup {
     Begin();
     sessions_.Submit(call.session_id, &call);
   }
+  // The session must be in memory. Whether the caller is to release it.
+  bool Enqueue(Session& session, Call& call) {
+    Begin();
+    call.bounded_by_sender = true;
+    bool runs = false;
+    EXPECT_TRUE(session.Enqueue(&call, runs));
+    return runs;
+  }
   // Valid after Wait.
   const absl::StatusOr<Created>& Create(const CreateSpec& spec) {
     absl::StatusOr<Created>& answer = created_.emplace_back(absl::UnknownError("not answered"));

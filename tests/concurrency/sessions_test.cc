@@ -130,6 +130,48 @@ TEST_F(SessionsConcurrencyTest, SendsThatAreTakenAtOnceTakeTurnsWithThoseInTheQu
   }
 }
 
+TEST_F(SessionsConcurrencyTest, WhatIsEnqueuedTakesTurnsWithTheRestAndKeepsItsOrder) {
+  constexpr int kRounds = 2'000;
+  constexpr int kSessions = 3;
+  std::array<StepLog, kSessions> logs;
+  const auto id_of = [](int session) { return "s" + std::to_string(session); };
+  for (int session = 0; session < kSessions; ++session) {
+    Prime("tallying", id_of(session));
+    logs[session].Add(1);
+  }
+  OnThreads([&](int thread) {
+    std::mt19937 random(thread);
+    for (int round = 0; round < kRounds; ++round) {
+      CallGroup batch(*sessions_);
+      std::vector<std::pair<int, Call*>> calls;
+      std::vector<SessionPtr> held;
+      for (int i = 0; i < 4; ++i) {
+        const int session = static_cast<int>(random() % kSessions);
+        const SessionPtr live = sessions_->FindLive(id_of(session));
+        calls.emplace_back(session, &batch.New(Operation::kSend, 1).To(id_of(session)));
+        if (random() % 4 == 0) {
+          batch.Submit(*calls.back().second);
+        } else if (batch.Enqueue(*live, *calls.back().second)) {
+          held.push_back(live);
+        }
+      }
+      for (const SessionPtr& session : held) session->Release();
+      batch.Wait();
+      std::array<Step, kSessions> last{};
+      for (const auto& [session, call] : calls) {
+        ASSERT_TRUE(IsFreshStep(call->answer())) << call->answer().status();
+        ASSERT_GT(call->answer()->step, last[session]);
+        last[session] = call->answer()->step;
+        logs[session].Add(last[session]);
+      }
+    }
+  });
+  for (int session = 0; session < kSessions; ++session) {
+    const Step steps = GetNow(*sessions_, id_of(session), std::nullopt)->steps;
+    EXPECT_TRUE(logs[session].IsWholeUpTo(steps));
+  }
+}
+
 // Half of the sessions are sent to and thrown into, and stay. The others come and go: created, closed, deleted, idle at
 // once and forgotten at once, by sixty-four clients and a sweeper.
 TEST_F(SessionsConcurrencyTest, SixtyFourClientsOnTenThousandSessionsLoseAndRepeatNothing) {

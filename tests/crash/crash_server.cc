@@ -2,6 +2,7 @@
 //   COROD_FAULT_SEED          chooses what is chosen at random
 //   COROD_POWER_CUT           1: the end of the process is a loss of power
 //   COROD_FAILURE_PROBABILITY of each append and sync
+//   COROD_SEGMENT_BYTES       of a segment of the journal's log; 0: as usual
 //   COROD_DISK_ORDERS         a FIFO with lines: "full" or "empty". The disk is so from then on; the first line is
 //                             waited for
 
@@ -69,7 +70,8 @@ int Run(int argc, char** argv) {
   }
   Catalog catalog;
   AddBuiltinCoroutines(catalog);
-  return RunServer(argc, argv, catalog, {.file_system = disk});
+  return RunServer(argc, argv, catalog,
+                   {.file_system = disk, .segment_bytes = std::stoull(Setting("COROD_SEGMENT_BYTES", "0"))});
 }
 
 }  // namespace

@@ -780,6 +780,7 @@ def main():
                         "file system")
     parser.add_argument("--in-namespace", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--failure-probability", type=float, default=0, help="of each write")
+    parser.add_argument("--segment-bytes", type=int, default=0, help="of a segment of the journal's log; 0: as usual")
     parser.add_argument("--expect-losses", action="store_true")
     arguments = parser.parse_args()
     seed = arguments.seed or str(random.SystemRandom().randrange(10**9))
@@ -795,9 +796,10 @@ def run(arguments, seed, directory, stack):
     rng = random.Random(seed)
     path = testing.binary("COROD_BIN")
     volume = make_volume(arguments, seed, directory, stack)
-    if arguments.power_cut or arguments.failure_probability or isinstance(volume, FullByFaults):
+    if arguments.power_cut or arguments.failure_probability or arguments.segment_bytes or isinstance(volume, FullByFaults):
         path = testing.binary("COROD_CRASH_SERVER")
         os.environ["COROD_POWER_CUT"] = "1" if arguments.power_cut else "0"
+        os.environ["COROD_SEGMENT_BYTES"] = str(arguments.segment_bytes)
     flags = ["--checkpoint-every", "7", "--max-live-sessions", "50", "--history", str(HISTORY), "--sync", arguments.sync]
     cluster = Cluster(path, flags, volume)
     verdict = Verdict()

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <set>
 #include <utility>
 
 namespace corod {
@@ -18,8 +20,48 @@ IOStatus NoSpace() { return IOStatus::NoSpace("FaultyFileSystem says so"); }
 
 }  // namespace
 
-// A file that was opened for writing.
-struct FaultyFileSystem::Content {
+// A file that was opened for writing, as this process sees it.
+class FaultyFileSystem::Content {
+ public:
+  virtual ~Content() = default;
+  virtual std::uint64_t Size() = 0;
+  // As FSRandomAccessFile::Read; `target` is the file on the disk.
+  virtual IOStatus Read(const rocksdb::FSRandomAccessFile& target, std::uint64_t offset, std::size_t size,
+                        const IOOptions& options, Slice* result, char* scratch, IODebugContext* debug) = 0;
+  // Writes all that is pending.
+  virtual IOStatus LandAll() = 0;
+};
+
+// One that is appended to.
+struct FaultyFileSystem::AppendedContent : Content {
+  std::uint64_t Size() override {
+    const MutexLock lock(mutex);
+    return written + pending.size();
+  }
+  IOStatus Read(const rocksdb::FSRandomAccessFile& file, std::uint64_t offset, std::size_t size,
+                const IOOptions& options, Slice* result, char* scratch, IODebugContext* debug) override {
+    const MutexLock lock(mutex);
+    std::size_t got = 0;
+    if (offset < written) {
+      const std::size_t wanted = std::min<std::uint64_t>(size, written - offset);
+      IOStatus status = file.Read(offset, wanted, options, result, scratch, debug);
+      if (!status.ok() || result->size() < wanted || wanted == size) return status;
+      if (result->data() != scratch) std::memmove(scratch, result->data(), wanted);
+      got = wanted;
+    }
+    const std::uint64_t from = offset + got - written;
+    if (from < pending.size()) {
+      const std::size_t more = std::min<std::uint64_t>(size - got, pending.size() - from);
+      std::memcpy(scratch + got, pending.data() + from, more);
+      got += more;
+    }
+    *result = Slice(scratch, got);
+    return IOStatus::OK();
+  }
+  IOStatus LandAll() override {
+    const MutexLock lock(mutex);
+    return Land(pending.size());
+  }
   // Writes the first `bytes` of what is pending.
   IOStatus Land(std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     if (bytes == 0) return IOStatus::OK();
@@ -37,14 +79,115 @@ struct FaultyFileSystem::Content {
   std::string pending ABSL_GUARDED_BY(mutex);        // behind that
 };
 
+// One that is written over, with power cuts: all of it lies here, and sectors of it are written.
+struct FaultyFileSystem::OverwrittenContent : Content {
+  std::uint64_t Size() override {
+    const MutexLock lock(mutex);
+    return image.size();
+  }
+  IOStatus Read(const rocksdb::FSRandomAccessFile&, std::uint64_t offset, std::size_t size, const IOOptions&,
+                Slice* result, char* scratch, IODebugContext*) override {
+    *result = Slice(scratch, Copy(offset, size, scratch));
+    return IOStatus::OK();
+  }
+  IOStatus LandAll() override {
+    const MutexLock lock(mutex);
+    while (!pending.empty()) {
+      if (IOStatus status = Land(*pending.begin()); !status.ok()) return status;
+    }
+    return IOStatus::OK();
+  }
+  std::size_t Copy(std::uint64_t offset, std::size_t size, char* to) {
+    const MutexLock lock(mutex);
+    if (offset >= image.size()) return 0;
+    const std::size_t bytes = std::min<std::uint64_t>(size, image.size() - offset);
+    std::memcpy(to, image.data() + offset, bytes);
+    return bytes;
+  }
+  void Write(std::uint64_t offset, Slice data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (data.empty()) return;
+    const std::uint64_t end = offset + data.size();
+    if (image.size() < end) image.resize(end);
+    std::memcpy(image.data() + offset, data.data(), data.size());
+    for (std::uint64_t sector = offset / kSector; sector * kSector < end; ++sector) pending.insert(sector);
+  }
+  IOStatus Land(std::uint64_t sector) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    const std::uint64_t at = sector * kSector;
+    const std::size_t bytes = std::min<std::uint64_t>(kSector, image.size() - at);
+    pending.erase(sector);
+    return target->Write(at, Slice(image.data() + at, bytes), IOOptions(), nullptr);
+  }
+
+  Mutex mutex;
+  std::unique_ptr<rocksdb::FSRandomRWFile> target ABSL_GUARDED_BY(mutex);
+  std::string image ABSL_GUARDED_BY(mutex);
+  std::set<std::uint64_t> pending ABSL_GUARDED_BY(mutex);  // sectors
+};
+
+class FaultyFileSystem::RandomRWFile : public rocksdb::FSRandomRWFile {
+ public:
+  // `content`: with power cuts; `target`: without.
+  RandomRWFile(FaultyFileSystem& system, std::shared_ptr<OverwrittenContent> content,
+               std::unique_ptr<rocksdb::FSRandomRWFile> target)
+      : system_(system), content_(std::move(content)), target_(std::move(target)) {}
+
+  IOStatus Write(std::uint64_t offset, const Slice& data, const IOOptions& options, IODebugContext* debug) override {
+    const bool fails = system_.Fails();
+    std::size_t bytes = data.size();
+    if (fails) bytes = system_.Choose(3) == 0 ? bytes : system_.Choose(bytes + 1);
+    const Slice written(data.data(), bytes);
+    IOStatus status;
+    if (!content_) {
+      if (bytes > 0) status = target_->Write(offset, written, options, debug);
+      return fails ? NoSpace() : status;
+    }
+    const MutexLock lock(content_->mutex);
+    content_->Write(offset, written);
+    // Some of all that is pending reaches the disk by itself, in whatever order.
+    for (std::uint64_t i = system_.Choose(8); status.ok() && i < 3 && !content_->pending.empty(); ++i) {
+      auto sector = content_->pending.begin();
+      std::advance(sector, system_.Choose(content_->pending.size()));
+      status = content_->Land(*sector);
+    }
+    return fails ? NoSpace() : status;
+  }
+  IOStatus Read(std::uint64_t offset, std::size_t size, const IOOptions& options, Slice* result, char* scratch,
+                IODebugContext* debug) const override {
+    if (!content_) return target_->Read(offset, size, options, result, scratch, debug);
+    *result = Slice(scratch, content_->Copy(offset, size, scratch));
+    return IOStatus::OK();
+  }
+  IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
+  IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
+    const bool fails = system_.Fails();
+    if (fails && content_ && system_.Choose(2) == 0) {
+      // As Linux: what was to be written counts as written from now on, and is not.
+      const MutexLock lock(content_->mutex);
+      content_->pending.clear();
+      return NoSpace();
+    }
+    if (fails && system_.Choose(2) == 0) return NoSpace();
+    const IOStatus status = content_ ? content_->LandAll() : target_->Sync(options, debug);
+    return fails ? NoSpace() : status;
+  }
+  IOStatus Close(const IOOptions& options, IODebugContext* debug) override {
+    return content_ ? IOStatus::OK() : target_->Close(options, debug);
+  }
+
+ private:
+  FaultyFileSystem& system_;
+  const std::shared_ptr<OverwrittenContent> content_;
+  const std::unique_ptr<rocksdb::FSRandomRWFile> target_;
+};
+
 class FaultyFileSystem::WritableFile : public rocksdb::FSWritableFile {
  public:
-  WritableFile(FaultyFileSystem& system, std::shared_ptr<Content> content)
+  WritableFile(FaultyFileSystem& system, std::shared_ptr<AppendedContent> content)
       : system_(system), content_(std::move(content)) {}
 
   using FSWritableFile::Append;
   IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
-    const bool fails = system_.Fails();
+    const bool fails = system_.Fails() || system_.fail_new_files_;
     const MutexLock lock(content_->mutex);
     std::size_t bytes = data.size();
     if (fails) bytes = system_.Choose(3) == 0 ? bytes : system_.Choose(bytes + 1);
@@ -79,14 +222,11 @@ class FaultyFileSystem::WritableFile : public rocksdb::FSWritableFile {
     const MutexLock lock(content_->mutex);
     return content_->pending.empty() ? content_->target->Close(options, debug) : IOStatus::OK();
   }
-  std::uint64_t GetFileSize(const IOOptions&, IODebugContext*) override {
-    const MutexLock lock(content_->mutex);
-    return content_->written + content_->pending.size();
-  }
+  std::uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return content_->Size(); }
 
  private:
   FaultyFileSystem& system_;
-  const std::shared_ptr<Content> content_;
+  const std::shared_ptr<AppendedContent> content_;
 };
 
 class FaultyFileSystem::RandomAccessFile : public rocksdb::FSRandomAccessFileOwnerWrapper {
@@ -96,23 +236,7 @@ class FaultyFileSystem::RandomAccessFile : public rocksdb::FSRandomAccessFileOwn
 
   IOStatus Read(std::uint64_t offset, std::size_t size, const IOOptions& options, Slice* result, char* scratch,
                 IODebugContext* debug) const override {
-    const MutexLock lock(content_->mutex);
-    std::size_t got = 0;
-    if (offset < content_->written) {
-      const std::size_t wanted = std::min<std::uint64_t>(size, content_->written - offset);
-      IOStatus status = FSRandomAccessFileOwnerWrapper::Read(offset, wanted, options, result, scratch, debug);
-      if (!status.ok() || result->size() < wanted || wanted == size) return status;
-      if (result->data() != scratch) std::memmove(scratch, result->data(), wanted);
-      got = wanted;
-    }
-    const std::uint64_t from = offset + got - content_->written;
-    if (from < content_->pending.size()) {
-      const std::size_t more = std::min<std::uint64_t>(size - got, content_->pending.size() - from);
-      std::memcpy(scratch + got, content_->pending.data() + from, more);
-      got += more;
-    }
-    *result = Slice(scratch, got);
-    return IOStatus::OK();
+    return content_->Read(*target(), offset, size, options, result, scratch, debug);
   }
   IOStatus MultiRead(rocksdb::FSReadRequest* requests, std::size_t count, const IOOptions& options,
                      IODebugContext* debug) override {
@@ -178,8 +302,7 @@ FaultyFileSystem::FaultyFileSystem(const std::shared_ptr<rocksdb::FileSystem>& t
 FaultyFileSystem::~FaultyFileSystem() {
   const MutexLock lock(mutex_);
   for (const auto& [name, content] : contents_) {
-    const MutexLock content_lock(content->mutex);
-    content->Land(content->pending.size()).PermitUncheckedError();
+    content->LandAll().PermitUncheckedError();
   }
 }
 
@@ -203,7 +326,7 @@ std::shared_ptr<FaultyFileSystem::Content> FaultyFileSystem::Find(const std::str
 
 IOStatus FaultyFileSystem::Add(const std::string& name, std::unique_ptr<rocksdb::FSWritableFile> target,
                                std::uint64_t size, std::unique_ptr<rocksdb::FSWritableFile>* file) {
-  auto content = std::make_shared<Content>();
+  auto content = std::make_shared<AppendedContent>();
   {
     const MutexLock lock(content->mutex);
     content->target = std::move(target);
@@ -219,7 +342,7 @@ IOStatus FaultyFileSystem::Add(const std::string& name, std::unique_ptr<rocksdb:
 
 IOStatus FaultyFileSystem::NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
                                            std::unique_ptr<rocksdb::FSWritableFile>* file, IODebugContext* debug) {
-  if (Fails()) return NoSpace();
+  if (Fails() || fail_new_files_) return NoSpace();
   std::unique_ptr<rocksdb::FSWritableFile> target;
   IOStatus status = FileSystemWrapper::NewWritableFile(name, options, &target, debug);
   return status.ok() ? Add(name, std::move(target), 0, file) : status;
@@ -229,8 +352,7 @@ IOStatus FaultyFileSystem::ReopenWritableFile(const std::string& name, const roc
                                               std::unique_ptr<rocksdb::FSWritableFile>* file, IODebugContext* debug) {
   if (Fails()) return NoSpace();
   if (const std::shared_ptr<Content> content = Find(name)) {
-    const MutexLock lock(content->mutex);
-    if (IOStatus status = content->Land(content->pending.size()); !status.ok()) return status;
+    if (IOStatus status = content->LandAll(); !status.ok()) return status;
   }
   std::uint64_t size = 0;
   if (!FileSystemWrapper::GetFileSize(name, IOOptions(), &size, debug).ok()) size = 0;
@@ -242,6 +364,44 @@ IOStatus FaultyFileSystem::ReopenWritableFile(const std::string& name, const roc
 IOStatus FaultyFileSystem::ReuseWritableFile(const std::string&, const std::string&, const rocksdb::FileOptions&,
                                              std::unique_ptr<rocksdb::FSWritableFile>*, IODebugContext*) {
   return IOStatus::NotSupported("ReuseWritableFile");
+}
+
+IOStatus FaultyFileSystem::NewRandomRWFile(const std::string& name, const rocksdb::FileOptions& options,
+                                           std::unique_ptr<rocksdb::FSRandomRWFile>* file, IODebugContext* debug) {
+  if (Fails()) return NoSpace();
+  const std::shared_ptr<Content> before = Find(name);
+  auto content = std::dynamic_pointer_cast<OverwrittenContent>(before);
+  if (!content) {
+    // What was appended before is written. A power cut just then is one just before.
+    if (before) {
+      if (IOStatus status = before->LandAll(); !status.ok()) return status;
+    }
+    std::unique_ptr<rocksdb::FSRandomRWFile> target;
+    IOStatus status = FileSystemWrapper::NewRandomRWFile(name, options, &target, debug);
+    if (!status.ok()) return status;
+    if (!power_cut_) {
+      const MutexLock lock(mutex_);
+      contents_.erase(name);
+      *file = std::make_unique<RandomRWFile>(*this, nullptr, std::move(target));
+      return status;
+    }
+    std::uint64_t size = 0;
+    status = FileSystemWrapper::GetFileSize(name, IOOptions(), &size, debug);
+    std::string image(size, '\0');
+    Slice read;
+    if (status.ok()) status = target->Read(0, size, IOOptions(), &read, image.data(), debug);
+    if (!status.ok()) return status;
+    content = std::make_shared<OverwrittenContent>();
+    {
+      const MutexLock lock(content->mutex);
+      content->image = std::string(read.data(), read.size());
+      content->target = std::move(target);
+    }
+    const MutexLock lock(mutex_);
+    contents_[name] = content;
+  }
+  *file = std::make_unique<RandomRWFile>(*this, std::move(content), nullptr);
+  return IOStatus::OK();
 }
 
 IOStatus FaultyFileSystem::NewRandomAccessFile(const std::string& name, const rocksdb::FileOptions& options,
@@ -283,8 +443,7 @@ IOStatus FaultyFileSystem::NewDirectory(const std::string& name, const IOOptions
 IOStatus FaultyFileSystem::GetFileSize(const std::string& name, const IOOptions& options, std::uint64_t* size,
                                        IODebugContext* debug) {
   if (const std::shared_ptr<Content> content = Find(name)) {
-    const MutexLock lock(content->mutex);
-    *size = content->written + content->pending.size();
+    *size = content->Size();
     return IOStatus::OK();
   }
   return FileSystemWrapper::GetFileSize(name, options, size, debug);

@@ -10,7 +10,9 @@
 
 #include "server/base/failure.h"
 #include "server/coroutine/errors.h"
+#include "server/session/planted_faults.h"
 #include "server/session/sessions.h"
+#include "tests/simulation/client_history.h"
 #include "tests/unit/session/test_catalog.h"
 
 namespace corod {
@@ -52,6 +54,43 @@ std::string TextOf(const absl::Status& status) {
   return details.reason.empty() ? status.ToString() : details.reason + ": " + std::string(status.message());
 }
 
+// What command `number` sends to that coroutine. NumberIn finds the number again.
+Value ValueFor(const std::string& coroutine, int number) {
+  if (coroutine == "token_counter") return "t" + std::to_string(number);
+  if (coroutine == "obedient") return Map{{number % 8 == 0 ? "return" : number % 8 == 1 ? "raise" : "yield", number}};
+  Value value = number;
+  if (coroutine == "echo") {
+    for (int depth = number % 4; depth > 0; --depth) value = List{value};
+  }
+  return value;
+}
+
+// -1: none.
+int NumberIn(const Value& value) {
+  switch (value.kind()) {
+    case Value::Kind::kInteger:
+      return static_cast<int>(value.AsInteger());
+    case Value::Kind::kText:
+      return std::stoi(value.AsText().substr(1));
+    case Value::Kind::kException:
+      return std::stoi(value.AsException().message().substr(1));
+    case Value::Kind::kList:
+      return NumberIn(value.AsList().front());
+    case Value::Kind::kMap:
+      return NumberIn(value.AsMap().begin()->value);
+    default:
+      return -1;
+  }
+}
+
+ClientHistory::Shown ShownOf(const SessionInfo& info) {
+  return {.uid = info.key.uid,
+          .coroutine = info.coroutine,
+          .steps = info.steps,
+          .state = info.state,
+          .last_outcome = info.last_outcome};
+}
+
 bool SurelyNotExecuted(const absl::Status& status) {
   const FailureDetails details = DetailsOf(status);
   const auto executed = details.metadata.find("executed");
@@ -72,8 +111,10 @@ struct Wish {
   Step expected_step = 0;
   CreateSpec create;
   ForkSpec fork;
-  std::string file;  // kImport
+  std::string file;          // kImport
+  std::size_t exported = 0;  // the attempt that gave it
 
+  std::size_t request = 0;  // in the history
   int tries = 0;
   bool under_way = false;
   bool over = false;
@@ -88,29 +129,33 @@ class Schedule;
 
 class Attempt : public Command {
  public:
-  Attempt(Schedule& schedule, int wish, int server) : schedule_(schedule), wish_(wish), server_(server) {}
+  Attempt(Schedule& schedule, int wish, int server, std::size_t asked = 0)
+      : schedule_(schedule), wish_(wish), server_(server), asked_(asked) {}
   void Finish(absl::StatusOr<Reply> reply) override;
 
  private:
   Schedule& schedule_;
   const int wish_;
   const int server_;
+  const std::size_t asked_;
 };
 
 class Schedule {
  public:
-  Schedule(std::uint64_t seed, Fault fault, Totals& totals, std::vector<std::string>* trace)
-      : dice_(seed * 0x9e3779b97f4a7c15 + 1), fault_(fault), totals_(totals), trace_(trace) {}
+  Schedule(std::uint64_t seed, Fault fault, Ends ends, Totals& totals, std::vector<std::string>* trace)
+      : dice_(seed * 0x9e3779b97f4a7c15 + 1), fault_(fault), ends_(ends), totals_(totals), trace_(trace) {}
 
-  std::string Run();
+  Verdict Run();
 
-  void Answered(int wish, int server, absl::StatusOr<Reply> reply);
+  // `asked`: the attempt in the history.
+  void Answered(int wish, int server, std::size_t asked, absl::StatusOr<Reply> reply);
 
  private:
   void Complain(const std::string& what) {
     if (complaint_.empty()) complaint_ = what;
     Trace("WRONG: " + what);
   }
+  bool Ended() const { return !complaint_.empty() && ends_ == Ends::kAtOnce; }
   void Trace(const std::string& what) {
     if (trace_) trace_->push_back(what);
   }
@@ -123,9 +168,14 @@ class Schedule {
   void Act();
   void Begin();
   void Try(int number);
-  void AnsweredCreate(int wish, int server, const absl::StatusOr<Created>& created);
+  void AnsweredCreate(int wish, int server, std::size_t asked, const absl::StatusOr<Created>& created);
   // A Fork, an Update or an Import.
-  void AnsweredInfo(int wish, int server, const absl::StatusOr<SessionInfo>& info);
+  void AnsweredInfo(int wish, int server, std::size_t asked, const absl::StatusOr<SessionInfo>& info);
+  // What a client is told goes into the history.
+  void Told(int server, std::size_t asked, ClientHistory::Answer answer);
+  ClientHistory::Request RequestOf(const Wish& wish) const;
+  // Whether it is right that so old a step cannot be forked from any more.
+  bool MayBeTrimmed(const Wish& wish, const absl::Status& status) const;
   bool Accept(Wish& wish, int server, const absl::Status& status);
   void ClaimByOther();
   void List();
@@ -140,10 +190,16 @@ class Schedule {
   void CheckAnswer(const Wish& wish);
   void CheckServer();
   void AskAgain();
+  // The same question once more, now that nothing fails.
+  void AskOnceMore(int number);
+  void AskWhatIsInDoubt();
+  void AskTheRest();
+  void LookAtAll();
   void CheckDrain();
 
   Dice dice_;
   const Fault fault_;
+  const Ends ends_;
   Totals& totals_;
   std::vector<std::string>* const trace_;
   std::string complaint_;
@@ -170,11 +226,16 @@ class Schedule {
 
   std::deque<Wish> wishes_;
   std::vector<std::unique_ptr<Attempt>> attempts_;
-  std::deque<std::string> files_;  // exported
-  std::vector<int> open_;          // wishes that are neither over nor given up
+  struct File {
+    std::string content;
+    std::size_t exported;  // the attempt that gave it
+  };
+  std::deque<File> files_;
+  ClientHistory history_;
+  std::vector<int> open_;  // wishes that are neither over nor given up
 };
 
-void Attempt::Finish(absl::StatusOr<Reply> reply) { schedule_.Answered(wish_, server_, std::move(reply)); }
+void Attempt::Finish(absl::StatusOr<Reply> reply) { schedule_.Answered(wish_, server_, asked_, std::move(reply)); }
 
 void Schedule::ChooseOptions() {
   options_.durability.checkpoint_every = 3 + dice_.Below(5);
@@ -185,6 +246,7 @@ void Schedule::ChooseOptions() {
   options_.max_remembered_ids = 1024;
   options_.max_queued = dice_.Percent(20) ? 2 : 64;
   if (dice_.Percent(20)) options_.durable_idle_timeout = absl::Minutes(5);
+  if (dice_.Percent(25)) options_.limits.max_depth = 2;
   keeps_finished_ = dice_.Percent(60);
   if (keeps_finished_) options_.retention = absl::Hours(100);
   ids_ = 1 + dice_.Below(3);
@@ -195,9 +257,9 @@ void Schedule::ChooseOptions() {
   if (!dice_.Percent(25)) rates_.failing = 3 + dice_.Below(15);
   rates_.landing = dice_.Below(101);
   rates_.late = dice_.Below(101);
-  static constexpr const char* kCoroutines[] = {"averager", "token_counter", "echo",       "tallying",
-                                                "counter",  "averager",      "last_words", "stubborn"};
-  for (int i = 0; i < 2; ++i) coroutines_.emplace_back(kCoroutines[dice_.Below(8)]);
+  static constexpr const char* kCoroutines[] = {"averager",   "token_counter", "echo",     "tallying", "counter",
+                                                "last_words", "stubborn",      "obedient", "dicing",   "dicing"};
+  for (int i = 0; i < 2; ++i) coroutines_.emplace_back(kCoroutines[dice_.Below(10)]);
 }
 
 void Schedule::Start() {
@@ -224,7 +286,7 @@ void Schedule::Start() {
     }
     for (int i = 0; i < 32; ++i) {
       attempts_.push_back(std::make_unique<Attempt>(*this, -1, server_));
-      attempts_.back()->value = coroutine == "token_counter" ? Value("t") : Value(1);
+      attempts_.back()->value = ValueFor(coroutine, 2);
       sessions_->Submit(spec.session_id, attempts_.back().get());
       while (executor_->HasTasks()) executor_->RunOne();
     }
@@ -304,7 +366,9 @@ void Schedule::Begin() {
     wish.kind = Wish::Kind::kImport;
     wish.request_id.clear();
     wish.id = "i" + std::to_string(dice_.Below(2));
-    wish.file = files_[dice_.Below(files_.size())];
+    const File& file = files_[dice_.Below(files_.size())];
+    wish.file = file.content;
+    wish.exported = file.exported;
   } else {
     if (dice_.Percent(20)) wish.id = (dice_.Percent(70) ? "f" : "i") + std::to_string(dice_.Below(2));
     life = store_->Current(wish.id);
@@ -321,13 +385,12 @@ void Schedule::Begin() {
       wish.value = py::ValueError("x" + name);
     } else if (what < 48) {
       wish.request_id = "r" + name;  // next
-    } else if (life && life->definition->name == "token_counter") {
-      wish.value = "t" + name;
     } else {
-      wish.value = wish.number;
+      wish.value = ValueFor(life ? life->definition->name : "", wish.number);
     }
     if (life && dice_.Percent(10)) wish.expected_step = life->last() + 1;
   }
+  wish.request = history_.Add(RequestOf(wish));
   open_.push_back(wish.number);
   wishes_.push_back(std::move(wish));
   ++totals_.commands;
@@ -340,6 +403,7 @@ void Schedule::Try(int number) {
   ++wish.tries;
   ++totals_.attempts;
   const int server = server_;
+  const std::size_t asked = history_.Ask(wish.request, clock_.Now());
   if (trace_) {
     static constexpr const char* kOperations[] = {"send", "throw", "close", "create", "delete"};
     std::string text = "client: " + std::to_string(number) + " try " + std::to_string(wish.tries) + " " + wish.id + " ";
@@ -360,25 +424,26 @@ void Schedule::Try(int number) {
   }
   if (wish.kind == Wish::Kind::kCreate) {
     const CreateSpec spec = wish.create;
-    sessions_->Create(spec, [this, number, server](const absl::StatusOr<Created>& created) {
-      AnsweredCreate(number, server, created);
+    sessions_->Create(spec, [this, number, server, asked](const absl::StatusOr<Created>& created) {
+      AnsweredCreate(number, server, asked, created);
     });
   } else if (wish.kind == Wish::Kind::kFork) {
     const ForkSpec spec = wish.fork;
-    sessions_->Fork(spec, [this, number, server](const absl::StatusOr<SessionInfo>& forked) {
-      AnsweredInfo(number, server, forked);
+    sessions_->Fork(spec, [this, number, server, asked](const absl::StatusOr<SessionInfo>& forked) {
+      AnsweredInfo(number, server, asked, forked);
     });
   } else if (wish.kind == Wish::Kind::kUpdate) {
     const std::string id = wish.id;
-    sessions_->Update(
-        id, {.labels = {{"u" + std::to_string(number), "v"}}},
-        [this, number, server](const absl::StatusOr<SessionInfo>& updated) { AnsweredInfo(number, server, updated); });
+    sessions_->Update(id, {.labels = {{"u" + std::to_string(number), "v"}}},
+                      [this, number, server, asked](const absl::StatusOr<SessionInfo>& updated) {
+                        AnsweredInfo(number, server, asked, updated);
+                      });
   } else if (wish.kind == Wish::Kind::kImport) {
-    sessions_->Import(wish.file, wish.id, [this, number, server](const absl::StatusOr<SessionInfo>& imported) {
-      AnsweredInfo(number, server, imported);
+    sessions_->Import(wish.file, wish.id, [this, number, server, asked](const absl::StatusOr<SessionInfo>& imported) {
+      AnsweredInfo(number, server, asked, imported);
     });
   } else {
-    attempts_.push_back(std::make_unique<Attempt>(*this, number, server));
+    attempts_.push_back(std::make_unique<Attempt>(*this, number, server, asked));
     Attempt& attempt = *attempts_.back();
     attempt.operation = wish.operation;
     attempt.force = wish.force;
@@ -432,15 +497,58 @@ bool Schedule::Accept(Wish& wish, int server, const absl::Status& status) {
   return false;
 }
 
-void Schedule::Answered(int number, int server, absl::StatusOr<Reply> reply) {
+ClientHistory::Request Schedule::RequestOf(const Wish& wish) const {
+  using Kind = ClientHistory::Request::Kind;
+  static constexpr Kind kKinds[] = {Kind::kCommand, Kind::kCreate, Kind::kFork, Kind::kUpdate, Kind::kImport};
+  ClientHistory::Request request;
+  request.kind = kKinds[static_cast<int>(wish.kind)];
+  request.session_id = wish.id;
+  request.request_id = request.kind == Kind::kUpdate ? "" : wish.request_id;
+  request.operation = wish.operation;
+  request.force = wish.force;
+  request.value = wish.value;
+  request.expected_step = wish.expected_step;
+  request.coroutine = wish.create.coroutine;
+  if (wish.create.coroutine == "stubborn") request.argument = 1;
+  request.prime = wish.create.prime;
+  request.if_exists = wish.create.if_exists;
+  request.source_id = wish.fork.session_id;
+  request.at_step = wish.fork.at_step;
+  request.file = wish.exported;
+  return request;
+}
+
+void Schedule::Told(int server, std::size_t asked, ClientHistory::Answer answer) {
+  if (server == server_) history_.Tell(asked, clock_.Now(), std::move(answer));
+}
+
+void Schedule::Answered(int number, int server, std::size_t asked, absl::StatusOr<Reply> reply) {
   if (number < 0) return;
+  if (reply.ok()) {
+    Told(server, asked,
+         {.kind = ClientHistory::Answer::Kind::kStep,
+          .step = {reply->step, *reply->outcome},
+          .replayed = reply->replayed});
+  } else {
+    Told(server, asked, ClientHistory::Refusal(reply.status()));
+  }
   Wish& wish = wishes_[static_cast<std::size_t>(number)];
   if (!Accept(wish, server, reply.status())) return;
   wish.reply = *std::move(reply);
   if (wish.reply->replayed) ++totals_.replayed;
 }
 
-void Schedule::AnsweredCreate(int number, int server, const absl::StatusOr<Created>& created) {
+void Schedule::AnsweredCreate(int number, int server, std::size_t asked, const absl::StatusOr<Created>& created) {
+  if (created.ok()) {
+    ClientHistory::Answer answer{.kind = ClientHistory::Answer::Kind::kCreated,
+                                 .replayed = created->replayed,
+                                 .uid = created->session->uid(),
+                                 .existed = created->existed};
+    if (created->primed) answer.step = {created->primed->step, *created->primed->outcome};
+    Told(server, asked, std::move(answer));
+  } else {
+    Told(server, asked, ClientHistory::Refusal(created.status()));
+  }
   Wish& wish = wishes_[static_cast<std::size_t>(number)];
   if (!Accept(wish, server, created.status())) return;
   wish.uid = created->existed ? "" : created->session->uid();
@@ -451,9 +559,32 @@ void Schedule::AnsweredCreate(int number, int server, const absl::StatusOr<Creat
   }
 }
 
-void Schedule::AnsweredInfo(int number, int server, const absl::StatusOr<SessionInfo>& info) {
+bool Schedule::MayBeTrimmed(const Wish& wish, const absl::Status& status) const {
+  if (wish.kind != Wish::Kind::kFork || !wish.fork.at_step) return false;
+  const FailureDetails details = DetailsOf(status);
+  const auto told = details.metadata.find("earliest_step");
+  if (details.reason != "HISTORY_TRIMMED" || told == details.metadata.end()) return false;
+  const Step earliest = std::stoull(told->second);
+  if (*wish.fork.at_step + 1 >= earliest) return false;
+  // Some life of that id has gone on for so long that its log may begin there.
+  return std::any_of(store_->lives().begin(), store_->lives().end(), [&](const auto& life) {
+    return life.second.key.id == wish.fork.session_id &&
+           earliest - 1 + options_.durability.history <= life.second.last();
+  });
+}
+
+void Schedule::AnsweredInfo(int number, int server, std::size_t asked, const absl::StatusOr<SessionInfo>& info) {
+  if (info.ok()) {
+    Told(server, asked, {.kind = ClientHistory::Answer::Kind::kShown, .shown = ShownOf(*info)});
+  } else {
+    Told(server, asked, ClientHistory::Refusal(info.status()));
+  }
   Wish& wish = wishes_[static_cast<std::size_t>(number)];
   if (server == server_ && absl::IsOutOfRange(info.status())) {
+    if (!MayBeTrimmed(wish, info.status())) {
+      Complain("command " + std::to_string(number) +
+               " is told that what it needs is no longer there: " + TextOf(info.status()));
+    }
     wish.under_way = false;
     wish.over = true;
     return;
@@ -507,10 +638,15 @@ void Schedule::Export(const std::string& id) {
     *file += part;
     taken(true);
   };
-  sessions_->Export(id, sink, [this, server = server_, id, file](const absl::Status& exported) {
+  ClientHistory::Request request;
+  request.kind = ClientHistory::Request::Kind::kExport;
+  request.session_id = id;
+  const std::size_t asked = history_.Ask(history_.Add(std::move(request)), clock_.Now());
+  sessions_->Export(id, sink, [this, server = server_, id, asked, file](const absl::Status& exported) {
     if (server != server_ || !exported.ok()) return;
     Trace("client: has a file of " + id);
-    files_.push_back(std::move(*file));
+    Told(server, asked, {.kind = ClientHistory::Answer::Kind::kFile});
+    files_.push_back({std::move(*file), asked});
     if (files_.size() > 3) files_.pop_front();
   });
 }
@@ -580,55 +716,83 @@ void Schedule::Act() {
   }
 }
 
-std::string Schedule::Run() {
+Verdict Schedule::Run() {
   ChooseOptions();
   random_ = std::make_unique<SequenceRandom>(dice_.Next());
   store_ =
       std::make_unique<LogStore>(TestCatalog(), options_.limits, [this](const std::string& what) { Complain(what); });
   Start();
   const std::uint64_t actions = 80 + dice_.Below(240);
-  for (std::uint64_t i = 0; i < actions && complaint_.empty(); ++i) Act();
+  for (std::uint64_t i = 0; i < actions && !Ended(); ++i) Act();
   // Nothing fails any more; who waits for an answer gets one.
   Trace("nothing fails any more");
   rates_.failing = 0;
   journal_->SetRates(rates_);
   journal_->SetReadable(true);
   Settle();
-  for (int round = 0; round < 3 && complaint_.empty(); ++round) {
-    for (const int number : std::vector<int>(open_)) {
-      const Wish& wish = wishes_[static_cast<std::size_t>(number)];
-      if (wish.over || wish.under_way || (wish.request_id.empty() && wish.doubtful)) continue;
-      Try(number);
-      Settle();
-    }
-  }
-  for (const int number : open_) {
-    const Wish& wish = wishes_[static_cast<std::size_t>(number)];
-    if (complaint_.empty() && wish.under_way) Complain("command " + std::to_string(number) + " is never answered");
-    if (complaint_.empty() && !wish.over && !wish.request_id.empty()) {
-      Complain("command " + std::to_string(number) + " is not answered though nothing fails");
-    }
-  }
+  AskWhatIsInDoubt();
   late_.clear();
   // What is in doubt is found out when it is time to sleep.
   clock_.Advance(options_.durability.passivate_after);
   sessions_->Sweep();
   Settle();
-  if (complaint_.empty()) Check();
-  if (complaint_.empty()) CheckServer();
-  if (complaint_.empty()) AskAgain();
+  if (!Ended()) Check();
+  if (!Ended()) CheckServer();
+  if (!Ended()) LookAtAll();
+  if (!Ended()) AskAgain();
   Stop();  // what is left is dropped
   Start();
-  if (complaint_.empty()) CheckServer();
-  if (complaint_.empty()) AskAgain();
-  if (complaint_.empty()) CheckDrain();
+  if (!Ended()) CheckServer();
+  if (!Ended()) AskAgain();
+  if (!Ended()) AskTheRest();
+  if (!Ended()) LookAtAll();
+  if (!Ended()) CheckDrain();
   Stop();
   ++totals_.schedules;
   for (const auto& [uid, life] : store_->lives()) {
     ++totals_.lives;
     totals_.steps += life.records.size();
   }
-  return complaint_;
+  Verdict verdict{.logs = complaint_, .clients = {}};
+  if (!Ended()) {
+    verdict.clients = history_.Check({.closes_idle = options_.durable_idle_timeout != absl::InfiniteDuration(),
+                                      .forgets_finished = !keeps_finished_,
+                                      .history = options_.durability.history,
+                                      .max_depth = options_.limits.max_depth});
+    if (!verdict.clients.empty()) Trace("WRONG: " + verdict.clients);
+  }
+  return verdict;
+}
+
+void Schedule::AskOnceMore(int number) {
+  Tick();
+  wishes_[static_cast<std::size_t>(number)].over = false;
+  Try(number);
+  Settle();
+}
+
+void Schedule::AskWhatIsInDoubt() {
+  // Who still waits, then who had given up.
+  const auto waits = [](const Wish& wish) {
+    return !wish.over && !wish.under_way && !(wish.request_id.empty() && wish.doubtful);
+  };
+  for (int round = 0; round < 3 && !Ended(); ++round) {
+    for (const int number : std::vector<int>(open_)) {
+      if (waits(wishes_[static_cast<std::size_t>(number)])) AskOnceMore(number);
+    }
+  }
+  for (const int number : open_) {
+    const Wish& wish = wishes_[static_cast<std::size_t>(number)];
+    if (!Ended() && waits(wish))
+      Complain("command " + std::to_string(number) + " is not answered though nothing fails");
+  }
+  for (const Wish& wish : wishes_) {
+    const bool resolves = !wish.request_id.empty() && wish.kind != Wish::Kind::kUpdate;
+    if (!Ended() && resolves && waits(wish)) AskOnceMore(wish.number);
+    const std::string name = "command " + std::to_string(wish.number);
+    if (!Ended() && wish.under_way) Complain(name + " is never answered");
+    if (!Ended() && !wish.over && resolves) Complain(name + " is not answered though nothing fails");
+  }
 }
 
 // Whether the life began as another one stood (of that id; "": of any).
@@ -679,12 +843,8 @@ void Schedule::CheckSteps(std::vector<int>& found) {
       }
       if (!record.request_id.empty()) {
         number = std::stoi(record.request_id.substr(1));
-      } else if (record.value.kind() == Value::Kind::kInteger) {
-        number = static_cast<int>(record.value.AsInteger());
-      } else if (record.value.kind() == Value::Kind::kText) {
-        number = std::stoi(record.value.AsText().substr(1));
-      } else if (record.value.kind() == Value::Kind::kException) {
-        number = std::stoi(record.value.AsException().message().substr(1));
+      } else {
+        number = NumberIn(record.value);
       }
       if (number < 0 || number >= static_cast<int>(wishes_.size())) {
         Complain("a step is nobody's" + where);
@@ -836,7 +996,7 @@ void Schedule::CheckDrain() {
 // Every acknowledged command is answered as before.
 void Schedule::AskAgain() {
   const std::size_t count = wishes_.size();
-  for (std::size_t i = 0; i < count && complaint_.empty(); ++i) {
+  for (std::size_t i = 0; i < count && !Ended(); ++i) {
     Wish& wish = wishes_[i];
     if (wish.kind != Wish::Kind::kCommand || !wish.reply || wish.request_id.empty()) continue;
     if (wish.operation == Operation::kDelete) continue;
@@ -848,11 +1008,9 @@ void Schedule::AskAgain() {
     }
     const Reply before = *wish.reply;
     const Step last = life->last();
-    wish.over = false;
     wish.reply.reset();
     ++totals_.asked_again;
-    Try(static_cast<int>(i));
-    Settle();
+    AskOnceMore(wish.number);
     const std::string name = "command " + std::to_string(i) + " asked again";
     if (life->last() != last && life->records.back().cause == CloseCause::kClient) {
       Complain(name + " is executed again");
@@ -874,10 +1032,58 @@ void Schedule::AskAgain() {
   }
 }
 
+// Some of those too of which the logs do not say that they have the same answer: that is for the history to say.
+// Deletes come last.
+void Schedule::AskTheRest() {
+  for (const bool deletes : {false, true}) {
+    for (std::size_t i = 0; i < wishes_.size() && !Ended(); ++i) {
+      const Wish& wish = wishes_[i];
+      const bool is_delete = wish.kind == Wish::Kind::kCommand && wish.operation == Operation::kDelete;
+      const bool asks = wish.kind == Wish::Kind::kCommand || wish.kind == Wish::Kind::kCreate;
+      const bool acknowledged = wish.over && !wish.refusal && !wish.request_id.empty();
+      if (!asks || !acknowledged || is_delete != deletes || !dice_.Percent(30)) continue;
+      const Life* life = store_->Current(wish.id);
+      // Asked a moment ago, by AskAgain.
+      if (!is_delete && life && wish.reply && life->Has(wish.reply->step) &&
+          life->record(wish.reply->step).request_id == wish.request_id) {
+        continue;
+      }
+      ++totals_.asked_again;
+      AskOnceMore(wish.number);
+    }
+  }
+}
+
+// A client looks at each session.
+void Schedule::LookAtAll() {
+  std::set<std::string> ids;
+  for (const Wish& wish : wishes_) ids.insert(wish.id);
+  for (const std::string& id : ids) {
+    ClientHistory::Request request;
+    request.kind = ClientHistory::Request::Kind::kGet;
+    request.session_id = id;
+    const std::size_t asked = history_.Ask(history_.Add(std::move(request)), clock_.Now());
+    sessions_->Get(id, std::nullopt, [this, server = server_, asked](const absl::StatusOr<SessionInfo>& info) {
+      if (info.ok()) {
+        Told(server, asked, {.kind = ClientHistory::Answer::Kind::kShown, .shown = ShownOf(*info)});
+      } else {
+        Told(server, asked, ClientHistory::Refusal(info.status()));
+      }
+    });
+    Settle();
+  }
+}
+
 }  // namespace
 
-std::string RunSchedule(std::uint64_t seed, Fault fault, Totals& totals, std::vector<std::string>* trace) {
-  return Schedule(seed, fault, totals, trace).Run();
+Verdict RunSchedule(std::uint64_t seed, Fault fault, Ends ends, Totals& totals, std::vector<std::string>* trace) {
+#ifdef COROD_PLANT_FAULTS
+  planted_fault = fault == Fault::kAnswersBeforeAppend ? PlantedFault::kAnswersBeforeAppend
+                  : fault == Fault::kLosesRequestIds   ? PlantedFault::kLosesRequestIds
+                  : fault == Fault::kAppendsTwice      ? PlantedFault::kAppendsTwice
+                                                       : PlantedFault::kNone;
+#endif
+  return Schedule(seed, fault, ends, totals, trace).Run();
 }
 
 }  // namespace corod

@@ -20,12 +20,25 @@ struct Totals {
   std::uint64_t steps = 0;    // in logs
   std::uint64_t lives = 0;
   std::uint64_t crashes = 0;
-  std::uint64_t asked_again = 0;  // acknowledged commands, at the end
+  std::uint64_t asked_again = 0;  // at the end
 };
 
-// Runs the schedule of that seed: a server, its journal and its clients. Empty: every answer fits the logs. Else what
-// does not; `trace`, if it is there, gets what happened.
-std::string RunSchedule(std::uint64_t seed, Fault fault, Totals& totals, std::vector<std::string>* trace);
+// What is wrong; empty: nothing.
+struct Verdict {
+  std::string logs;     // with the answers and the server, seen beside all that ever was in the logs
+  std::string clients;  // with what clients were told, seen by itself (ClientHistory)
+
+  bool ok() const { return logs.empty() && clients.empty(); }
+};
+
+// Where a schedule that finds something wrong ends.
+enum class Ends : std::uint8_t {
+  kAtOnce,
+  kWithClients,  // what is wrong with the logs does not end it, so that clients can see what comes of it
+};
+
+// Runs the schedule of that seed: a server, its journal and its clients. `trace`, if it is there, gets what happened.
+Verdict RunSchedule(std::uint64_t seed, Fault fault, Ends ends, Totals& totals, std::vector<std::string>* trace);
 
 }  // namespace corod
 

@@ -16,13 +16,17 @@
 
 namespace corod {
 
-// Faults of a journal that break its contract, to see that the simulation finds what they do.
+// Faults of a journal that break its contract, and of the session layer (server/session/planted_faults.h), to see that
+// the simulation finds what they do.
 enum class Fault : std::uint8_t {
   kNone,
-  kReportsEarly,  // an append is told to be done before it is stable
-  kForgetsIds,    // what is read has no request ids
-  kRepeats,       // what was told to be void lands all the same
-  kTrimsTooFar,   // one checkpoint more
+  kReportsEarly,         // an append is told to be done before it is stable
+  kForgetsIds,           // what is read has no request ids
+  kRepeats,              // what was told to be void lands all the same
+  kTrimsTooFar,          // one checkpoint more
+  kAnswersBeforeAppend,  // these are the session layer's
+  kLosesRequestIds,
+  kAppendsTwice,
 };
 
 // Random numbers of a schedule.

@@ -10,7 +10,8 @@
 
 // simulation_test [--schedules N] [--first SEED]   runs N schedules; exits with 1 at the first that is wrong
 //                 --seed S [--fault NAME]          runs one and prints what happened
-//                 --finds-faults                   runs with faulty journals; exits with 1 if one is not found
+//                 --finds-faults                   runs with each fault; exits with 1 if one is not found
+// The faults of the session layer are in simulation_with_faults_test alone.
 namespace corod {
 namespace {
 
@@ -23,16 +24,29 @@ constexpr NamedFault kFaults[] = {
     {Fault::kForgetsIds, "forgets-ids"},
     {Fault::kRepeats, "repeats"},
     {Fault::kTrimsTooFar, "trims-too-far"},
+#ifdef COROD_PLANT_FAULTS
+    {Fault::kAnswersBeforeAppend, "answers-before-append"},
+    {Fault::kLosesRequestIds, "loses-request-ids"},
+    {Fault::kAppendsTwice, "appends-twice"},
+#endif
 };
 // A fault must be found within so many schedules.
 constexpr std::uint64_t kMaxSchedulesForFault = 20'000;
 
-void Tell(std::uint64_t seed, Fault fault) {
+void Print(std::uint64_t seed, const Verdict& verdict) {
+  std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), verdict.ok() ? "OK" : "WRONG");
+  if (!verdict.logs.empty()) std::printf("  beside the logs: %s\n", verdict.logs.c_str());
+  if (!verdict.clients.empty()) std::printf("  what clients saw: %s\n", verdict.clients.c_str());
+}
+
+// Whether it is right.
+bool Tell(std::uint64_t seed, Fault fault, Ends ends) {
   Totals totals;
   std::vector<std::string> trace;
-  const std::string complaint = RunSchedule(seed, fault, totals, &trace);
+  const Verdict verdict = RunSchedule(seed, fault, ends, totals, &trace);
   for (const std::string& line : trace) std::printf("%s\n", line.c_str());
-  std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), complaint.empty() ? "OK" : complaint.c_str());
+  Print(seed, verdict);
+  return verdict.ok();
 }
 
 int RunMany(std::uint64_t first, std::uint64_t schedules, bool goes_on) {
@@ -40,14 +54,14 @@ int RunMany(std::uint64_t first, std::uint64_t schedules, bool goes_on) {
   Totals totals;
   int failures = 0;
   for (std::uint64_t seed = first; seed < first + schedules; ++seed) {
-    const std::string complaint = RunSchedule(seed, Fault::kNone, totals, nullptr);
-    if (complaint.empty()) continue;
+    const Verdict verdict = RunSchedule(seed, Fault::kNone, Ends::kAtOnce, totals, nullptr);
+    if (verdict.ok()) continue;
     ++failures;
     if (goes_on) {
-      std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), complaint.c_str());
+      Print(seed, verdict);
       continue;
     }
-    Tell(seed, Fault::kNone);
+    Tell(seed, Fault::kNone, Ends::kAtOnce);
     return 1;
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
@@ -61,21 +75,29 @@ int RunMany(std::uint64_t first, std::uint64_t schedules, bool goes_on) {
   return failures > 0 ? 1 : 0;
 }
 
+// Each fault must be found beside the logs, and by what clients saw alone.
 int FindFaults() {
   bool all = true;
   for (const NamedFault& fault : kFaults) {
     Totals totals;
-    std::string complaint;
-    std::uint64_t seed = 0;
-    while (complaint.empty() && seed < kMaxSchedulesForFault)
-      complaint = RunSchedule(++seed, fault.fault, totals, nullptr);
-    if (complaint.empty()) {
-      std::printf("%s: NOT found in %llu schedules\n", fault.name, static_cast<unsigned long long>(seed));
-      all = false;
-    } else {
-      std::printf("%s: found by schedule %llu: %s\n", fault.name, static_cast<unsigned long long>(seed),
-                  complaint.c_str());
+    std::uint64_t logs = 0;
+    std::uint64_t clients = 0;
+    for (std::uint64_t seed = 1; seed <= kMaxSchedulesForFault && (logs == 0 || clients == 0); ++seed) {
+      const Verdict verdict = RunSchedule(seed, fault.fault, Ends::kWithClients, totals, nullptr);
+      const auto look = [&](std::uint64_t& found, const char* how, const std::string& what) {
+        if (found != 0 || what.empty()) return;
+        found = seed;
+        std::printf("%s: found %s by schedule %llu: %s\n", fault.name, how, static_cast<unsigned long long>(seed),
+                    what.c_str());
+      };
+      look(logs, "beside the logs", verdict.logs);
+      look(clients, "by what clients saw", verdict.clients);
     }
+    if (logs != 0 && clients != 0) continue;
+    all = false;
+    std::printf("%s: NOT found %s in %llu schedules\n", fault.name,
+                logs == 0 ? "beside the logs" : "by what clients saw",
+                static_cast<unsigned long long>(kMaxSchedulesForFault));
   }
   return all ? 0 : 1;
 }
@@ -111,10 +133,7 @@ int Main(int argc, char** argv) {
     }
   }
   if (seed == 0) return RunMany(first, schedules, goes_on);
-  Totals totals;
-  const std::string complaint = RunSchedule(seed, fault, totals, nullptr);
-  Tell(seed, fault);
-  return complaint.empty() ? 0 : 1;
+  return Tell(seed, fault, fault == Fault::kNone ? Ends::kAtOnce : Ends::kWithClients) ? 0 : 1;
 }
 
 }  // namespace

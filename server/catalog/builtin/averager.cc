@@ -6,6 +6,11 @@
 namespace corod::builtin {
 namespace {
 
+// Out of line, so that a step does not make room for it.
+[[noreturn]] [[gnu::noinline]] void RaiseNoAddend(Value value) {
+  throw py::TypeError("unsupported operand type(s) for +=: 'float' and '" + ClassNameOf(value) + "'");
+}
+
 // What `total += value` adds.
 double Addend(const Value& value) {
   switch (value.kind()) {
@@ -14,7 +19,7 @@ double Addend(const Value& value) {
     case Value::Kind::kNumber:
       return value.AsNumber();
     default:
-      throw py::TypeError("unsupported operand type(s) for +=: 'float' and '" + ClassNameOf(value) + "'");
+      RaiseNoAddend(value);
   }
 }
 

@@ -81,6 +81,25 @@ TEST(CompactTextTest, KeysOfEqualTextsHashAlike) {
   }
 }
 
+TEST(CompactTextTest, CopiesAreEqual) {
+  for (const std::string& text : Texts()) EXPECT_EQ(CompactText(text).Copy().str(), text);
+}
+
+TEST(CompactTextTest, AUuidIsSixteenBytes) {
+  const std::string text = "01234567-89ab-4cde-8f01-23456789abcd";
+  const CompactText uuid(text);
+  ASSERT_TRUE(uuid.IsUuid());
+  const CompactText::Uuid bytes = uuid.uuid();
+  EXPECT_EQ(std::string(bytes.data(), bytes.size()),
+            std::string("\x01\x23\x45\x67\x89\xab\x4c\xde\x8f\x01\x23\x45\x67\x89\xab\xcd", 16));
+  EXPECT_EQ(CompactText::FromUuid(bytes)->str(), text);
+  CompactText::Uuid other = bytes;
+  other[8] = 0x0f;  // another variant
+  EXPECT_FALSE(CompactText::FromUuid(other).has_value());
+  EXPECT_FALSE(CompactText("short").IsUuid());
+  EXPECT_FALSE(CompactText("a text that lies on the heap").IsUuid());
+}
+
 TEST(CompactTextTest, HashesSpread) {
   // Ids that differ in their last bytes alone, both in the bits that choose a part of the table and in those within.
   for (const char* prefix : {"s", "00000000-0000-4000-8000-00000000", "a text that lies on the heap"}) {

@@ -3,10 +3,12 @@
 #include <chrono>
 #include <cstdint>
 #include <latch>
+#include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "server/base/compact_pointer.h"
 #include "server/base/intrusive_ptr.h"
 #include "server/base/mutex.h"
 
@@ -18,6 +20,37 @@ struct Counted : ReferenceCounted {
   ~Counted() { ++gone; }
   int& gone;
 };
+
+TEST(CompactPointerTest, IsNullAtFirst) {
+  EXPECT_FALSE(CompactPointer<int>());
+  EXPECT_EQ(CompactPointer<int>().get(), nullptr);
+}
+
+TEST(CompactPointerTest, GivesBackTheAddress) {
+  int local = 1;
+  const auto heap = std::make_unique<int>(2);
+  for (int* const object : {&local, heap.get()}) {
+    CompactPointer<int> pointer(object);
+    EXPECT_TRUE(pointer);
+    EXPECT_EQ(pointer.get(), object);
+    EXPECT_EQ(*pointer, *object);
+    pointer = {};
+    EXPECT_FALSE(pointer);
+  }
+}
+
+TEST(CompactPointerTest, LiesAnywhere) {
+  int object = 1;
+  struct {
+    char before = 'a';
+    CompactPointer<int> pointer;
+    char behind = 'z';
+  } packed{.pointer = CompactPointer<int>(&object)};
+  static_assert(sizeof(packed) == 8);
+  EXPECT_EQ(packed.pointer.get(), &object);
+  EXPECT_EQ(packed.before, 'a');
+  EXPECT_EQ(packed.behind, 'z');
+}
 
 class IntrusivePtrTest : public testing::Test {
  protected:

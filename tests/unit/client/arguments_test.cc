@@ -215,6 +215,41 @@ TEST(ArgumentsTest, ExportAndImportMeanTheStandardStreamsWithoutAFile) {
   EXPECT_EQ(import.session_id, "s2");
 }
 
+TEST(ArgumentsTest, BenchHasDefaultsForEachMode) {
+  const auto unary = ParsedAs<BenchArguments>({"bench"});
+  EXPECT_EQ(unary.mode, BenchArguments::Mode::kUnary);
+  EXPECT_EQ(unary.create.coroutine, "averager");
+  EXPECT_EQ(unary.create.durability, v1::DURABILITY_UNSPECIFIED);
+  EXPECT_EQ(unary.value, Value(7));
+  EXPECT_EQ(unary.sessions, 1'000u);
+  EXPECT_EQ(unary.outstanding, 64);
+  EXPECT_EQ(unary.rate, std::nullopt);
+  EXPECT_EQ(unary.duration, absl::Seconds(5));
+  const auto drive = ParsedAs<BenchArguments>({"bench", "--mode", "drive"});
+  EXPECT_EQ(drive.mode, BenchArguments::Mode::kDrive);
+  EXPECT_EQ(drive.batch, 100u);
+  EXPECT_EQ(drive.streams, 1);
+  EXPECT_EQ(drive.outstanding, 8);
+}
+
+TEST(ArgumentsTest, BenchTakesItsOptions) {
+  const auto drive = ParsedAs<BenchArguments>({"bench", "sliding_window", "size=3", "--ephemeral", "--mode", "drive",
+                                               "--batch", "7", "--streams", "2", "--outstanding", "3", "--sessions",
+                                               "9", "--duration", "0.5", "--value", "[1]"});
+  EXPECT_EQ(drive.create.coroutine, "sliding_window");
+  EXPECT_EQ(drive.create.arguments, (Map{{"size", 3}}));
+  EXPECT_EQ(drive.create.durability, v1::DURABILITY_EPHEMERAL);
+  EXPECT_EQ(drive.batch, 7u);
+  EXPECT_EQ(drive.streams, 2);
+  EXPECT_EQ(drive.outstanding, 3);
+  EXPECT_EQ(drive.sessions, 9u);
+  EXPECT_EQ(drive.duration, absl::Milliseconds(500));
+  EXPECT_EQ(drive.value, Value(List{Value(1)}));
+  EXPECT_EQ(ParsedAs<BenchArguments>({"bench", "--rate", "25"}).rate, 25);
+  EXPECT_EQ(ParsedAs<BenchArguments>({"bench", "--value", "-5"}).value, Value(-5));
+  EXPECT_EQ(Parsed({"bench", "--json"}).global.format, Format::kJson);
+}
+
 TEST(ArgumentsTest, WrongUsageIsOneLineThatNamesTheHelp) {
   const std::vector<std::pair<Words, std::string>> cases = {
       {{}, "coroctl: a command is required; see coroctl --help"},
@@ -251,6 +286,16 @@ TEST(ArgumentsTest, WrongUsageIsOneLineThatNamesTheHelp) {
       {{"list", "--server", ""}, "--server needs an address"},
       {{"pipe", "averager", "--chunks", "--as", "text"}, "excludes"},
       {{"--output", "xml", "list"}, "xml not in"},
+      {{"bench", "--mode", "fast"}, "fast not in"},
+      {{"bench", "--batch", "10"}, "--batch goes with --mode drive"},
+      {{"bench", "--streams", "2"}, "--streams goes with --mode drive"},
+      {{"bench", "--mode", "drive", "--rate", "5"}, "--rate goes with --mode unary"},
+      {{"bench", "--rate", "5", "--outstanding", "2"}, "excludes"},
+      {{"bench", "--rate", "-5"}, "-5 not in range"},
+      {{"bench", "--sessions", "0"}, "0 not in range"},
+      {{"bench", "--duration", "0"}, "--duration must be more than 0"},
+      {{"bench", "--duration", "soon"}, "soon is no duration"},
+      {{"bench", "--value", "{"}, "--value: { begins as JSON"},
   };
   for (const auto& [words, message] : cases) {
     EXPECT_THAT(Refused(words), AllOf(HasSubstr("coroctl: "), HasSubstr(message), HasSubstr("; see coroctl"),
@@ -260,7 +305,7 @@ TEST(ArgumentsTest, WrongUsageIsOneLineThatNamesTheHelp) {
 
 TEST(ArgumentsTest, HelpHasExamplesForEachCommand) {
   for (const char* command : {"create", "send", "next", "throw", "close", "delete", "get", "list", "catalog", "pipe",
-                              "watch", "history", "fork", "export", "import"}) {
+                              "watch", "history", "fork", "export", "import", "bench"}) {
     const std::variant<Invocation, Answer> parsed = ParseArguments({command, "--help"});
     ASSERT_TRUE(std::holds_alternative<Answer>(parsed)) << command;
     EXPECT_EQ(std::get<Answer>(parsed).exit_code, 0);

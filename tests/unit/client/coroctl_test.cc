@@ -334,7 +334,7 @@ TEST_F(CoroctlTest, EveryCommandTellsThatTheServiceFailed) {
   const std::vector<std::vector<std::string>> commands = {
       {"create", "a"}, {"send", "s", "1"}, {"next", "s"}, {"throw", "s", "E"}, {"close", "s"},
       {"delete", "s"}, {"get", "s"},       {"list"},      {"catalog", "a"},    {"pipe", "a"},
-      {"watch", "s"},  {"history", "s"},   {"fork", "s"}, {"export", "s"}};
+      {"watch", "s"},  {"history", "s"},   {"fork", "s"}, {"export", "s"},     {"bench"}};
   for (const std::vector<std::string>& command : commands) {
     FailWith(failure);
     const Ran ran = Run(command);

@@ -112,6 +112,32 @@ TEST_F(Canary, ParametersAreDestroyedOnceWhereverTheBodyEnds) {
   EndEverywhere([&] { return TakesParameters(Counted(&counts_), std::make_unique<Counted>(&counts_), "text"); });
 }
 
+// Counts its copies. Passed in registers, thus moved about as bytes.
+class COROD_TRIVIAL_ABI InRegisters {
+ public:
+  explicit InRegisters(Counts* counts) : counts_(counts) { ++counts_->made; }
+  InRegisters(const InRegisters& other) : InRegisters(other.counts_) {}
+  InRegisters& operator=(const InRegisters&) = default;
+  ~InRegisters() { ++counts_->gone; }
+  Counts* counts() const { return counts_; }
+
+ private:
+  Counts* counts_;
+};
+
+InRegisters SecondOf(InRegisters, InRegisters second) { return second; }
+
+Coroutine TakesInRegisters(InRegisters first, InRegisters second) {
+  Value sent = co_yield Of(Counted(SecondOf(first, second).counts()), 1);
+  InRegisters local = SecondOf(InRegisters(first.counts()), first);
+  sent = co_yield sent.is_null() ? Of(Counted(SecondOf(second, local).counts()), 2) : Value(3);
+  co_return sent;
+}
+
+TEST_F(Canary, WhatIsPassedInRegistersIsDestroyedOnceWhereverTheBodyEnds) {
+  EndEverywhere([&] { return TakesInRegisters(InRegisters(&counts_), InRegisters(&counts_)); });
+}
+
 struct ThrowsWhenMoved {
   explicit ThrowsWhenMoved(Counts* counts) : counted(counts) {}
   ThrowsWhenMoved(ThrowsWhenMoved&& other) : counted(other.counted) { throw std::runtime_error("moved"); }

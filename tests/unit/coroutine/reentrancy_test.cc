@@ -50,6 +50,33 @@ TEST_F(Rule50, CloseOfTheRunningOneIsAValueError) {
   EXPECT_EQ(g.state(), kSuspended);
 }
 
+Coroutine DrivesItselfInFinally(Log* log) {
+  const CoroutineRef self = co_await ThisCoroutine();
+  Finally fin(self, [log, self]() noexcept {
+    log->push_back(Text(self.Send(1)));
+    log->push_back(Text(self.Close()));
+    log->push_back(self.state() == CoroutineState::kRunning ? "running" : "not running");
+  });
+  co_yield 1;
+  co_return "returned";
+}
+
+TEST_F(Rule50, ABodyIsRunningUntilItsLastFinallyHasRun) {
+  const Log expected{kAlreadyExecuting, kAlreadyExecuting, "running"};
+  Log log;
+  Driven returns = Primed(MADE(DrivesItselfInFinally(&log)));
+  EXPECT_EQ(Text(returns.Next()), "R('returned')");
+  EXPECT_EQ(log, expected);
+  log.clear();
+  Driven raises = Primed(MADE(DrivesItselfInFinally(&log)));
+  EXPECT_EQ(Text(raises.Throw(Exception("KeyError", {"k"}))), "X(KeyError: 'k')");
+  EXPECT_EQ(log, expected);
+  log.clear();
+  Driven closes = Primed(MADE(DrivesItselfInFinally(&log)));
+  EXPECT_EQ(Text(closes.Close()), "R(None)");
+  EXPECT_EQ(log, expected);
+}
+
 TEST_F(Rule52, AlreadyExecutingComesBeforeTheCheckOfTheFirstValue) {
   Driven g = MADE(Drives([](CoroutineRef self) { return self.Send(5); }));
   EXPECT_EQ(g.Next().value, kAlreadyExecuting);

@@ -2,11 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <bit>
 #include <limits>
 
+#include "corod/journal/v1/journal.pb.h"
+#include "server/base/crc32c.h"
 #include "server/coroutine/map.h"
+#include "server/journal/plain_batch.h"
 #include "tests/unit/journal/journal_test_base.h"
 
 namespace corod {
@@ -180,19 +184,77 @@ TEST(CodecTest, WhatIsCutOffIsFound) {
 
 TEST(CodecTest, NewerVersionIsNamed) {
   std::string bytes = Encode(FullCheckpoint());
-  bytes[0] = 2;
+  bytes[0] = 3;
   const absl::Status status = DecodeCheckpoint(bytes).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr("written by a newer corod"));
 }
 
-// The frame as docs/journal.md has it: version, CRC-32 as zlib's with the lowest byte first, message.
+// The frame as docs/journal.md has it: version, CRC-32C with the lowest byte first, message.
 TEST(CodecTest, FrameIsAsDocumented) {
   const std::string bytes = Encode(Batch{{1, 2}, {}, 3, 0, {}});
   const std::string message("\x0a\x0b\x08\x01\x11\x02\0\0\0\0\0\0\0\x18\x03", 15);
   ASSERT_EQ(bytes.size(), 5 + message.size());
-  EXPECT_EQ(bytes[0], 1);
+  EXPECT_EQ(bytes[0], 2);
   EXPECT_EQ(bytes.substr(5), message);
+  std::uint32_t checksum = Crc32c(message);
+  for (std::size_t i = 1; i < 5; ++i, checksum >>= 8) EXPECT_EQ(static_cast<std::uint8_t>(bytes[i]), checksum & 0xff);
+}
+
+TEST(CodecTest, WhatVersionOneWroteIsRead) {
+  const Batch batch{{1, 2}, {}, 3, 0, {}};
+  std::string bytes = Encode(batch);
+  auto checksum = static_cast<std::uint32_t>(
+      crc32(0, reinterpret_cast<const Bytef*>(bytes.data() + 5), static_cast<uInt>(bytes.size() - 5)));
+  EXPECT_EQ(DecodeBatch('\1' + bytes.substr(1)).status().code(), absl::StatusCode::kDataLoss);
+  bytes[0] = 1;
+  for (std::size_t i = 1; i < 5; ++i, checksum >>= 8) bytes[i] = static_cast<char>(checksum);
+  EXPECT_EQ(*DecodeBatch(bytes), batch);
+}
+
+// What is written without protobuf's objects is what protobuf would write.
+TEST(CodecTest, PlainBatchesAreAsProtobufWritesThem) {
+  const auto numbers = {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{127}, std::uint64_t{128}, ~std::uint64_t{0}};
+  const std::vector<Value> values = {Value(),
+                                     Value(true),
+                                     Value(false),
+                                     Value(0),
+                                     Value(-1),
+                                     Value(std::numeric_limits<std::int64_t>::min()),
+                                     Value(std::numeric_limits<std::int64_t>::max()),
+                                     Value(0.0),
+                                     Value(-0.0),
+                                     Value(std::numeric_limits<double>::quiet_NaN()),
+                                     Value(""),
+                                     Value(std::string(200, 'x')),
+                                     Value::Blob(""),
+                                     Value::Blob(std::string("\0\xff", 2))};
+  for (const std::uint64_t number : numbers) {
+    for (std::size_t records = 0; records < 4; ++records) {
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        Batch batch{{number + 1, number}, {number, number}, number, number, {}};
+        for (std::size_t r = 0; r < records; ++r) {
+          Record record;
+          record.operation = r == 2 ? Operation::kCreate : Operation::kSend;
+          if (r != 2) record.value = values[(i + r) % values.size()];
+          if (r % 2 == 1) record.request_id = std::string(number % 200, 'r');
+          record.fingerprint = r == 0 ? 0 : number;
+          record.time = absl::FromUnixNanos(static_cast<std::int64_t>(number));
+          batch.records.push_back(std::move(record));
+        }
+        ASSERT_TRUE(plain_batch::SizeOf(batch));
+        const std::string bytes = Encode(batch);
+        journal::v1::Batch message;
+        ASSERT_TRUE(message.ParseFromString(bytes.substr(5)));
+        EXPECT_EQ(message.SerializeAsString(), bytes.substr(5));
+        EXPECT_EQ(*DecodeBatch(bytes), batch);
+      }
+    }
+  }
+  Batch other{{1, 1}, {}, 1, 0, {Record()}};
+  other.records[0].value = List{1};
+  EXPECT_FALSE(plain_batch::SizeOf(other));
+  EXPECT_EQ(*DecodeBatch(Encode(other)), other);
 }
 
 }  // namespace

@@ -20,10 +20,15 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-enum class Backend { kMemory, kMemoryWithoutComparison, kRocks };
+enum class Backend {
+  kMemory,
+  kMemoryWithoutComparison,
+  kRocks,
+  kRocksWithSmallSegments,  // what is appended goes from the write-ahead log to RocksDB all the time
+};
 
 std::string NameOfBackend(const testing::TestParamInfo<Backend>& info) {
-  constexpr const char* kNames[] = {"Memory", "MemoryWithoutComparison", "Rocks"};
+  constexpr const char* kNames[] = {"Memory", "MemoryWithoutComparison", "Rocks", "RocksWithSmallSegments"};
   return kNames[static_cast<int>(info.param)];
 }
 
@@ -36,9 +41,12 @@ class JournalTest : public testing::TestWithParam<Backend> {
     workers_.Shutdown();
   }
 
+  static bool IsRocks() { return GetParam() == Backend::kRocks || GetParam() == Backend::kRocksWithSmallSegments; }
   void Open() {
-    if (GetParam() == Backend::kRocks) {
-      absl::StatusOr<std::unique_ptr<RocksJournal>> opened = RocksJournal::Open({.directory = directory_.path()});
+    if (IsRocks()) {
+      RocksJournal::Options options{.directory = directory_.path()};
+      if (GetParam() == Backend::kRocksWithSmallSegments) options.segment_bytes = 1024;
+      absl::StatusOr<std::unique_ptr<RocksJournal>> opened = RocksJournal::Open(options);
       ASSERT_TRUE(opened.ok()) << opened.status();
       journal_ = *std::move(opened);
     } else if (!journal_) {
@@ -50,7 +58,7 @@ class JournalTest : public testing::TestWithParam<Backend> {
   }
   // As after a restart, where the backend outlives one.
   void Reopen() {
-    if (GetParam() == Backend::kRocks) journal_.reset();
+    if (IsRocks()) journal_.reset();
     Open();
   }
   // What was asked before has taken effect.
@@ -90,7 +98,8 @@ class JournalTest : public testing::TestWithParam<Backend> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Backends, JournalTest,
-                         testing::Values(Backend::kMemory, Backend::kMemoryWithoutComparison, Backend::kRocks),
+                         testing::Values(Backend::kMemory, Backend::kMemoryWithoutComparison, Backend::kRocks,
+                                         Backend::kRocksWithSmallSegments),
                          NameOfBackend);
 
 TEST_P(JournalTest, KeepsWhatWasAppendedInOrder) {

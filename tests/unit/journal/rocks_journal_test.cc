@@ -4,18 +4,26 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rocksdb/db.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <sstream>
 #include <thread>
 
 #include "server/base/failure.h"
+#include "server/journal/codec.h"
 #include "server/journal/rocks_keys.h"
+#include "server/journal/runs.h"
 #include "tests/faulty_fs/faulty_file_system.h"
 #include "tests/unit/journal/journal_test_base.h"
 
@@ -30,8 +38,9 @@ class RocksJournalTest : public testing::Test {
  protected:
   absl::Status Open(RocksJournal::Sync sync = RocksJournal::Sync::kAlways) {
     journal_.reset();
-    absl::StatusOr<std::unique_ptr<RocksJournal>> opened =
-        RocksJournal::Open({.directory = directory_.path(), .sync = sync, .file_system = file_system_});
+    RocksJournal::Options options{.directory = directory_.path(), .sync = sync, .file_system = file_system_};
+    if (segment_bytes_ > 0) options.segment_bytes = segment_bytes_;
+    absl::StatusOr<std::unique_ptr<RocksJournal>> opened = RocksJournal::Open(options);
     if (!opened.ok()) return opened.status();
     journal_ = *std::move(opened);
     return absl::OkStatus();
@@ -51,17 +60,32 @@ class RocksJournalTest : public testing::Test {
     EXPECT_TRUE(rocksdb::DB::Open(rocksdb::Options(), directory_.path() + "/rocksdb", &db).ok());
     return std::unique_ptr<rocksdb::DB>(db);
   }
-  // Flips a bit of what RocksDB holds under `key`.
-  void Damage(const std::string& key) {
+  // Changes what RocksDB holds under `key`, and opens the journal again.
+  void Change(const std::string& key, const std::function<void(std::string&)>& change) {
     {
       const std::unique_ptr<rocksdb::DB> db = OpenDatabase();
       std::string value;
       ASSERT_TRUE(db->Get({}, key, &value).ok());
-      value.back() = static_cast<char>(value.back() ^ 1);
+      change(value);
       ASSERT_TRUE(db->Put({}, key, value).ok());
       ASSERT_TRUE(db->Close().ok());
     }
     ASSERT_TRUE(Open().ok());
+  }
+  // Flips a bit of it.
+  void Damage(const std::string& key) {
+    Change(key, [](std::string& value) { value.back() = static_cast<char>(value.back() ^ 1); });
+  }
+  // Flips a bit of a batch in the run that ends with the batch `last`.
+  void DamageBatch(const std::string& uid, std::uint64_t last, std::uint64_t number) {
+    Change(rocks_keys::BatchKey(uid, last), [&](std::string& value) {
+      RunReader run(value, last);
+      while (run.Next() && run.number() != number) {
+      }
+      ASSERT_EQ(run.number(), number);
+      const auto at = static_cast<std::size_t>(run.batch().data() - value.data()) + run.batch().size() - 1;
+      value[at] = static_cast<char>(value[at] ^ 1);
+    });
   }
   // Until the journal takes writes again. Each try waits for the journal.
   void AwaitRecovery() {
@@ -84,6 +108,7 @@ class RocksJournalTest : public testing::Test {
   }
 
   OwnDirectory directory_;
+  std::size_t segment_bytes_ = 0;  // 0: the default
   std::shared_ptr<FaultyFileSystem> file_system_;
   std::unique_ptr<RocksJournal> journal_;
 };
@@ -125,14 +150,14 @@ TEST_F(RocksJournalTest, NewDirectoryGetsItsFormat) {
   std::ifstream file(directory_.path() + "/FORMAT");
   std::stringstream text;
   text << file.rdbuf();
-  EXPECT_EQ(text.str(), "corod journal 1\n");
+  EXPECT_EQ(text.str(), "corod journal 2\n");
 }
 
 TEST_F(RocksJournalTest, NewerFormatIsRefusedAndLeftAlone) {
-  Write("FORMAT", "corod journal 2\n");
+  Write("FORMAT", "corod journal 3\n");
   const absl::Status status = Open();
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("was written by a newer corod (format 2; this one knows 1)"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("was written by a newer corod (format 3; this one knows 2)"));
   EXPECT_THAT(Files(), ElementsAre("FORMAT"));
 }
 
@@ -156,13 +181,13 @@ TEST_F(RocksJournalTest, DamagedBatchConcernsItsSessionAlone) {
     Writer writer(*journal_, key, 1);
     for (int i = 0; i < 3; ++i) ASSERT_TRUE(writer.Write().ok());
   }
-  Damage(rocks_keys::BatchKey(bad.uid, 2));
+  DamageBatch(bad.uid, 3, 2);
   EXPECT_EQ(journal_->Read(bad, {}, 1 << 20)->size(), 1u);
   EXPECT_TRUE(absl::IsDataLoss(journal_->Read(bad, {1, 1}, 1 << 20).status()));
   EXPECT_TRUE(journal_->Find("bad").ok());
   EXPECT_EQ(journal_->Read(good, {}, 1 << 20)->size(), 3u);
 
-  Damage(rocks_keys::BatchKey(bad.uid, 3));
+  DamageBatch(bad.uid, 3, 3);
   const Journal::Stored stored = **journal_->Find("bad");
   EXPECT_EQ(stored.tail, (BatchId{1, 1}));
   EXPECT_FALSE(stored.IsSettled()) << "so that whoever wants to know how it stands reads on";
@@ -265,7 +290,7 @@ void KeepsWhatItAcknowledged(std::uint64_t seed, bool power_cut, bool flushes, c
   const auto file_system = std::make_shared<FaultyFileSystem>(
       rocksdb::FileSystem::Default(), FaultyFileSystem::Options{.seed = seed, .power_cut = power_cut});
   RocksJournal::Options options{.directory = directory, .file_system = file_system};
-  if (flushes) options.write_buffer_bytes = 128 << 10;
+  if (flushes) options.segment_bytes = 16 << 10;
   absl::StatusOr<std::unique_ptr<RocksJournal>> opened = RocksJournal::Open(options);
   ASSERT_TRUE(opened.ok()) << opened.status();
   std::unique_ptr<RocksJournal> journal = *std::move(opened);
@@ -372,6 +397,281 @@ TEST_F(RocksJournalTest, IntervalSyncsByItself) {
     left = Writer(**after, writer.key(), 1).Read()->size();
   }
   std::filesystem::remove_all(copy);
+}
+
+TEST_F(RocksJournalTest, ARunIsReadFromAnyOfItsBatches) {
+  ASSERT_TRUE(Open().ok());
+  Writer writer = New("s");
+  for (int i = 0; i < 12; ++i) ASSERT_TRUE(writer.Write(2).ok());
+  ASSERT_TRUE(Open().ok());  // 1 to 12 are one run
+  std::vector<Batch> all = writer.written();
+  const auto check = [&] {
+    for (std::size_t after = 0; after <= all.size(); ++after) {
+      const std::vector<Batch> rest(all.begin() + static_cast<std::ptrdiff_t>(after), all.end());
+      EXPECT_EQ(*journal_->Read(writer.key(), after == 0 ? BatchId() : all[after - 1].id, 1 << 20), rest);
+      const auto one = *journal_->Read(writer.key(), after == 0 ? BatchId() : all[after - 1].id, 1);
+      EXPECT_EQ(one, std::vector<Batch>(rest.begin(), rest.begin() + (rest.empty() ? 0 : 1)));
+    }
+    EXPECT_EQ((*journal_->Find("s"))->tail, all.back().id);
+    EXPECT_EQ((*journal_->Find("s"))->logged_steps, 2 * all.size());
+  };
+  check();
+  // Some in the run, others not settled, then in a second run.
+  for (std::uint64_t number = 13; number <= 15; ++number) {
+    all.push_back(BatchOf({number, 1}, {number - 1, 1}, number * 2 - 1, 2));
+    ASSERT_TRUE(Writer(*journal_, writer.key(), 1).Append(all.back()).ok());
+  }
+  check();
+  ASSERT_TRUE(Open().ok());
+  check();
+}
+
+TEST_F(RocksJournalTest, ARunIsTrimmedWhenItsLastBatchMayGo) {
+  ASSERT_TRUE(Open().ok());
+  Writer writer = New("s");
+  const SessionKey key = writer.key();
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(writer.Write().ok());
+  ASSERT_TRUE(Open().ok());
+  journal_->Trim(key, {3, 1}, {});
+  AwaitRecovery();
+  EXPECT_THAT(IdsOf(*journal_->Read(key, {3, 1}, 1 << 20)), ElementsAre(BatchId{4, 1}));
+  EXPECT_EQ((*journal_->Find("s"))->tail, (BatchId{4, 1}));
+  ASSERT_TRUE(Writer(*journal_, key, 1).Append(BatchOf({5, 1}, {4, 1}, 5)).ok());
+  ASSERT_TRUE(Writer(*journal_, key, 1).Append(BatchOf({6, 1}, {5, 1}, 6)).ok());
+  journal_->Trim(key, {6, 1}, {});
+  AwaitRecovery();
+  EXPECT_THAT(IdsOf(*journal_->Read(key, {}, 1 << 20)), ElementsAre(BatchId{6, 1}));
+  EXPECT_TRUE(absl::IsOutOfRange(journal_->Read(key, {4, 1}, 1 << 20).status()));
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(IdsOf(*journal_->Read(key, {}, 1 << 20)), ElementsAre(BatchId{6, 1}));
+  EXPECT_EQ((*journal_->Find("s"))->tail, (BatchId{6, 1}));
+}
+
+TEST_F(RocksJournalTest, WhatStandsInTwoRunsCountsOnce) {
+  ASSERT_TRUE(Open().ok());
+  Writer writer = New("s");
+  for (int i = 0; i < 9; ++i) ASSERT_TRUE(writer.Write().ok());
+  {
+    const std::unique_ptr<rocksdb::DB> db = OpenDatabase();
+    for (const auto& [from, to] : {std::pair{1, 3}, {4, 6}, {2, 7}}) {
+      std::string run;
+      for (int i = from; i <= to; ++i) {
+        AppendToRun(static_cast<std::uint64_t>(i), Encode(writer.written()[static_cast<std::size_t>(i - 1)]), run);
+      }
+      ASSERT_TRUE(db->Put({}, rocks_keys::BatchKey(writer.key().uid, static_cast<std::uint64_t>(to)), run).ok());
+    }
+    ASSERT_TRUE(db->Close().ok());
+  }
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(*journal_->Read(writer.key(), {}, 1 << 20), writer.written());
+  EXPECT_EQ(*Writer(*journal_, writer.key(), 1).Read(1), writer.written());
+  for (std::size_t after = 1; after <= 9; ++after) {
+    EXPECT_EQ(journal_->Read(writer.key(), writer.written()[after - 1].id, 1 << 20)->size(), 9 - after);
+  }
+}
+
+TEST_F(RocksJournalTest, VersionOneIsOpenedAndIsVersionTwoThen) {
+  ASSERT_TRUE(Open().ok());
+  Writer writer = New("s");
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(writer.Write().ok());
+  {
+    // As version 1 had it: a key for each batch, CRC-32.
+    const std::unique_ptr<rocksdb::DB> db = OpenDatabase();
+    ASSERT_TRUE(db->Delete({}, rocks_keys::BatchKey(writer.key().uid, 3)).ok());
+    for (const Batch& batch : writer.written()) {
+      std::string bytes = Encode(batch);
+      auto checksum = static_cast<std::uint32_t>(
+          crc32(0, reinterpret_cast<const Bytef*>(bytes.data() + 5), static_cast<uInt>(bytes.size() - 5)));
+      bytes[0] = 1;
+      for (std::size_t i = 1; i < 5; ++i, checksum >>= 8) bytes[i] = static_cast<char>(checksum);
+      ASSERT_TRUE(db->Put({}, rocks_keys::BatchKey(writer.key().uid, batch.id.number), bytes).ok());
+    }
+    ASSERT_TRUE(db->Close().ok());
+    std::filesystem::remove_all(directory_.path() + "/log");
+  }
+  Write("FORMAT", "corod journal 1\n");
+  ASSERT_TRUE(Open().ok());
+  std::stringstream text;
+  text << std::ifstream(directory_.path() + "/FORMAT").rdbuf();
+  EXPECT_EQ(text.str(), "corod journal 2\n");
+  EXPECT_EQ(*journal_->Read(writer.key(), {}, 1 << 20), writer.written());
+  EXPECT_EQ((*journal_->Find("s"))->tail, (BatchId{3, 1}));
+  EXPECT_TRUE(Writer(*journal_, writer.key(), 1).Append(BatchOf({4, 1}, {3, 1}, 4)).ok());
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(journal_->Read(writer.key(), {}, 1 << 20)->size(), 4u);
+}
+
+// Whoever reads finds all that was written before, however it goes from the log to RocksDB meanwhile.
+TEST_F(RocksJournalTest, ReadersFindWhatIsOnItsWayToRocksDb) {
+  segment_bytes_ = 2'048;
+  ASSERT_TRUE(Open(RocksJournal::Sync::kNever).ok());
+  constexpr int kSessions = 4, kBatches = 150;
+  std::vector<Writer> writers;
+  for (int s = 0; s < kSessions; ++s) writers.push_back(New("s" + std::to_string(s)));
+  std::array<std::atomic<std::uint64_t>, kSessions> written{};
+  std::atomic<bool> ended{false};
+  std::vector<std::thread> readers;
+  for (int r = 0; r < 3; ++r) {
+    readers.emplace_back([&, r] {
+      std::uint64_t rounds = 0;
+      while (!ended) {
+        const std::size_t s = (rounds++ + static_cast<std::size_t>(r)) % kSessions;
+        const std::uint64_t before = written[s];
+        if (r == 0) {
+          const absl::StatusOr<std::optional<Journal::Stored>> stored = journal_->Find("s" + std::to_string(s));
+          ASSERT_TRUE(stored.ok() && *stored) << stored.status();
+          ASSERT_GE((*stored)->tail.number, before);
+          ASSERT_EQ((*stored)->tail.number, (*stored)->logged_steps);
+          continue;
+        }
+        std::uint64_t last = rounds % 3 == 0 && before > 10 ? before - 10 : 0;
+        const std::uint64_t from = last;
+        while (true) {
+          const absl::StatusOr<std::vector<Batch>> some = journal_->Read(
+              writers[s].key(), last == 0 ? BatchId() : BatchId{last, 1}, rounds % 2 == 0 ? 1 << 20 : 3'000);
+          ASSERT_TRUE(some.ok()) << some.status();
+          if (some->empty()) break;
+          for (const Batch& batch : *some) ASSERT_EQ(batch.id.number, ++last) << "from " << from;
+        }
+        ASSERT_GE(last, before);
+      }
+    });
+  }
+  for (int i = 0; i < kBatches; ++i) {
+    for (std::size_t s = 0; s < kSessions; ++s) {
+      ASSERT_TRUE(writers[s].Write().ok());
+      written[s] = writers[s].last().number;
+    }
+  }
+  ended = true;
+  for (std::thread& reader : readers) reader.join();
+  for (Writer& writer : writers) EXPECT_EQ(*writer.Read(), writer.written());
+}
+
+// A process that appends, trims, saves, removes and creates, and tells what was acknowledged.
+void WriteUntilKilled(const std::string& directory, int tell, std::uint64_t first) {
+  RocksJournal::Options options{.directory = directory};
+  options.segment_bytes = 4'096;
+  absl::StatusOr<std::unique_ptr<RocksJournal>> opened = RocksJournal::Open(options);
+  if (!opened.ok()) _exit(1);
+  RocksJournal& journal = **opened;
+  std::vector<Writer> writers;
+  for (int s = 0; s < 5; ++s) {
+    const std::string id = "s" + std::to_string(s);
+    writers.emplace_back(journal, SessionKey{id, "uid of " + id}, first);
+    if (first == 1 && !writers.back().Create().ok()) _exit(2);
+    if (!writers.back().Read().ok()) _exit(3);
+  }
+  for (std::uint64_t round = first;; ++round) {
+    for (std::uint8_t s = 0; s < 5; ++s) {
+      Writer& writer = writers[s];
+      if (!writer.Write(3).ok()) _exit(4);
+      const std::uint64_t told = writer.last().number << 8 | s;
+      if (write(tell, &told, sizeof(told)) != sizeof(told)) _exit(5);
+      if (s > 2 && round % 7 == s) journal.Trim(writer.key(), writer.last(), {});
+    }
+    Writer other(journal, {"other", "uid " + std::to_string(round)}, 1);
+    if (!other.Create().ok() || !other.Write().ok() || !other.Remove().ok()) _exit(6);
+  }
+}
+
+// This program, started by the test below with the directory, the pipe and the first round, does nothing but that. (A
+// mere fork would have none of RocksDB's threads.)
+constexpr const char* kDirectory = "COROD_WRITE_UNTIL_KILLED";
+class Child : public testing::Environment {
+ public:
+  void SetUp() override {
+    const char* directory = std::getenv(kDirectory);
+    if (directory) WriteUntilKilled(directory, STDIN_FILENO, std::stoull(std::getenv("COROD_FIRST_ROUND")));
+  }
+};
+const testing::Environment* const child_environment = testing::AddGlobalTestEnvironment(new Child);
+
+// As a process of its own; `tell` is where it tells.
+pid_t StartChild(const std::string& directory, int tell, std::uint64_t first) {
+  const std::string round = std::to_string(first);
+  const pid_t child = fork();
+  if (child == 0) {
+    setenv(kDirectory, directory.c_str(), 1);
+    setenv("COROD_FIRST_ROUND", round.c_str(), 1);
+    dup2(tell, STDIN_FILENO);
+    execl("/proc/self/exe", "journal_test", "--gtest_filter=LogEntriesTest.*", nullptr);
+    _exit(7);
+  }
+  return child;
+}
+
+TEST_F(RocksJournalTest, KilledWheneverItKeepsWhatItAcknowledged) {
+  std::array<std::uint64_t, 5> acknowledged{};
+  std::uint64_t first = 1;
+  for (std::size_t kill_after : {1, 7, 40, 90, 91, 200, 333, 500, 5, 777}) {
+    SCOPED_TRACE(kill_after);
+    int told[2];
+    ASSERT_EQ(pipe(told), 0);
+    const pid_t child = StartChild(directory_.path(), told[1], first);
+    close(told[1]);
+    const auto take = [&] {
+      std::uint64_t number = 0;
+      const bool is_there = read(told[0], &number, sizeof(number)) == sizeof(number);
+      if (is_there) acknowledged[number & 0xff] = number >> 8;
+      return is_there;
+    };
+    for (std::size_t i = 0; i < kill_after; ++i) ASSERT_TRUE(take());
+    kill(child, SIGKILL);
+    EXPECT_EQ(waitpid(child, nullptr, 0), child);
+    while (take()) {
+    }
+    close(told[0]);
+    ASSERT_TRUE(Open().ok());
+    EXPECT_LE(journal_->size(), 6u);
+    for (std::size_t s = 0; s < 5; ++s) {
+      const std::string id = "s" + std::to_string(s);
+      const std::vector<Batch> log = *Writer(*journal_, {id, "uid of " + id}, 1).Read();
+      ASSERT_GE(log.size(), acknowledged[s] > 0 ? 1u : 0u);
+      if (!log.empty()) EXPECT_GE(log.back().id.number, acknowledged[s]);
+      if (s <= 2 && !log.empty()) EXPECT_EQ(log.front().id.number, 1u);
+      for (std::size_t i = 1; i < log.size(); ++i) EXPECT_EQ(log[i].previous, log[i - 1].id);
+    }
+    if (journal_->Find("other")->has_value()) {
+      const SessionKey other = (*journal_->Find("other"))->head.key;
+      EXPECT_TRUE(Writer(*journal_, other, 1).Remove().ok());
+    }
+    journal_.reset();
+    first = *std::max_element(acknowledged.begin(), acknowledged.end()) + 10'000 * kill_after;
+  }
+  // What was removed has left nothing.
+  ASSERT_TRUE(Open().ok());
+  AwaitRecovery();
+  const std::unique_ptr<rocksdb::DB> db = OpenDatabase();
+  const std::unique_ptr<rocksdb::Iterator> keys(db->NewIterator({}));
+  int lives = 0;
+  for (keys->Seek("l"); keys->Valid() && keys->key().starts_with("l"); keys->Next()) {
+    if (keys->key().ToString().find("uid of") == std::string::npos) ++lives;
+  }
+  EXPECT_EQ(lives, 0);
+}
+
+TEST_F(RocksJournalTest, WhenTheLogCannotGrowItIsUnavailableAndComesBack) {
+  segment_bytes_ = 4'096;
+  Fault({.seed = 1});
+  ASSERT_TRUE(Open().ok());
+  Writer writer = New("s");
+  for (int round = 0; round < 5; ++round) {
+    for (int i = 0; i < 100; ++i) ASSERT_TRUE(writer.Write(3).ok());
+    file_system_->FailNewFiles(true);
+    while (writer.Write(30).ok()) {  // until it needs what it cannot get: a table
+    }
+    EXPECT_TRUE(IsFailure(writer.Write(), Reason::JOURNAL_UNAVAILABLE));
+    file_system_->FailNewFiles(false);
+    AwaitRecovery();
+    writer.set_writer(static_cast<std::uint64_t>(round) + 2);
+    const std::vector<Batch> log = *writer.Read();
+    auto at = log.begin();
+    for (const Batch& batch : writer.written()) {
+      at = std::find(at, log.end(), batch);
+      ASSERT_NE(at, log.end()) << "lost " << batch.id.number;
+    }
+  }
 }
 
 TEST_F(RocksJournalTest, RemovalGoesOnAfterARestart) {

@@ -4,6 +4,10 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,6 +18,8 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "server/base/clock.h"
+#include "server/base/completion_scope.h"
+#include "server/base/executor.h"
 #include "server/base/worker_pool.h"
 #include "server/catalog/catalog.h"
 #include "server/coroutine/coroutine.h"
@@ -25,12 +31,45 @@
 
 namespace corod::rpc {
 
+// Whether the server can keep sessions; it then does, unless it is asked not to.
+enum class Journaling : std::uint8_t { kNone, kDurable };
+
+// Whether what the executor runs is in a CompletionScope, as the journal's answers are.
+enum class Scopes : std::uint8_t { kNone, kAroundTasks };
+
+// Runs tasks on another executor.
+class ScopedExecutor final : public Executor {
+ public:
+  ScopedExecutor(Executor& executor, Scopes scopes) : executor_(executor), scopes_(scopes) {}
+  void Run(std::function<void()> task) override {
+    if (scopes_ == Scopes::kNone) {
+      executor_.Run(std::move(task));
+      return;
+    }
+    executor_.Run([this, task = std::move(task)] {
+      count_.fetch_add(1);
+      const CompletionScope scope;
+      task();
+    });
+  }
+  // How many scopes there were.
+  std::size_t count() const { return count_.load(); }
+
+ private:
+  Executor& executor_;
+  const Scopes scopes_;
+  std::atomic<std::size_t> count_{0};
+};
+
 // A server in this process with the test bodies, and a client of it.
 class RpcTest : public testing::Test {
  protected:
-  RpcTest() {
+  explicit RpcTest(Journaling journaling = Journaling::kNone, Scopes scopes = Scopes::kNone,
+                   const Sessions::Options& options = {})
+      : executor_(workers_, scopes),
+        journal_(executor_, MemoryJournal::Options{.durable = journaling == Journaling::kDurable}) {
     AddTestCoroutines(catalog_, probe_);
-    sessions_ = std::make_unique<Sessions>(Sessions::Options(), catalog_, clock_, workers_, random_, journal_);
+    sessions_ = std::make_unique<Sessions>(options, catalog_, clock_, executor_, random_, journal_);
     service_ = std::make_unique<CoroutineService>(*sessions_);
     int port = 0;
     grpc::ServerBuilder builder;
@@ -38,8 +77,8 @@ class RpcTest : public testing::Test {
     builder.SetMaxReceiveMessageSize(64 << 20);
     builder.RegisterService(service_.get());
     server_ = builder.BuildAndStart();
-    stub_ = v1::CoroutineService::NewStub(
-        grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+    address_ = "127.0.0.1:" + std::to_string(port);
+    stub_ = v1::CoroutineService::NewStub(grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
   }
   ~RpcTest() override {
     probe_.gate.Open();
@@ -104,10 +143,12 @@ class RpcTest : public testing::Test {
   Probe probe_;
   Catalog catalog_;
   WorkerPool workers_{64};
-  MemoryJournal journal_{workers_};
+  ScopedExecutor executor_;
+  MemoryJournal journal_;
   std::unique_ptr<Sessions> sessions_;
   std::unique_ptr<CoroutineService> service_;
   std::unique_ptr<grpc::Server> server_;
+  std::string address_;
   std::unique_ptr<v1::CoroutineService::Stub> stub_;
 };
 

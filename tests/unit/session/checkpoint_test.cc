@@ -139,5 +139,21 @@ TEST_F(CheckpointTest, BodyThatCannotBeRestartedHasALimit) {
   EXPECT_THAT(Delete(), IsStep(12));
 }
 
+// One that has finished has no state to be saved, and takes steps all the same.
+TEST_F(CheckpointTest, RestartableOneHasTheLimitFromItsLastCheckpointOn) {
+  options_.durability.checkpoint_every = 5;
+  options_.durability.history_limit = 10;
+  Restart();
+  Prime("averager");
+  for (int i = 2; i <= 50; ++i) ASSERT_THAT(Send(i), IsStep(i));
+  ASSERT_EQ(Checkpoints().back(), 50u);
+  ASSERT_THAT(Close(), IsStep(51));
+  for (int i = 52; i <= 65; ++i) ASSERT_THAT(Send(i), IsStep(i));
+  EXPECT_THAT(Send(66), FailsWith(Reason::HISTORY_LIMIT));
+  CrashAndRestart();
+  EXPECT_THAT(Send(66), FailsWith(Reason::HISTORY_LIMIT));
+  EXPECT_THAT(Delete(), IsStep(66));
+}
+
 }  // namespace
 }  // namespace corod

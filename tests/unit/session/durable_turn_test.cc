@@ -55,6 +55,56 @@ TEST_F(DurableTurnTest, WhatWaitsBecomesOneBatchAnsweredInOrder) {
     EXPECT_THAT(calls[static_cast<std::size_t>(i)]->answer(), AllOf(IsStep(i + 2), Yields(i)));
 }
 
+TEST_F(DurableTurnTest, WhatIsEnqueuedTogetherIsOneBatch) {
+  Prime("echo");
+  const int before = durable_journal_.appends();
+  const SessionPtr session = sessions_->FindLive("s");
+  std::vector<Call*> calls;
+  for (int i = 0; i < 3; ++i) {
+    calls.push_back(&Sending(i));
+    calls.back()->bounded_by_sender = true;
+    bool runs = false;
+    ASSERT_TRUE(session->Enqueue(calls.back(), runs));
+    EXPECT_EQ(runs, i == 0) << "whoever enqueued the first has the session";
+  }
+  Call& behind = Submit(Sending(3));
+  RunAll();
+  EXPECT_FALSE(calls[0]->answered());
+  EXPECT_FALSE(behind.answered());
+  EXPECT_EQ(durable_journal_.appends(), before);
+  session->Release();
+  RunAll();
+  EXPECT_EQ(durable_journal_.appends(), before + 1);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_THAT(calls[static_cast<std::size_t>(i)]->answer(), AllOf(IsStep(i + 2), Yields(i)));
+  EXPECT_THAT(behind.answer(), AllOf(IsStep(5), Yields(3)));
+}
+
+TEST_F(DurableTurnTest, OneThatHasLeftMemoryTakesNothing) {
+  Prime("echo");
+  const SessionPtr session = sessions_->FindLive("s");
+  Sleep();
+  Call& call = Sending();
+  call.bounded_by_sender = true;
+  bool runs = false;
+  EXPECT_FALSE(session->Enqueue(&call, runs));
+  EXPECT_FALSE(runs);
+}
+
+TEST_F(DurableTurnTest, OneThatIsHeldStaysInMemory) {
+  Prime("echo");
+  const SessionPtr session = sessions_->FindLive("s");
+  Call& call = Sending(1);
+  call.bounded_by_sender = true;
+  bool runs = false;
+  ASSERT_TRUE(session->Enqueue(&call, runs));
+  Sleep();
+  EXPECT_TRUE(Exists());
+  session->Release();
+  RunAll();
+  EXPECT_THAT(call.answer(), AllOf(IsStep(2), Yields(1)));
+}
+
 TEST_F(DurableTurnTest, WhatIsLargeBecomesSeveralBatches) {
   Prime("echo");
   durable_journal_.HoldAnswers();
@@ -252,6 +302,33 @@ TEST_F(DurableTurnTest, DeleteThatCouldNotRemoveIsDoneByItsRetry) {
   EXPECT_THAT(Do(Deleting().Id("d")), AllOf(RepeatsStep(2), Returns("bye")));
   EXPECT_THAT(Do(Deleting().Id("d")), AllOf(RepeatsStep(2), Returns("bye")));
   EXPECT_FALSE(Exists());
+}
+
+// An Update stores that the session has finished, which its next life believes without running it again.
+TEST_F(DurableTurnTest, DeleteThatIsInTheLogIsCarriedOutThoughTheSessionWasSavedSince) {
+  for (const bool finished : {false, true}) {
+    Prime("last_words");
+    if (finished) ASSERT_THAT(Close(), IsStep(2));
+    durable_journal_.FailRemoves(true);
+    EXPECT_TRUE(IsFailure(Do(Deleting().Id("d")).status(), Reason::JOURNAL_UNAVAILABLE));
+    ASSERT_THAT(Update({.labels = {{"k", "v"}}}), IsOk());
+    durable_journal_.FailRemoves(false);
+    CrashAndRestart();
+    EXPECT_THAT(Send(), FailsWith(Reason::SESSION_NOT_FOUND));
+    EXPECT_FALSE(store_.Find("s").value().has_value());
+    EXPECT_THAT(Do(Deleting().Id("d")),
+                AllOf(RepeatsStep(finished ? 3 : 2), Returns(finished ? Value() : Value("bye"))));
+    clock_.Advance(options_.retention);
+  }
+}
+
+TEST_F(DurableTurnTest, SessionThatARemoveInDoubtHasTakenAwayIsNotFound) {
+  Prime("counter");
+  ASSERT_THAT(Do(Sending().Id("r2")), IsStep(2));
+  ASSERT_THAT(Do(Sending().Id("r3")), IsStep(3));
+  store_.Remove(Stored().head.key, std::nullopt, [](const absl::Status&) {});
+  EXPECT_TRUE(IsFailure(Do(Sending().Id("r2")).status(), Reason::JOURNAL_UNAVAILABLE));
+  EXPECT_THAT(Do(Sending().Id("r2")), FailsWith(Reason::SESSION_NOT_FOUND));
 }
 
 // A server that ends between any two things.

@@ -1,4 +1,4 @@
-// What a session is built of: ids, the window of replies, the table, timers, pace, remembered deletions.
+// What a session is built of: ids, the window of replies, known ids, the table, timers, pace, remembered deletions.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/session/deleted_sessions.h"
+#include "server/session/known_ids.h"
 #include "server/session/pace.h"
 #include "server/session/reply_window.h"
 #include "server/session/session_id.h"
@@ -148,6 +149,100 @@ TEST_F(ReplyWindowTest, WithoutACreateIdNoneIsKnown) {
   const ReplyWindow window("");
   EXPECT_FALSE(window.IsCreateId(""));
   EXPECT_FALSE(window.Find("").has_value());
+}
+
+// The request ids of a durable session.
+
+class KnownIdsTest : public testing::Test {
+ protected:
+  void Remember(const std::string& id, Step step) { ids_.Remember(id, 100 + step, step, kMax); }
+  // The step that it stands for; nullopt: it is not known.
+  std::optional<Step> StepOf(const std::string& id) const {
+    const std::optional<KnownIds::Known> known = ids_.Find(id);
+    return known ? std::optional<Step>(known->step) : std::nullopt;
+  }
+  std::vector<std::string> Listed() const {
+    std::vector<std::string> names;
+    for (const KnownId& known : ids_.List()) names.push_back(known.request_id + "=" + std::to_string(known.step));
+    return names;
+  }
+  // Short, a UUID, and longer ones.
+  static std::string Id(int i) {
+    switch (i % 3) {
+      case 0:
+        return std::to_string(i);
+      case 1:
+        return "00000000-0000-4000-8000-00000000" + std::to_string(1'000 + i);
+      default:
+        return "a request id that is rather long " + std::to_string(i);
+    }
+  }
+
+  static constexpr std::size_t kMax = 3;
+  KnownIds ids_;
+};
+
+TEST_F(KnownIdsTest, KnowsNothingAtFirst) {
+  EXPECT_EQ(StepOf("a"), std::nullopt);
+  EXPECT_EQ(StepOf(""), std::nullopt);
+  EXPECT_FALSE(ids_.IsCreateId(""));
+  EXPECT_THAT(Listed(), testing::IsEmpty());
+}
+
+TEST_F(KnownIdsTest, KeepsTheNewest) {
+  Remember("", 1);
+  const std::vector<std::vector<std::string>> listed = {
+      {"a=2"}, {"a=2", "b=3"}, {"a=2", "b=3", "c=4"}, {"b=3", "c=4", "d=5"}};
+  for (std::size_t i = 0; i < listed.size(); ++i) {
+    Remember(std::string(1, static_cast<char>('a' + i)), 2 + i);
+    EXPECT_EQ(Listed(), listed[i]);
+  }
+  EXPECT_EQ(StepOf("a"), std::nullopt);
+  EXPECT_EQ(ids_.Find("b")->fingerprint, 103u);
+}
+
+TEST_F(KnownIdsTest, OneThatIsKnownStaysAsItIs) {
+  for (const char* id : {"a", "b", "a", "b"}) Remember(id, StepOf("a").value_or(0) + 1);
+  EXPECT_EQ(Listed(), (std::vector<std::string>{"a=1", "b=2"}));
+}
+
+TEST_F(KnownIdsTest, TheCreatesIsKnownForEverAndKeptApart) {
+  ids_.SetCreate("create", 7, 0);
+  EXPECT_TRUE(ids_.IsCreateId("create"));
+  EXPECT_EQ(StepOf("create"), 0u);
+  for (Step step = 1; step <= 10; ++step) Remember("r" + std::to_string(step), step);
+  EXPECT_EQ(StepOf("create"), 0u);
+  EXPECT_EQ(ids_.Find("create")->fingerprint, 7u);
+  EXPECT_EQ(ids_.create_id(), "create");
+  EXPECT_EQ(Listed(), (std::vector<std::string>{"r8=8", "r9=9", "r10=10"}));
+}
+
+TEST_F(KnownIdsTest, TheCreatesIsKnownWhenItWasAStep) {
+  ids_.SetCreate("create", 7, std::nullopt);
+  EXPECT_TRUE(ids_.IsCreateId("create"));
+  EXPECT_EQ(StepOf("create"), std::nullopt);
+  Remember("create", 1);
+  EXPECT_EQ(StepOf("create"), 1u);
+  Remember("create", 2);  // a later command that has the id, too
+  EXPECT_EQ(StepOf("create"), 1u);
+  EXPECT_THAT(Listed(), testing::IsEmpty());
+}
+
+TEST_F(KnownIdsTest, FindsEachOfMany) {
+  constexpr int kMany = 100;
+  for (int i = 0; i < 1'000; ++i) {
+    ids_.Remember(Id(i), static_cast<std::uint64_t>(i), static_cast<Step>(i + 1), kMany);
+    for (const int j : {0, i - kMany, i - kMany + 1, i - kMany / 2, i - 1, i}) {
+      const std::optional<KnownIds::Known> known = ids_.Find(Id(j));
+      ASSERT_EQ(known.has_value(), j >= 0 && j > i - kMany) << i << ' ' << j;
+      if (known) ASSERT_EQ(known->step, static_cast<Step>(j + 1));
+    }
+    ASSERT_EQ(StepOf(Id(i + 1)), std::nullopt);
+  }
+  const std::vector<KnownId> listed = ids_.List();
+  ASSERT_EQ(listed.size(), static_cast<std::size_t>(kMany));
+  EXPECT_EQ(listed.front(), (KnownId{Id(900), 900, 901}));
+  EXPECT_EQ(listed.back(), (KnownId{Id(999), 999, 1'000}));
 }
 
 // The table and the timers, with sessions of their own.

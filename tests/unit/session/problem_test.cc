@@ -14,6 +14,8 @@
 namespace corod {
 namespace {
 
+using testing::AllOf;
+
 class ProblemTest : public DurableTest {
  protected:
   // Six steps, each a batch of its own; another session beside.
@@ -71,6 +73,27 @@ TEST_F(ProblemTest, DamagedRecordIsFound) {
   });
   CrashAndRestart();
   ExpectBrokenFrom(5, Reason::SESSION_BROKEN);
+}
+
+// A command that was answered before the trouble is answered again, and of none that may stand behind it is said that
+// it was not executed.
+TEST_F(ProblemTest, RequestIdsBeforeTheTroubleAreKnown) {
+  Prime("counter");
+  for (int i = 2; i <= 6; ++i) ASSERT_THAT(Do(Sending().Id("r" + std::to_string(i))), IsStep(i));
+  durable_journal_.ReadAs([](const SessionKey&, std::vector<Batch> batches) -> absl::StatusOr<std::vector<Batch>> {
+    if (!batches.empty() && batches[0].first_step == 5) return absl::DataLossError("damaged");
+    std::erase_if(batches, [](const Batch& batch) { return batch.first_step >= 5; });
+    return batches;
+  });
+  for (const bool known_before : {false, true}) {
+    CrashAndRestart();
+    ASSERT_EQ(Stored().head.problem.has_value(), known_before);
+    EXPECT_THAT(Do(Sending().Id("r3")), AllOf(RepeatsStep(3), Yields(3)));
+    const absl::StatusOr<Reply> behind = Do(Sending().Id("r6"));
+    EXPECT_TRUE(IsFailure(behind.status(), Reason::SESSION_BROKEN));
+    EXPECT_FALSE(DetailsOf(behind.status()).metadata.contains("executed"));
+    EXPECT_THAT(Do(Sending()), FailsWith(Reason::SESSION_BROKEN)) << "what was sent once was not executed";
+  }
 }
 
 // Nobody has met the damage yet: what is kept of the session says nothing of it.

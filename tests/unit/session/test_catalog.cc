@@ -1,5 +1,6 @@
 #include "tests/unit/session/test_catalog.h"
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,7 +9,9 @@
 #include "server/coroutine/cleanup.h"
 #include "server/coroutine/coroutine.h"
 #include "server/coroutine/errors.h"
+#include "server/coroutine/kept.h"
 #include "server/coroutine/map.h"
+#include "server/coroutine/step_context.h"
 
 namespace corod {
 namespace {
@@ -132,6 +135,27 @@ Coroutine RaisesArgument(Value error) {
   Raise(error.AsException());
 }
 
+struct Diced {
+  Value out;
+  std::uint64_t sum = 0;
+
+  Value Save() const { return List{out, static_cast<std::int64_t>(sum)}; }
+  static Diced Load(const Value& saved) {
+    const List& fields = SavedFields(saved, 2);
+    return {fields[0], static_cast<std::uint64_t>(fields[1].AsInteger())};
+  }
+};
+
+Coroutine Dicing(Kept<Diced> kept) {
+  while (true) {
+    co_yield kept->out;
+    const std::uint64_t random = StepRandom();
+    kept->sum += random;
+    kept->out = List{static_cast<std::int64_t>(StepTime().time_since_epoch().count()),
+                     static_cast<std::int64_t>(random), static_cast<std::int64_t>(kept->sum)};
+  }
+}
+
 Coroutine Version1() {
   while (true) co_yield 1;
 }
@@ -171,7 +195,24 @@ void AddBlocking(Catalog& catalog, const char* name, Coroutine (*body)(Probe*), 
   catalog.Add(std::move(definition));
 }
 
+// splitmix64's finaliser.
+std::uint64_t Mix(std::uint64_t bits) {
+  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
+  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
+  return bits ^ (bits >> 31);
+}
+
 }  // namespace
+
+Value DicingYields(std::uint64_t seed, std::uint64_t step, absl::Time time) {
+  std::uint64_t random = 0;
+  std::uint64_t sum = 0;
+  for (std::uint64_t of = 2; of <= step; ++of) {
+    random = Mix(Mix(Mix(seed) + of) + 0x9e3779b97f4a7c15);  // as step_context.h has it
+    sum += random;
+  }
+  return List{absl::ToUnixNanos(time), static_cast<std::int64_t>(random), static_cast<std::int64_t>(sum)};
+}
 
 void AddTestCoroutines(Catalog& catalog, Probe& probe) {
   AddBuiltinCoroutines(catalog);
@@ -191,6 +232,7 @@ void AddTestCoroutines(Catalog& catalog, Probe& probe) {
   AddProbed(catalog, "tallying", &Tallying, probe);
   AddBody(catalog, "changes_error", &ChangesError);
   catalog.Add(Described(Native("raises_argument", 1, &RaisesArgument).Takes("error", "what it raises")));
+  AddBody(catalog, "dicing", &Dicing);
   catalog.Add(Described(Native("versioned", 1, &Version1)));
   catalog.Add(Described(Native("versioned", 2, &Version2)));
 }

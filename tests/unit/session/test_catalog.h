@@ -2,9 +2,12 @@
 #define COROD_TESTS_UNIT_SESSION_TEST_CATALOG_H_
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 
+#include "absl/time/time.h"
 #include "server/catalog/catalog.h"
+#include "server/coroutine/value.h"
 #include "tests/unit/session/fakes.h"
 
 namespace corod {
@@ -35,8 +38,14 @@ struct Probe {
 //   tallying                yields 1, 2, 3, ... also when a ValueError is thrown in, and counts its steps in the probe
 //   changes_error           yields one ValueError("kept") again and again, with one more note each time
 //   raises_argument(error)  yields null, then raises its argument
+//   dicing                  yields null, then [the step's time in nanoseconds since 1970, its first random number, the
+//   sum
+//                           of those of all steps so far]; restartable
 //   versioned               has versions 1 and 2, yields its version
 void AddTestCoroutines(Catalog& catalog, Probe& probe);
+
+// What `dicing` yields in a step of a session with that seed that was primed and then only sent to. `time`: the step's.
+Value DicingYields(std::uint64_t seed, std::uint64_t step, absl::Time time);
 
 }  // namespace corod
 

@@ -67,6 +67,14 @@ TEST_F(TransferTest, PartsAreSmallAndEachComesWhenTheOneBeforeWasTaken) {
   EXPECT_TRUE(ended);
 }
 
+TEST_F(TransferTest, SessionThatGoesWhileItIsExportedGivesNoFile) {
+  Prime("echo");
+  ASSERT_THAT(Send("a"), IsOk());
+  const SessionKey key = Stored().head.key;
+  durable_journal_.BeforeRead([this, key] { store_.Remove(key, std::nullopt, [](const absl::Status&) {}); });
+  EXPECT_THAT(Export(), FailsWith(Reason::SESSION_NOT_FOUND));
+}
+
 TEST_F(TransferTest, DamagedFileIsRefusedAndNothingIsMade) {
   Prime("averager");
   for (int i = 0; i < 4; ++i) ASSERT_THAT(Send(i), IsOk());
