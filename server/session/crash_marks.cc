@@ -49,7 +49,7 @@ class HandlersStack {
   HandlersStack() {
     stack_t present = {};
     if (sigaltstack(nullptr, &present) != 0 || (present.ss_flags & SS_DISABLE) == 0) return;  // there is one
-    bytes_ = std::make_unique<char[]>(kBytes);
+    bytes_ = std::make_unique_for_overwrite<char[]>(kBytes);
     stack_t own = {};
     own.ss_sp = bytes_.get();
     own.ss_size = kBytes;

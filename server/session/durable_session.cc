@@ -413,7 +413,7 @@ absl::Status Session::ReadToTip(const BatchId& own, CommandQueue& batch) {
     if (absl::IsDataLoss(read.status())) {
       const MutexLock lock(mutex_);
       log.doubtful = false;
-      return SetProblem(Broken("the record of step " + std::to_string(steps_ + 1) + " is damaged", steps_ + 1));
+      return SetProblem(DamagedRecord(steps_ + 1));
     }
     if (!read.ok()) return Unread(read.status());
     if (read->empty()) break;

@@ -35,9 +35,8 @@ class History {
   // Of the session after `step`. It knows no request ids.
   absl::StatusOr<Copy> CopyAt(const Head& head, Step step, Random& random) const;
 
-  // A file of all that is kept of a session. Not thread-safe.
-  // What is damaged in the log is left out with what stands before it, if a checkpoint stands behind it; else the file
-  // ends before it and says so in its head's problem.
+  // A file of all that is kept of a session. What is damaged in the log is left out with what stands before it, if a
+  // checkpoint stands behind it; else the file ends before it and says so in its head's problem. Not thread-safe.
   class File {
    public:
     File(const ReplayEnvironment& environment, const Head& head) : environment_(environment), head_(head) {}

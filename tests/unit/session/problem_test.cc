@@ -173,7 +173,6 @@ TEST_F(ProblemTest, ReplayThatEndsTheServerTwiceIsNotTriedAgain) {
 }
 
 // Calls itself without end, and the compiler does not see it.
-// NOLINTNEXTLINE(misc-no-recursion)
 int RunOutOfStack(volatile int* depth) {
   volatile char room[4096] = {};
   *depth = *depth + 1 + room[*depth % 4096];
