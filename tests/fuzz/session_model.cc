@@ -56,6 +56,13 @@ Said RaisedAsThrown(Thrown thrown) {
   return {"raised GeneratorExit: ", ExceptionSize("GeneratorExit", "", 0)};
 }
 
+// What an answer takes where it is remembered: a raised exception is a field, and says where it was raised.
+std::size_t AnswerSize(const Said& said, const Life& life) {
+  if (!said.text.starts_with("raised ")) return said.bytes;
+  return FieldSize(said.bytes + TextSize("coroutine " + life.coroutine + " version " + std::to_string(life.version) +
+                                         ", step " + std::to_string(life.steps)));
+}
+
 // ---- What a request id stands for.
 
 std::string WhatOf(const CommandSpec& command) {
@@ -356,7 +363,7 @@ Expected SessionModel::TakeStep(Life& life, const Life::Waiting& waiting) {
                     .what = create ? WhatOf(waiting.order) : WhatOf(waiting.command),
                     .step = life.steps,
                     .said = said.text,
-                    .bytes = said.bytes,
+                    .bytes = AnswerSize(said, life),
                     .of_create = create,
                     .command = waiting.command,
                     .order = waiting.order});
