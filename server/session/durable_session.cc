@@ -359,14 +359,9 @@ bool Session::ExecuteBatch(CommandQueue& batch) {
 
 void Session::Recover(const absl::Status& status, CommandQueue& batch) {
   SessionLog& log = *log_;
-  // Not for ever, should the journal be gone.
-  if (Planted(PlantedFault::kAppendsTwice) && !absl::IsAborted(status) && environment().random.Next() % 2 == 0) {
-    const MutexLock lock(mutex_);
-    queue_.PutBack(batch);
-    return;
-  }
+  const bool does_not_look = Planted(PlantedFault::kAppendsTwice) && MayGoWrongAgain();
   log.doubtful = true;
-  if (absl::Status read = ReadToTip(NextBatch(), batch); !read.ok()) {
+  if (absl::Status read = ReadToTip(does_not_look ? BatchId() : NextBatch(), batch); !read.ok()) {
     Command* deleter = nullptr;
     {
       const MutexLock lock(mutex_);
@@ -380,7 +375,7 @@ void Session::Recover(const absl::Status& status, CommandQueue& batch) {
     Fail(batch, read);
     return;
   }
-  if (absl::IsAborted(status)) {
+  if (absl::IsAborted(status) || does_not_look) {
     // Somebody else wrote: what is not in the log goes through the checks again.
     const MutexLock lock(mutex_);
     queue_.PutBack(batch);

@@ -11,14 +11,21 @@ enum class PlantedFault : std::uint8_t {
   kNone,
   kAnswersBeforeAppend,  // a batch is executed and answered while the journal still writes it
   kLosesRequestIds,      // what is appended has no request ids
-  kAppendsTwice,         // a batch in doubt is appended again, without a look at what became of it
+  kAppendsTwice,         // a batch in doubt is appended again, without a look whether it is there
 };
 
 #ifdef COROD_PLANT_FAULTS
 inline PlantedFault planted_fault = PlantedFault::kNone;
 inline bool Planted(PlantedFault fault) { return planted_fault == fault; }
+// Not for ever, should the journal be gone: a run of tries ends.
+inline bool MayGoWrongAgain() {
+  constexpr int kTries = 16;
+  static int tries = 0;
+  return ++tries % kTries != 0;
+}
 #else
 constexpr bool Planted(PlantedFault) { return false; }
+constexpr bool MayGoWrongAgain() { return false; }
 #endif
 
 }  // namespace corod
