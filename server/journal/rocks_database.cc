@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/journal/manifest_guard.h"
 #include "server/journal/rocks_keys.h"
 
 namespace corod {
@@ -87,10 +88,8 @@ RocksDatabase::~RocksDatabase() {
 
 rocksdb::Status RocksDatabase::OpenRocks(const Options& wanted) {
   rocksdb::Options options;
-  if (wanted.file_system) {
-    env_ = rocksdb::NewCompositeEnv(wanted.file_system);
-    options.env = env_.get();
-  }
+  env_ = rocksdb::NewCompositeEnv(std::make_shared<ManifestGuard>(OrDefault(wanted.file_system)));
+  options.env = env_.get();
   options.create_if_missing = true;
   // It is flushed when a segment of the log was settled; by itself it only is if the segments are larger.
   options.write_buffer_size = wanted.write_buffer_bytes / 2;
