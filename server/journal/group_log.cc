@@ -76,6 +76,7 @@ struct GroupLog::Segment {
   std::unique_ptr<char[]> memory;  // what was written; null while it is not used
   std::atomic<std::size_t> end{0};
   std::size_t synced = 0;  // guarded by the log's mutex
+  bool in_log = false;     // when it was opened
 };
 
 GroupLog::GroupLog(Options options) : options_(std::move(options)) {}
@@ -237,6 +238,7 @@ IOStatus GroupLog::Open() {
   for (const auto& [generation, segment] : begun) {
     if (!log.empty() && generation + 1 != log.back()->generation) break;
     log.push_back(segment);
+    segment->in_log = true;
   }
   std::reverse(log.begin(), log.end());
 
@@ -273,41 +275,40 @@ IOStatus GroupLog::Open() {
 
 IOStatus GroupLog::Begin() {
   found_.clear();
-  std::vector<std::shared_ptr<Segment>> files = std::move(loaded_);
-  loaded_.clear();
-  {
-    const MutexLock lock(mutex_);
-    files.insert(files.end(), used_.begin(), used_.end());
-    files.insert(files.end(), free_.begin(), free_.end());
-    if (spare_) files.push_back(std::move(spare_));
-    used_.clear();
-    free_.clear();
-    spare_.reset();
-    last_generation_ += kGenerationStep;
-  }
-  current_ = nullptr;
+  // What makes up the log stays as it is until the next one is there: whatever part of it is lost before the rest, what
+  // is left would be found as a log.
+  std::vector<std::shared_ptr<Segment>> held;
   std::vector<std::uint64_t> others;  // to be removed when they are not needed
+  std::uint64_t generation = 0;
+  const auto keep_free = [&](std::shared_ptr<Segment> segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    segment->memory.reset();
+    if (segment->size == options_.segment_bytes && free_.size() < 2) {
+      free_.push_back(std::move(segment));
+    } else {
+      others.push_back(segment->file_number);
+    }
+  };
   {
     const MutexLock lock(mutex_);
-    for (std::shared_ptr<Segment>& segment : files) {
-      if (segment->size == options_.segment_bytes && free_.size() < 2) {
-        segment->memory.reset();
-        free_.push_back(std::move(segment));
+    for (std::shared_ptr<Segment>& segment : loaded_) {
+      if (segment->in_log) {
+        held.push_back(std::move(segment));
       } else {
-        others.push_back(segment->file_number);
+        keep_free(std::move(segment));
       }
     }
-  }
-  files.clear();
-  std::shared_ptr<Segment> segment;
-  IOStatus status = TakeFile(&segment);
-  if (!status.ok()) return status;
-  std::uint64_t generation = 0;
-  {
-    const MutexLock lock(mutex_);
+    loaded_.clear();
+    held.insert(held.end(), used_.begin(), used_.end());
+    used_.clear();
+    if (spare_) keep_free(std::move(spare_));
+    spare_.reset();
+    last_generation_ += kGenerationStep;
     generation = last_generation_;
   }
-  status = WriteHeader(*segment, generation);
+  current_ = nullptr;
+  std::shared_ptr<Segment> segment;
+  IOStatus status = TakeFile(&segment);
+  if (status.ok()) status = WriteHeader(*segment, generation);
   if (status.ok()) status = BeginSegment(*segment, 0);
   if (status.ok()) status = segment->file->Sync(IOOptions(), nullptr);
   if (!status.ok()) return status;
@@ -316,6 +317,7 @@ IOStatus GroupLog::Begin() {
   {
     const MutexLock lock(mutex_);
     used_.push_back(std::move(segment));
+    for (std::shared_ptr<Segment>& old : held) keep_free(std::move(old));
   }
   for (const std::uint64_t file : others) {
     status = Remove(file);

@@ -43,7 +43,6 @@ constexpr std::size_t kMaxGroupWrites = 4096;
 constexpr std::size_t kMaxLives = 32'768;
 // Keys that one write in a group deletes of what nobody waits for.
 constexpr std::size_t kMaxDeletes = 1'024;
-constexpr std::chrono::milliseconds kAttemptInterval(200);
 constexpr std::size_t kProbeBytes = std::size_t{64} << 10;
 
 absl::Status Conflict(absl::string_view why) { return absl::AbortedError(why); }
@@ -519,7 +518,7 @@ void RocksJournal::Work() {
       const bool recovered = Recover();
       mutex_.Lock();
       available_ = recovered;
-      next_attempt_ = std::chrono::steady_clock::now() + kAttemptInterval;
+      next_attempt_ = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(options_.attempt_interval);
       writing_ = false;
       changed_.NotifyAll();
     } else if (available_ && unsynced_ && !writing_ && now >= next_sync_) {
@@ -724,7 +723,8 @@ void RocksJournal::Tend() {
       mutex_.Lock();
       tending_ = false;
       spare_failure_ = prepared.ok() ? "" : prepared.ToString();
-      if (!prepared.ok()) next_spare_ = std::chrono::steady_clock::now() + kAttemptInterval;
+      if (!prepared.ok())
+        next_spare_ = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(options_.attempt_interval);
       tended_.NotifyAll();
     } else if (wants_spare) {
       tend_.WaitFor(mutex_, next_spare_ - now);

@@ -52,6 +52,8 @@ class RocksJournal : public Journal {
     std::string directory = {};  // made if it is not there
     Sync sync = Sync::kAlways;
     absl::Duration sync_interval = absl::Milliseconds(100);
+    // After a failure: how long from one attempt to go on to the next.
+    absl::Duration attempt_interval = absl::Milliseconds(200);
     // What is read again soon.
     std::size_t block_cache_bytes = std::size_t{64} << 20;
     // What RocksDB was given and is not in a table yet: this much in memory, at most.

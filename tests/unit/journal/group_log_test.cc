@@ -106,6 +106,36 @@ TEST_F(GroupLogTest, BeginForgetsAll) {
   EXPECT_THAT(Reopened(), ElementsAre(Record(100)));
 }
 
+// Else the part that is left of a log could be done after the whole.
+TEST_F(GroupLogTest, ALogIsThereAsAWholeUntilTheNextOneHasBegun) {
+  int kept = 0, forgotten = 0;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    std::filesystem::remove_all(path());
+    {
+      const auto log = Begun();
+      for (int i = 0; i < 50; ++i) ASSERT_TRUE(Append(*log, Record(i), /*keep=*/seed % 2 == 0 ? 1'000 : 2).ok());
+    }
+    const std::vector<std::string> whole = Reopened();
+    ASSERT_GT(whole.size(), 10u);
+    const auto file_system =
+        std::make_shared<FaultyFileSystem>(rocksdb::FileSystem::Default(), FaultyFileSystem::Options{.seed = seed});
+    const auto log = New(file_system);
+    ASSERT_TRUE(log->Open().ok());
+    file_system->SetFailureProbability(0.2);
+    const bool begun = log->Begin().ok();
+    const std::vector<std::string> found = Reopened();
+    if (begun || found.empty()) {
+      ASSERT_THAT(found, IsEmpty()) << seed;
+      ++forgotten;
+    } else {
+      ASSERT_EQ(found, whole) << seed;
+      ++kept;
+    }
+  }
+  EXPECT_GT(kept, 20);
+  EXPECT_GT(forgotten, 20);
+}
+
 TEST_F(GroupLogTest, SegmentsAreUsedAgainAndWhatTheyHeldDoesNotCount) {
   for (int end = 1; end < 120; ++end) {
     std::filesystem::remove_all(path());
