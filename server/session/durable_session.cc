@@ -98,9 +98,11 @@ class BatchIds {
 
 }  // namespace
 
-void Session::CreateInJournal(Journal::NewSession made, std::function<void(const absl::Status&)> created) {
+void Session::CreateInJournal(Journal::NewSession made, const Command* prime,
+                              std::function<void(const absl::Status&)> created) {
   auto creation = std::make_unique<SessionLog::Creation>();
   creation->made = std::make_unique<Journal::NewSession>(std::move(made));
+  creation->prime = prime;
   creation->created = std::move(created);
   log_->creating = true;
   const MutexLock lock(mutex_);
@@ -172,6 +174,9 @@ void Session::RunDurable(Thread thread, SessionPtr keep, Turn& turn) {
     case Gathered::kBatch:
       AppendBatch(std::move(gathering), std::move(keep));
       return;
+    case Gathered::kIsNotToBe:
+      OnCreated(gathering.refusal, gathering.batch, /*others_go_on=*/true);
+      return;
     case Gathered::kNothing:
     case Gathered::kRemoves:
       return;
@@ -204,7 +209,8 @@ bool Session::TakeTurn(Turn& turn) {
 }
 
 Session::Gathered Session::GatherBatch(Thread thread, Turn& turn, Gathering& gathering) {
-  const bool due_anyway = log_->creating || log_->claiming;
+  const bool creating = log_->creating;
+  const bool due_anyway = creating || log_->claiming;
   CommandQueue& commands = turn.commands;
   Standing& standing = turn.standing;
   const auto put_back = [&] {
@@ -242,7 +248,13 @@ Session::Gathered Session::GatherBatch(Thread thread, Turn& turn, Gathering& gat
         standing.created = false;
         continue;
       }
-      if (count != 0 || (due_anyway && verdict != Verdict::kAnswered) ||
+      if (creating && IsPrime(*command)) {
+        gathering.refusal = answer.status();
+        gathering.batch.Push(command);
+        put_back();
+        return Gathered::kIsNotToBe;
+      }
+      if (count != 0 || creating || (due_anyway && verdict != Verdict::kAnswered) ||
           (verdict == Verdict::kRepeat && thread == Thread::kCallers)) {  // in its turn
         commands.PushFront(command);
         if (count == 0 && !due_anyway) {
@@ -252,7 +264,10 @@ Session::Gathered Session::GatherBatch(Thread thread, Turn& turn, Gathering& gat
         break;
       }
       put_back();  // whoever gets an answer may look for those that wait
-      if (verdict == Verdict::kAnswered) {
+      if (verdict == Verdict::kAnswered && standing.forgotten && command->cause == CloseCause::kClient &&
+          command->operation != Operation::kCreate && IsFailure(answer.status(), Reason::SESSION_NOT_FOUND)) {
+        environment().submit_again(id(), command);  // its id may stand for another session
+      } else if (verdict == Verdict::kAnswered) {
         command->Finish(std::move(answer));
         if (++answered % 256 == 0 && thread == Thread::kCallers) return Gathered::kGoesOnElsewhere;
       } else if (verdict == Verdict::kStep) {  // the session is to go without a step
@@ -315,14 +330,20 @@ void Session::AppendBatch(Gathering gathering, SessionPtr keep) {
   draft.Clear();
 }
 
-bool Session::OnCreated(const absl::Status& status, CommandQueue& batch) {
+bool Session::IsPrime(const Command& command) const {
+  const MutexLock lock(mutex_);
+  const SessionLog::Extras* extras = log_->extras();
+  return extras && extras->creation && extras->creation->prime == &command;
+}
+
+bool Session::OnCreated(const absl::Status& status, CommandQueue& batch, bool others_go_on) {
   SessionLog& log = *log_;
   if (status.ok() && !batch.empty()) SetTail(NextBatch());
   log.creating = false;
   // Only whoever runs the session takes the creation away.
   const auto created = std::exchange(MutableLogExtras().creation->created, nullptr);
   created(status);
-  if (!status.ok()) End(status, batch);
+  if (!status.ok()) End(status, batch, others_go_on);
   TellOfCreation();  // when no failed one is to be found any more
   return status.ok();
 }
@@ -330,7 +351,7 @@ bool Session::OnCreated(const absl::Status& status, CommandQueue& batch) {
 void Session::OnAppended(const absl::Status& status, CommandQueue batch, Thread thread, SessionPtr keep) {
   SessionLog& log = *log_;
   if (log.creating) {
-    if (!OnCreated(status, batch)) return;
+    if (!OnCreated(status, batch, /*others_go_on=*/absl::IsAborted(status))) return;
   } else if (status.ok()) {
     SetTail(NextBatch());
   } else {
@@ -486,17 +507,17 @@ void Session::FailQueue(const absl::Status& status) {
   Fail(commands, status);
 }
 
-void Session::End(const absl::Status& status, CommandQueue& batch) {
+void Session::End(const absl::Status& status, CommandQueue& batch, bool others_go_on) {
   {
     const MutexLock lock(mutex_);
     forgotten_ = gone_ = true;
   }
-  if (!absl::IsAborted(status)) {
+  if (!others_go_on) {
     Fail(batch, status);
     FailQueue(status);
     return;
   }
-  // The id stands for another session: what is not part of the Create is for that one.
+  // What is not part of the Create is for whoever has the id now.
   CommandQueue commands;
   {
     const MutexLock lock(mutex_);
@@ -504,8 +525,10 @@ void Session::End(const absl::Status& status, CommandQueue& batch) {
   }
   commands.PutBack(batch);
   while (Command* command = commands.Pop()) {
-    if (command->operation == Operation::kCreate || command->cause != CloseCause::kClient) {
+    if (IsPrime(*command)) {
       command->Finish(status);
+    } else if (command->operation == Operation::kCreate || command->cause != CloseCause::kClient) {
+      command->Finish(absl::AbortedError("the session was not created"));
     } else {
       environment().submit_again(id(), command);
     }

@@ -146,8 +146,10 @@ class Session : public ReferenceCounted {
   // Runs it, on this thread or another. REQUIRES: it is the caller's, by Hold or Enqueue.
   void Release();
   // Of a new durable session that is held: Release first creates it in the journal, together with the commands that
-  // wait for it. `created` is told how that went, before any command is answered.
-  void CreateInJournal(Journal::NewSession made, std::function<void(const absl::Status&)> created);
+  // wait for it. `prime`: the one of them that is part of the Create; when it is refused, nothing is created. Null:
+  // none. `created` is told how that went, before any command is answered.
+  void CreateInJournal(Journal::NewSession made, const Command* prime,
+                       std::function<void(const absl::Status&)> created);
 
   // Whether it is not known yet if the journal has it: it may turn out that it never was.
   bool IsBeingCreated() const;
@@ -259,12 +261,14 @@ class Session : public ReferenceCounted {
     kGoesOnElsewhere,  // the next command needs a thread that may be kept busy
     kBatch,            // there is something to append
     kRemoves,          // the session is being removed, which goes on by itself
+    kIsNotToBe,        // the Create is refused
   };
   // Commands that are to become steps together.
   struct Gathering {
     CommandQueue batch;
-    Step steps = 0;  // before them
-    absl::Time now;  // when they were accepted
+    Step steps = 0;        // before them
+    absl::Time now;        // when they were accepted
+    absl::Status refusal;  // kIsNotToBe
   };
   void RunDurable(Thread thread, SessionPtr keep);
   // The same with commands that were taken from the queue already. REQUIRES: the log is settled.
@@ -278,7 +282,8 @@ class Session : public ReferenceCounted {
   void TakeTurnLocked(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AppendBatch(Gathering gathering, SessionPtr keep);
   // Whether the session goes on.
-  bool OnCreated(const absl::Status& status, CommandQueue& batch);
+  bool OnCreated(const absl::Status& status, CommandQueue& batch, bool others_go_on);
+  bool IsPrime(const Command& command) const;
   BatchId NextBatch();
   void SetTail(const BatchId& appended);
   void OnAppended(const absl::Status& status, CommandQueue batch, Thread thread, SessionPtr keep);
@@ -294,8 +299,9 @@ class Session : public ReferenceCounted {
   absl::Status Adopt(const Batch& adopted, const BatchId& own, CommandQueue& batch);
   static void Fail(CommandQueue& commands, const absl::Status& status);
   void FailQueue(const absl::Status& status);
-  // A session that could not be created takes and answers nothing more.
-  void End(const absl::Status& status, CommandQueue& batch);
+  // A session that was not created takes and answers nothing more. `others_go_on`: what is not part of the Create is
+  // submitted again, and not told the same.
+  void End(const absl::Status& status, CommandQueue& batch, bool others_go_on);
   void TellOfCreation();
   void NoteDelete(std::string_view request_id, std::uint64_t fingerprint, const Reply& reply);
   SessionLog::Extras& MutableLogExtras();

@@ -25,6 +25,7 @@ struct SessionLog {
   // A session that is being created.
   struct Creation {
     std::unique_ptr<Journal::NewSession> made;
+    const Command* prime = nullptr;  // which is part of the Create; null: none
     std::function<void(const absl::Status&)> created;
     std::vector<std::function<void()>> waiting;  // guarded
   };

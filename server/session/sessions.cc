@@ -229,22 +229,23 @@ void Sessions::PlaceNew(CreateSpec spec, const SessionPtr& replaced, CreateDone 
   if (session->durable()) {
     if (replaced && replaced->durable()) built->stored.replaces = replaced->uid();
     creating_.fetch_add(1);
-    session->CreateInJournal(std::move(built->stored), [this, session, replaced, spec, done,
-                                                        primes = prime != nullptr](const absl::Status& status) {
-      creating_.fetch_sub(1);
-      if (status.ok() && replaced && replaced->durable()) watchers_.Forget(replaced->uid());
-      if (primes) return;  // the command answers
-      if (status.ok()) {
-        done(Created{.session = session, .primed = std::nullopt});
-        return;
-      }
-      Forget(*session);
-      if (IsConflict(status)) {
-        Create(spec, done);
-      } else {
-        done(status);
-      }
-    });
+    session->CreateInJournal(
+        std::move(built->stored), prime,
+        [this, session, replaced, spec, done, primes = prime != nullptr](const absl::Status& status) {
+          creating_.fetch_sub(1);
+          if (status.ok() && replaced && replaced->durable()) watchers_.Forget(replaced->uid());
+          if (primes) return;  // the command answers
+          if (status.ok()) {
+            done(Created{.session = session, .primed = std::nullopt});
+            return;
+          }
+          Forget(*session);
+          if (IsConflict(status)) {
+            Create(spec, done);
+          } else {
+            done(status);
+          }
+        });
   }
   if (absl::Status admitted = Admit(session, replaced); !admitted.ok()) {
     if (session->durable()) creating_.fetch_sub(1);

@@ -98,7 +98,7 @@ void Sessions::PlaceCopy(History::Copy copy, const GetDone& done, const std::fun
   const SessionPtr session = factory_.FromCopy(copy);
   session->Hold();
   creating_.fetch_add(1);
-  session->CreateInJournal(std::move(copy.stored), [this, session, done, taken](const absl::Status& status) {
+  session->CreateInJournal(std::move(copy.stored), nullptr, [this, session, done, taken](const absl::Status& status) {
     creating_.fetch_sub(1);
     if (status.ok()) {
       done(session->Describe());

@@ -100,6 +100,18 @@ TEST_F(ComingAndGoingTest, WhileItIsBeingReplacedTheFinishedOneIsShown) {
   EXPECT_THAT(Send(), AllOf(IsStep(3), Returns(Value())));
 }
 
+TEST_F(ComingAndGoingTest, WhoeverMeetsTheOneThatWasReplacedLateGetsTheNewOne) {
+  Prime("last_words");
+  ASSERT_THAT(Close(), IsOk());
+  durable_journal_.Next(Fault::kLate);
+  Answer<Created> made;
+  Begin(Replacing("tallying"), made);
+  EXPECT_TRUE(IsFailure(made->status(), Reason::JOURNAL_UNAVAILABLE));
+  EXPECT_THAT(Send(), AllOf(IsStep(3), Returns(Value()))) << "it is in memory";
+  durable_journal_.WriteLate();
+  EXPECT_THAT(Send(), AllOf(IsStep(2), Yields(2)));
+}
+
 TEST_F(ComingAndGoingTest, UpdateOfWhatIsBeingCreatedIsKept) {
   durable_journal_.HoldAnswers();
   Answer<Created> made;

@@ -44,6 +44,36 @@ TEST_F(DurableTurnTest, CreateIsAnsweredWhenItIsInTheLog) {
   EXPECT_EQ(answers, 2);
 }
 
+TEST_F(DurableTurnTest, CreateThatIsRefusedLeavesNothing) {
+  CreateSpec spec = PrimedSpec("echo");
+  spec.deadline = Past();
+  EXPECT_THAT(Create(spec), FailsWithCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_EQ(store_.size(), 0u);
+  EXPECT_THAT(Send(), FailsWith(Reason::SESSION_NOT_FOUND));
+  CrashAndRestart();
+  EXPECT_THAT(Send(), FailsWith(Reason::SESSION_NOT_FOUND));
+}
+
+TEST_F(DurableTurnTest, NothingIsSaidOfASessionThatIsBeingCreated) {
+  for (const Fault fault : {Fault::kNone, Fault::kLost}) {
+    const std::string id = fault == Fault::kNone ? "made" : "lost";
+    durable_journal_.HoldAnswers();
+    durable_journal_.Next(fault);
+    sessions_->Create(Spec("echo", id), [](const absl::StatusOr<Created>&) {});
+    RunAll();
+    Call& call = Submit(Sending(1).To(id));
+    RunAll();
+    EXPECT_FALSE(call.answered()) << id;
+    durable_journal_.GiveAnswers();
+    RunAll();
+    if (fault == Fault::kNone) {
+      EXPECT_THAT(call.answer(), FailsWith(Reason::NOT_PRIMED));
+    } else {
+      EXPECT_TRUE(absl::IsUnavailable(call.answer().status())) << call.answer().status();
+    }
+  }
+}
+
 TEST_F(DurableTurnTest, WhatWaitsBecomesOneBatchAnsweredInOrder) {
   Prime("echo");
   const int before = durable_journal_.appends();
