@@ -265,12 +265,12 @@ IOStatus GroupLog::Open() {
   }
   // What was read may be in the system's memory alone, if a sync of it failed; the system takes it for written then. So
   // it is written again.
-  for (std::size_t i = 0; i < used && !found_.empty(); ++i) {
+  for (std::size_t i = 0; i < used; ++i) {
     status = log[i]->file->Write(0, Slice(log[i]->memory.get(), log[i]->end), IOOptions(), nullptr);
     if (status.ok()) status = log[i]->file->Sync(IOOptions(), nullptr);
     if (!status.ok()) return status;
   }
-  return IOStatus::OK();
+  return SyncDirectory();
 }
 
 IOStatus GroupLog::Begin() {
@@ -378,6 +378,14 @@ IOStatus GroupLog::Turn(std::size_t bytes) {
   const std::uint64_t end_of_last = current_->end.load(std::memory_order_relaxed);
   std::shared_ptr<Segment> segment;
   IOStatus status;
+  bool is_stable = false;
+  {
+    const MutexLock lock(mutex_);
+    is_stable = current_->synced >= kOverheadBytes;
+  }
+  // Should this one not be found begun, those before it were not found behind the next.
+  if (!is_stable) status = Sync();
+  if (!status.ok()) return status;
   if (NeedsOwnSegment(bytes)) {
     status = Make(kOverheadBytes + kRecordHeaderBytes + bytes, &segment);
     if (!status.ok()) return status;
@@ -410,6 +418,12 @@ IOStatus GroupLog::Append(std::string_view record, std::string_view* where) {
 }
 
 IOStatus GroupLog::Sync() {
+  const MutexLock sync_lock(sync_mutex_);
+  if (sync_failure_.ok()) sync_failure_ = SyncSegments();
+  return sync_failure_;
+}
+
+IOStatus GroupLog::SyncSegments() {
   std::array<std::pair<std::shared_ptr<Segment>, std::size_t>, 8> unsynced;
   std::size_t count = 0;
   bool more = true;

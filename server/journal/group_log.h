@@ -58,7 +58,7 @@ class GroupLog {
   bool SpareIsReady() const;
   // Writer. REQUIRES: HasRoom. `*where`: the record in memory, until its segment is recycled.
   rocksdb::IOStatus Append(std::string_view record, std::string_view* where);
-  // Makes all that was appended stable.
+  // Makes all that was appended stable. Fails for ever once it has failed: what was to be written then may never be.
   rocksdb::IOStatus Sync();
 
   // How many segments stand before the current one.
@@ -88,6 +88,7 @@ class GroupLog {
   // Takes a file of the right size that is not used, or makes one.
   rocksdb::IOStatus TakeFile(std::shared_ptr<Segment>* taken);
   rocksdb::IOStatus SyncDirectory();
+  rocksdb::IOStatus SyncSegments() ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mutex_);
 
   const Options options_;
   // Open's.
@@ -95,6 +96,8 @@ class GroupLog {
   std::string damage_;
   std::vector<std::shared_ptr<Segment>> loaded_;
 
+  Mutex sync_mutex_;  // before mutex_
+  rocksdb::IOStatus sync_failure_ ABSL_GUARDED_BY(sync_mutex_);
   mutable Mutex mutex_;
   std::uint64_t last_file_ ABSL_GUARDED_BY(mutex_) = 0;
   std::uint64_t last_generation_ ABSL_GUARDED_BY(mutex_) = 0;          // that any file has seen

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/journal/manifest_guard.h"
+#include "server/journal/rocks_file_system.h"
 #include "server/journal/rocks_keys.h"
 
 namespace corod {
@@ -73,6 +73,7 @@ class RocksDatabase::SyncsTheLogFirst : public rocksdb::EventListener {
     if (synced.ok()) return;
     spdlog::error("the journal cannot be synced: {}", synced.ToString());
     database_.log_failed_ = true;
+    database_.file_system_->RefuseNewFiles();
   }
 
  private:
@@ -88,7 +89,8 @@ RocksDatabase::~RocksDatabase() {
 
 rocksdb::Status RocksDatabase::OpenRocks(const Options& wanted) {
   rocksdb::Options options;
-  env_ = rocksdb::NewCompositeEnv(std::make_shared<ManifestGuard>(OrDefault(wanted.file_system)));
+  file_system_ = std::make_shared<RocksFileSystem>(OrDefault(wanted.file_system));
+  env_ = rocksdb::NewCompositeEnv(file_system_);
   options.env = env_.get();
   options.create_if_missing = true;
   // It is flushed when a segment of the log was settled; by itself it only is if the segments are larger.
@@ -236,7 +238,9 @@ rocksdb::Status RocksDatabase::Flush() {
   rocksdb::FlushOptions options;
   options.wait = true;
   options.allow_write_stall = true;
-  return db_->Flush(options);
+  rocksdb::Status status = db_->Flush(options);
+  // When there was nothing to be flushed, too: what comes next may do without a part of the log.
+  return status.ok() ? rocksdb::Status(log_.Sync()) : status;
 }
 
 rocksdb::Status RocksDatabase::SettleAll() {

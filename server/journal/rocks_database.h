@@ -22,6 +22,8 @@
 
 namespace corod {
 
+class RocksFileSystem;
+
 // What RocksJournal has on its disk, open: the write-ahead log, RocksDB behind it, and the batches that are in the one
 // and not in the other yet. One thread writes, any may read.
 class RocksDatabase {
@@ -89,7 +91,8 @@ class RocksDatabase {
   rocksdb::Status Apply(std::string_view entries, bool puts);
   rocksdb::Status SettleAll();
 
-  std::unique_ptr<rocksdb::Env> env_;  // null: the machine's
+  std::shared_ptr<RocksFileSystem> file_system_;
+  std::unique_ptr<rocksdb::Env> env_;
   GroupLog log_;
   std::atomic<bool> log_failed_{false};
   Unsettled unsettled_;

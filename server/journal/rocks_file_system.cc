@@ -1,4 +1,4 @@
-#include "server/journal/manifest_guard.h"
+#include "server/journal/rocks_file_system.h"
 
 #include <rocksdb/env.h>
 
@@ -7,8 +7,15 @@
 
 namespace corod {
 
-rocksdb::IOStatus ManifestGuard::DeleteFile(const std::string& name, const rocksdb::IOOptions& options,
-                                            rocksdb::IODebugContext* debug) {
+rocksdb::IOStatus RocksFileSystem::NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                                   std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                                   rocksdb::IODebugContext* debug) {
+  if (refuses_) return rocksdb::IOStatus::IOError(name + " is not made: the write-ahead log could not be synced");
+  return FileSystemWrapper::NewWritableFile(name, options, file, debug);
+}
+
+rocksdb::IOStatus RocksFileSystem::DeleteFile(const std::string& name, const rocksdb::IOOptions& options,
+                                              rocksdb::IODebugContext* debug) {
   const std::size_t slash = name.rfind('/') + 1;  // 0 if there is none
   const std::string_view file = std::string_view(name).substr(slash);
   if (file.starts_with("MANIFEST-")) {

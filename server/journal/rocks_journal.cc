@@ -268,6 +268,11 @@ class RocksJournal::Group {
     dues_added.push_back(std::move(key));
   }
 
+  bool AddsTombstone(std::string_view key) const {
+    return std::any_of(expiries_added.begin(), expiries_added.end(),
+                       [key](const std::string& expiry) { return keys::TombstoneInExpiryKey(expiry) == key; });
+  }
+
   // Another write, after those that wait now.
   void Continue(Apply apply) { more.push_back(std::move(apply)); }
 
@@ -1131,7 +1136,8 @@ void RocksJournal::ExpireTombstones(absl::Time now) const {
       if (keys::TimeInExpiryKey(range.key()) > now) break;
       const std::string tombstone(keys::TombstoneInExpiryKey(range.key()));
       group.Delete(range.key());
-      // Unless a later Delete with the same request id left another one.
+      // Unless a later Delete with the same request id left another one, maybe in this group.
+      if (group.AddsTombstone(tombstone)) continue;
       std::string bytes;
       if (database.db().Get(rocksdb::ReadOptions(), tombstone, &bytes).ok()) {
         const absl::StatusOr<Tombstone> current = DecodeTombstone(bytes, "");

@@ -1,4 +1,4 @@
-#include "server/journal/manifest_guard.h"
+#include "server/journal/rocks_file_system.h"
 
 #include <gtest/gtest.h>
 #include <rocksdb/env.h>
@@ -13,15 +13,15 @@
 namespace corod {
 namespace {
 
-class ManifestGuardTest : public testing::Test {
+class RocksFileSystemTest : public testing::Test {
  protected:
-  ManifestGuardTest() { std::filesystem::create_directory(directory_.path()); }
+  RocksFileSystemTest() { std::filesystem::create_directory(directory_.path()); }
   std::string Path(const std::string& name) const { return directory_.path() + "/" + name; }
   void Write(const std::string& name, const std::string& text) {
     ASSERT_TRUE(rocksdb::WriteStringToFile(target_.get(), text, Path(name)).ok());
   }
   bool Deletes(const std::string& name) {
-    const rocksdb::IOStatus status = guard_.DeleteFile(Path(name), {}, nullptr);
+    const rocksdb::IOStatus status = system_.DeleteFile(Path(name), {}, nullptr);
     EXPECT_TRUE(status.ok() || status.IsBusy()) << status.ToString();
     EXPECT_EQ(target_->FileExists(Path(name), {}, nullptr).ok(), !status.ok());
     return status.ok();
@@ -29,10 +29,10 @@ class ManifestGuardTest : public testing::Test {
 
   OwnDirectory directory_;
   std::shared_ptr<rocksdb::FileSystem> target_ = rocksdb::FileSystem::Default();
-  ManifestGuard guard_{target_};
+  RocksFileSystem system_{target_};
 };
 
-TEST_F(ManifestGuardTest, KeepsTheManifestThatCurrentNames) {
+TEST_F(RocksFileSystemTest, KeepsTheManifestThatCurrentNames) {
   for (const char* name : {"MANIFEST-000024", "MANIFEST-000025", "MANIFEST-0000240", "000024.sst"}) Write(name, "x");
   Write("CURRENT", "MANIFEST-000024\n");
   EXPECT_FALSE(Deletes("MANIFEST-000024"));
@@ -43,12 +43,23 @@ TEST_F(ManifestGuardTest, KeepsTheManifestThatCurrentNames) {
   EXPECT_TRUE(Deletes("MANIFEST-000024"));
 }
 
-TEST_F(ManifestGuardTest, KeepsEveryManifestWhileCurrentCannotBeRead) {
+TEST_F(RocksFileSystemTest, KeepsEveryManifestWhileCurrentCannotBeRead) {
   Write("MANIFEST-000001", "x");
   ASSERT_TRUE(target_->CreateDir(Path("CURRENT"), {}, nullptr).ok());
   EXPECT_FALSE(Deletes("MANIFEST-000001"));
   ASSERT_TRUE(target_->DeleteDir(Path("CURRENT"), {}, nullptr).ok());
   EXPECT_TRUE(Deletes("MANIFEST-000001")) << "no database was made yet";
+}
+
+TEST_F(RocksFileSystemTest, MakesNoFileWhenItIsTold) {
+  const auto makes = [this](const std::string& name) {
+    std::unique_ptr<rocksdb::FSWritableFile> file;
+    return system_.NewWritableFile(Path(name), {}, &file, nullptr).ok();
+  };
+  EXPECT_TRUE(makes("000001.sst"));
+  system_.RefuseNewFiles();
+  EXPECT_FALSE(makes("000002.sst"));
+  EXPECT_TRUE(target_->FileExists(Path("000002.sst"), {}, nullptr).IsNotFound());
 }
 
 }  // namespace
