@@ -58,8 +58,8 @@ absl::Status Damaged(const char* what, const char* why) {
   return absl::DataLossError(absl::StrCat("a ", what, " in the journal is damaged: ", why));
 }
 
-template <typename Proto>
-absl::Status Unframe(std::string_view bytes, const char* what, Proto* message) {
+// The message.
+absl::StatusOr<std::string_view> Unframe(std::string_view bytes, const char* what) {
   if (bytes.size() < kFrameBytes) return Damaged(what, "it is cut off");
   const auto version = static_cast<std::uint8_t>(bytes[0]);
   if (version > kFormatVersion) {
@@ -73,8 +73,7 @@ absl::Status Unframe(std::string_view bytes, const char* what, Proto* message) {
   }
   bytes.remove_prefix(kFrameBytes);
   if (checksum != Checksum(version, bytes)) return Damaged(what, "its checksum is wrong");
-  if (!wire::Parse(bytes, message)) return Damaged(what, "it cannot be parsed");
-  return absl::OkStatus();
+  return bytes;
 }
 
 std::int64_t ToNanos(absl::Time time) { return absl::ToUnixNanos(time); }
@@ -268,15 +267,22 @@ class Decoder {
   absl::Status status_;
 };
 
-// The result of `decode(decoder, message)`, unless something is wrong.
+// The result of `decode(decoder, message)`, unless something is wrong. `bytes`: unframed.
 template <typename T, typename Proto, typename Function>
-absl::StatusOr<T> Decode(std::string_view bytes, const char* what, Function decode) {
+absl::StatusOr<T> DecodeMessage(std::string_view bytes, const char* what, Function decode) {
   Proto message;
-  if (absl::Status status = Unframe(bytes, what, &message); !status.ok()) return status;
+  if (!wire::Parse(bytes, &message)) return Damaged(what, "it cannot be parsed");
   Decoder decoder(what);
   T result = decode(decoder, message);
   if (!decoder.status().ok()) return decoder.status();
   return result;
+}
+
+template <typename T, typename Proto, typename Function>
+absl::StatusOr<T> Decode(std::string_view bytes, const char* what, Function decode) {
+  const absl::StatusOr<std::string_view> message = Unframe(bytes, what);
+  if (!message.ok()) return message.status();
+  return DecodeMessage<T, Proto>(*message, what, decode);
 }
 
 v1::CloseCause ToProto(CloseCause cause) {
@@ -440,7 +446,11 @@ std::string Encode(const ExportItem& item) {
 }
 
 absl::StatusOr<Batch> DecodeBatch(std::string_view bytes) {
-  return Decode<Batch, proto::Batch>(bytes, "batch", [](Decoder& d, const auto& m) { return d.DecodeBatch(m); });
+  const absl::StatusOr<std::string_view> message = Unframe(bytes, "batch");
+  if (!message.ok()) return message.status();
+  if (std::optional<Batch> plain = plain_batch::Read(*message)) return *std::move(plain);
+  return DecodeMessage<Batch, proto::Batch>(*message, "batch",
+                                            [](Decoder& d, const auto& m) { return d.DecodeBatch(m); });
 }
 
 absl::StatusOr<Head> DecodeHead(std::string_view bytes) {

@@ -1,174 +1,171 @@
 #include "server/journal/plain_batch.h"
 
-#include <bit>
 #include <cstdint>
-#include <cstring>
-#include <string_view>
+#include <utility>
 
 #include "corod/journal/v1/journal.pb.h"
+#include "server/coroutine/utf8.h"
+#include "server/wire/plain.h"
 
 namespace corod::plain_batch {
 namespace {
 
 namespace proto = journal::v1;
 
-// As in the wire format (protobuf.dev/programming-guides/encoding). Every tag here takes one byte.
-enum WireType : std::uint8_t { kVarint = 0, kFixed64 = 1, kLength = 2 };
-constexpr std::uint8_t Tag(int field, WireType type) { return static_cast<std::uint8_t>(field << 3 | type); }
-
-constexpr std::size_t kFixed64Field = 9;
-
-std::size_t VarintBytes(std::uint64_t number) { return (static_cast<std::size_t>(std::bit_width(number | 1)) + 6) / 7; }
-// What is 0 is not written.
-std::size_t VarintField(std::uint64_t number) { return number == 0 ? 0 : 1 + VarintBytes(number); }
-std::size_t Fixed64Field(std::uint64_t number) { return number == 0 ? 0 : kFixed64Field; }
-std::size_t LengthField(std::size_t size) { return 1 + VarintBytes(size) + size; }
-
-std::uint64_t ZigZag(std::int64_t integer) {
-  return static_cast<std::uint64_t>(integer) << 1 ^ static_cast<std::uint64_t>(integer >> 63);
-}
-
-std::optional<std::size_t> SizeOf(const Value& value) {
-  switch (value.kind()) {
-    case Value::Kind::kNull:
-      return 0;
-    case Value::Kind::kBoolean:
-      return 2;
-    case Value::Kind::kInteger:
-      return 1 + VarintBytes(ZigZag(value.AsInteger()));
-    case Value::Kind::kNumber:
-      return kFixed64Field;
-    case Value::Kind::kText:
-      return LengthField(value.AsText().size());
-    case Value::Kind::kBlob:
-      return LengthField(value.AsBlob().size());
-    case Value::Kind::kList:
-    case Value::Kind::kMap:
-    case Value::Kind::kMessage:
-    case Value::Kind::kException:
-      break;
-  }
-  return std::nullopt;
-}
+using wire::Fixed64FieldBytes;
+using wire::kFixed64;
+using wire::kLength;
+using wire::kVarint;
+using wire::LengthFieldBytes;
+using wire::PlainReader;
+using wire::PlainWriter;
+using wire::Tag;
+using wire::VarintFieldBytes;
 
 std::uint64_t TimeOf(const Record& record) { return static_cast<std::uint64_t>(absl::ToUnixNanos(record.time)); }
 
 std::optional<std::size_t> SizeOf(const Record& record) {
-  std::size_t size = Fixed64Field(record.fingerprint) + Fixed64Field(TimeOf(record));
-  if (!record.request_id.empty()) size += LengthField(record.request_id.size());
-  if (record.operation == Operation::kCreate) return size + LengthField(0);
+  std::size_t size = Fixed64FieldBytes(record.fingerprint) + Fixed64FieldBytes(TimeOf(record));
+  if (!record.request_id.empty()) size += LengthFieldBytes(record.request_id.size());
+  if (record.operation == Operation::kCreate) return size + LengthFieldBytes(0);
   if (record.operation != Operation::kSend) return std::nullopt;
-  const std::optional<std::size_t> value = SizeOf(record.value);
-  if (!value) return std::nullopt;
-  return size + LengthField(*value);
+  if (!wire::IsPlain(record.value)) return std::nullopt;
+  return size + LengthFieldBytes(wire::PlainValueBytes(record.value));
 }
 
-std::size_t SizeOf(const BatchId& id) { return VarintField(id.number) + Fixed64Field(id.writer); }
+std::size_t SizeOf(const BatchId& id) { return VarintFieldBytes(id.number) + Fixed64FieldBytes(id.writer); }
 
-class Writer {
- public:
-  explicit Writer(char* to) : next_(to) {}
-
-  void Byte(std::uint8_t byte) { *next_++ = static_cast<char>(byte); }
-  void Varint(std::uint64_t number) {
-    for (; number >= 0x80; number >>= 7) Byte(static_cast<std::uint8_t>(number | 0x80));
-    Byte(static_cast<std::uint8_t>(number));
-  }
-  void Fixed64(std::uint64_t number) {
-    static_assert(std::endian::native == std::endian::little);
-    std::memcpy(next_, &number, sizeof(number));
-    next_ += sizeof(number);
-  }
-  void VarintField(int field, std::uint64_t number) {
-    if (number == 0) return;
-    Byte(Tag(field, kVarint));
-    Varint(number);
-  }
-  void Fixed64Field(int field, std::uint64_t number) {
-    if (number == 0) return;
-    Byte(Tag(field, kFixed64));
-    Fixed64(number);
-  }
-  void Length(int field, std::size_t size) {
-    Byte(Tag(field, kLength));
-    Varint(size);
-  }
-  void Text(int field, std::string_view text) {
-    Length(field, text.size());
-    std::memcpy(next_, text.data(), text.size());
-    next_ += text.size();
-  }
-
- private:
-  char* next_;
-};
-
-void Write(const Value& value, Writer& writer) {
-  switch (value.kind()) {
-    case Value::Kind::kBoolean:
-      writer.Byte(Tag(v1::Value::kBooleanFieldNumber, kVarint));
-      writer.Byte(value.AsBoolean() ? 1 : 0);
-      break;
-    case Value::Kind::kInteger:
-      writer.Byte(Tag(v1::Value::kIntegerFieldNumber, kVarint));
-      writer.Varint(ZigZag(value.AsInteger()));
-      break;
-    case Value::Kind::kNumber:
-      writer.Byte(Tag(v1::Value::kNumberFieldNumber, kFixed64));
-      writer.Fixed64(std::bit_cast<std::uint64_t>(value.AsNumber()));
-      break;
-    case Value::Kind::kText:
-      writer.Text(v1::Value::kTextFieldNumber, value.AsText());
-      break;
-    case Value::Kind::kBlob:
-      writer.Text(v1::Value::kBlobFieldNumber, value.AsBlob());
-      break;
-    default:  // null
-      break;
-  }
-}
-
-void Write(const Record& record, Writer& writer) {
+void Write(const Record& record, PlainWriter& writer) {
   if (record.operation == Operation::kCreate) {
-    writer.Length(proto::Record::kPrimeFieldNumber, 0);
+    writer.LengthField(proto::Record::kPrimeFieldNumber, 0);
   } else {
-    writer.Length(proto::Record::kSendFieldNumber, *SizeOf(record.value));
-    Write(record.value, writer);
+    writer.LengthField(proto::Record::kSendFieldNumber, wire::PlainValueBytes(record.value));
+    wire::WritePlainValue(record.value, writer);
   }
-  if (!record.request_id.empty()) writer.Text(proto::Record::kRequestIdFieldNumber, record.request_id);
+  if (!record.request_id.empty()) writer.BytesField(proto::Record::kRequestIdFieldNumber, record.request_id);
   writer.Fixed64Field(proto::Record::kFingerprintFieldNumber, record.fingerprint);
   writer.Fixed64Field(proto::Record::kTimeFieldNumber, TimeOf(record));
 }
 
-void Write(int field, const BatchId& id, Writer& writer) {
-  writer.Length(field, SizeOf(id));
+void Write(int field, const BatchId& id, PlainWriter& writer) {
+  writer.LengthField(field, SizeOf(id));
   writer.VarintField(proto::BatchId::kNumberFieldNumber, id.number);
   writer.Fixed64Field(proto::BatchId::kWriterFieldNumber, id.writer);
+}
+
+// Each field at most once and in the order of their numbers, as every serializer writes them; but for the records.
+bool ReadId(std::string_view bytes, BatchId& id) {
+  PlainReader reader(bytes);
+  std::uint8_t last = 0;
+  while (!reader.AtEnd()) {
+    const std::uint8_t field = reader.Byte();
+    if (field <= std::exchange(last, field)) return false;
+    switch (field) {
+      case Tag(proto::BatchId::kNumberFieldNumber, kVarint):
+        id.number = reader.Varint();
+        break;
+      case Tag(proto::BatchId::kWriterFieldNumber, kFixed64):
+        id.writer = reader.Fixed64();
+        break;
+      default:
+        return false;
+    }
+  }
+  return reader.ok();
+}
+
+bool ReadRecord(std::string_view bytes, Record& record) {
+  PlainReader reader(bytes);
+  std::uint8_t last = 0;
+  bool has_operation = false;
+  while (!reader.AtEnd()) {
+    const std::uint8_t field = reader.Byte();
+    if (field <= std::exchange(last, field)) return false;
+    switch (field) {
+      case Tag(proto::Record::kSendFieldNumber, kLength):
+        record.operation = Operation::kSend;
+        if (!wire::ReadPlainValue(reader.Bytes(), record.value)) return false;
+        has_operation = true;
+        break;
+      case Tag(proto::Record::kPrimeFieldNumber, kLength):
+        record.operation = Operation::kCreate;
+        if (has_operation || !reader.Bytes().empty()) return false;
+        has_operation = true;
+        break;
+      case Tag(proto::Record::kRequestIdFieldNumber, kLength): {
+        const std::string_view text = reader.Bytes();
+        if (!IsUtf8(text)) return false;
+        record.request_id.assign(text);
+        break;
+      }
+      case Tag(proto::Record::kFingerprintFieldNumber, kFixed64):
+        record.fingerprint = reader.Fixed64();
+        break;
+      case Tag(proto::Record::kTimeFieldNumber, kFixed64):
+        record.time = absl::FromUnixNanos(static_cast<std::int64_t>(reader.Fixed64()));
+        break;
+      default:
+        return false;
+    }
+  }
+  return reader.ok() && has_operation;
 }
 
 }  // namespace
 
 std::optional<std::size_t> SizeOf(const Batch& batch) {
-  std::size_t size = LengthField(SizeOf(batch.id)) + VarintField(batch.first_step) + Fixed64Field(batch.digest);
-  if (batch.previous != BatchId()) size += LengthField(SizeOf(batch.previous));
+  std::size_t size = LengthFieldBytes(SizeOf(batch.id)) + VarintFieldBytes(batch.first_step) + Fixed64FieldBytes(batch.digest);
+  if (batch.previous != BatchId()) size += LengthFieldBytes(SizeOf(batch.previous));
   for (const Record& record : batch.records) {
     const std::optional<std::size_t> bytes = SizeOf(record);
     if (!bytes) return std::nullopt;
-    size += LengthField(*bytes);
+    size += LengthFieldBytes(*bytes);
   }
   return size;
 }
 
 void Write(const Batch& batch, char* to) {
-  Writer writer(to);
+  PlainWriter writer(to);
   Write(proto::Batch::kIdFieldNumber, batch.id, writer);
   if (batch.previous != BatchId()) Write(proto::Batch::kPreviousFieldNumber, batch.previous, writer);
   writer.VarintField(proto::Batch::kFirstStepFieldNumber, batch.first_step);
   writer.Fixed64Field(proto::Batch::kDigestFieldNumber, batch.digest);
   for (const Record& record : batch.records) {
-    writer.Length(proto::Batch::kRecordsFieldNumber, *SizeOf(record));
+    writer.LengthField(proto::Batch::kRecordsFieldNumber, *SizeOf(record));
     Write(record, writer);
   }
+}
+
+std::optional<Batch> Read(std::string_view bytes) {
+  std::optional<Batch> batch(std::in_place);
+  PlainReader reader(bytes);
+  std::uint8_t last = 0;
+  while (!reader.AtEnd()) {
+    const std::uint8_t field = reader.Byte();
+    constexpr std::uint8_t kRecords = Tag(proto::Batch::kRecordsFieldNumber, kLength);
+    if (field <= std::exchange(last, field) && field != kRecords) return std::nullopt;
+    switch (field) {
+      case Tag(proto::Batch::kIdFieldNumber, kLength):
+        if (!ReadId(reader.Bytes(), batch->id)) return std::nullopt;
+        break;
+      case Tag(proto::Batch::kPreviousFieldNumber, kLength):
+        if (!ReadId(reader.Bytes(), batch->previous)) return std::nullopt;
+        break;
+      case Tag(proto::Batch::kFirstStepFieldNumber, kVarint):
+        batch->first_step = reader.Varint();
+        break;
+      case Tag(proto::Batch::kDigestFieldNumber, kFixed64):
+        batch->digest = reader.Fixed64();
+        break;
+      case kRecords:
+        if (!ReadRecord(reader.Bytes(), batch->records.emplace_back())) return std::nullopt;
+        break;
+      default:
+        return std::nullopt;
+    }
+  }
+  if (!reader.ok()) return std::nullopt;
+  return batch;
 }
 
 }  // namespace corod::plain_batch

@@ -1,112 +1,22 @@
 #include "server/rpc/hot_messages.h"
 
-#include <array>
-#include <bit>
-#include <cstring>
 #include <utility>
 
 #include "corod/v1/coroutine_service.pb.h"
 #include "server/coroutine/limits.h"
-#include "server/coroutine/utf8.h"
 #include "server/rpc/convert.h"
+#include "server/wire/plain.h"
 
 namespace corod::rpc {
 namespace {
 
-// As in the wire format (protobuf.dev/programming-guides/encoding).
-enum WireType : std::uint8_t { kVarint = 0, kFixed64 = 1, kLength = 2 };
-constexpr std::uint8_t Tag(int field, WireType type) { return static_cast<std::uint8_t>(field << 3 | type); }
-
-std::size_t VarintBytes(std::uint64_t value) { return (static_cast<std::size_t>(std::bit_width(value | 1)) + 6) / 7; }
-
-// Reads the parts of a message. Once something is wrong all that follows is.
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : next_(bytes.data()), end_(bytes.data() + bytes.size()) {}
-
-  bool ok() const { return ok_; }
-  bool AtEnd() const { return next_ == end_; }
-
-  std::uint8_t Byte() {
-    if (next_ == end_) return Fail();
-    return static_cast<std::uint8_t>(*next_++);
-  }
-  std::uint64_t Varint() {
-    std::uint64_t value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-      const std::uint8_t byte = Byte();
-      value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-    return Fail();
-  }
-  bool Boolean() { return Varint() != 0; }
-  double Fixed64() {
-    double number = 0;
-    if (end_ - next_ < static_cast<std::ptrdiff_t>(sizeof(number))) return Fail();
-    std::memcpy(&number, next_, sizeof(number));
-    next_ += sizeof(number);
-    return number;
-  }
-  std::string_view Bytes() {
-    const std::uint64_t length = Varint();
-    if (length > static_cast<std::size_t>(end_ - next_)) {
-      Fail();
-      return {};
-    }
-    const std::string_view bytes(next_, static_cast<std::size_t>(length));
-    next_ += length;
-    return bytes;
-  }
-  std::string_view Ascii() {
-    const std::string_view text = Bytes();
-    std::uint8_t bits = 0;
-    for (const char c : text) bits |= static_cast<std::uint8_t>(c);
-    if (bits >= 0x80) Fail();
-    return text;
-  }
-  std::uint8_t Fail() {
-    ok_ = false;
-    next_ = end_;
-    return 0;
-  }
-
- private:
-  const char* next_;
-  const char* end_;
-  bool ok_ = true;
-};
-
-// False: it is not plain.
-bool ReadPlainValue(std::string_view bytes, Value& value) {
-  if (bytes.empty()) return true;  // null
-  Reader reader(bytes);
-  switch (reader.Byte()) {
-    case Tag(1, kVarint):
-      value = Value(reader.Boolean());
-      break;
-    case Tag(2, kVarint): {
-      const std::uint64_t zigzag = reader.Varint();
-      value = Value(static_cast<std::int64_t>(zigzag >> 1 ^ (0 - (zigzag & 1))));
-      break;
-    }
-    case Tag(3, kFixed64):
-      value = Value(reader.Fixed64());
-      break;
-    case Tag(4, kLength): {
-      const std::string_view text = reader.Bytes();
-      if (!IsUtf8(text)) return false;
-      value = Value(text);
-      break;
-    }
-    case Tag(5, kLength):
-      value = Value::Blob(std::string(reader.Bytes()));
-      break;
-    default:
-      return false;
-  }
-  return reader.ok() && reader.AtEnd();
-}
+using wire::kLength;
+using wire::kVarint;
+using wire::LengthFieldBytes;
+using wire::PlainReader;
+using wire::PlainWriter;
+using wire::Tag;
+using wire::VarintFieldBytes;
 
 // Which field of a message is what.
 struct Fields {
@@ -142,7 +52,7 @@ constexpr Fields kCommand = {
 template <const Fields& kFields, bool kNeedsValue>
 std::optional<PlainSend> Read(std::string_view bytes, std::size_t max_bytes) {
   PlainSend send;
-  Reader reader(bytes);
+  PlainReader reader(bytes);
   std::uint8_t last = 0;
   bool has_value = false;
   while (!reader.AtEnd()) {
@@ -155,7 +65,7 @@ std::optional<PlainSend> Read(std::string_view bytes, std::size_t max_bytes) {
     } else if (field == kFields.value) {
       has_value = true;
       const std::string_view value = reader.Bytes();
-      if (value.size() > max_bytes || !ReadPlainValue(value, send.value)) return std::nullopt;
+      if (value.size() > max_bytes || !wire::ReadPlainValue(value, send.value)) return std::nullopt;
     } else if (field == kFields.tag) {
       send.tag = reader.Varint();
     } else if (field == kFields.expected_step) {
@@ -174,32 +84,12 @@ std::optional<PlainSend> Read(std::string_view bytes, std::size_t max_bytes) {
   return send;
 }
 
-// Writes into a text that is long enough.
-class Writer {
- public:
-  Writer(std::string& to, std::size_t bytes) {
-    const std::size_t before = to.size();
-    to.resize(before + bytes);
-    next_ = to.data() + before;
-  }
-
-  void Byte(std::uint8_t byte) { *next_++ = static_cast<char>(byte); }
-  void Varint(std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7) Byte(static_cast<std::uint8_t>(value | 0x80));
-    Byte(static_cast<std::uint8_t>(value));
-  }
-  void Bytes(std::string_view bytes) {
-    if (!bytes.empty()) std::memcpy(next_, bytes.data(), bytes.size());
-    next_ += bytes.size();
-  }
-  void Double(double number) {
-    std::memcpy(next_, &number, sizeof(number));
-    next_ += sizeof(number);
-  }
-
- private:
-  char* next_;
-};
+// Room for so many bytes more.
+PlainWriter Append(std::size_t bytes, std::string& to) {
+  const std::size_t before = to.size();
+  to.resize(before + bytes);
+  return PlainWriter(to.data() + before);
+}
 
 // An Outcome that protobuf need not write: its length and the parts.
 class PlainOutcome {
@@ -213,91 +103,38 @@ class PlainOutcome {
     if (reply.outcome) {
       switch (reply.outcome->kind) {
         case Outcome::Kind::kYielded:
-          field_ = Tag(v1::Outcome::kYieldedFieldNumber, kLength);
+          field_ = v1::Outcome::kYieldedFieldNumber;
           break;
         case Outcome::Kind::kReturned:
-          field_ = Tag(v1::Outcome::kReturnedFieldNumber, kLength);
+          field_ = v1::Outcome::kReturnedFieldNumber;
           break;
         case Outcome::Kind::kRaised:
-          field_ = Tag(v1::Outcome::kRaisedFieldNumber, kLength);
+          field_ = v1::Outcome::kRaisedFieldNumber;
           if (!quiet) return false;
           break;
       }
       if (!quiet) {
         value_ = &reply.outcome->value;
-        if (value_->kind() > Value::Kind::kBlob) return false;
-        value_bytes_ = BytesOf(*value_);
+        if (!wire::IsPlain(*value_)) return false;
+        value_bytes_ = wire::PlainValueBytes(*value_);
       }
     }
-    bytes_ =
-        (step_ == 0 ? 0 : 1 + VarintBytes(step_)) + (field_ == 0 ? 0 : 1 + VarintBytes(value_bytes_) + value_bytes_);
+    bytes_ = VarintFieldBytes(step_) + (field_ == 0 ? 0 : LengthFieldBytes(value_bytes_));
     return true;
   }
 
   std::size_t bytes() const { return bytes_; }
 
-  void Write(Writer& writer) const {
-    if (step_ != 0) {
-      writer.Byte(Tag(v1::Outcome::kStepFieldNumber, kVarint));
-      writer.Varint(step_);
-    }
+  void Write(PlainWriter& writer) const {
+    writer.VarintField(v1::Outcome::kStepFieldNumber, step_);
     if (field_ == 0) return;
-    writer.Byte(field_);
-    writer.Varint(value_bytes_);
-    if (value_) Write(*value_, writer);
+    writer.LengthField(field_, value_bytes_);
+    if (value_) wire::WritePlainValue(*value_, writer);
   }
 
  private:
-  static std::uint64_t ZigZag(std::int64_t integer) {
-    return static_cast<std::uint64_t>(integer) << 1 ^ static_cast<std::uint64_t>(integer >> 63);
-  }
-  static std::size_t BytesOf(const Value& value) {
-    switch (value.kind()) {
-      case Value::Kind::kBoolean:
-        return 2;
-      case Value::Kind::kInteger:
-        return 1 + VarintBytes(ZigZag(value.AsInteger()));
-      case Value::Kind::kNumber:
-        return 9;
-      case Value::Kind::kText:
-        return 1 + VarintBytes(value.AsText().size()) + value.AsText().size();
-      case Value::Kind::kBlob:
-        return 1 + VarintBytes(value.AsBlob().size()) + value.AsBlob().size();
-      default:
-        return 0;
-    }
-  }
-  static void Write(const Value& value, Writer& writer) {
-    switch (value.kind()) {
-      case Value::Kind::kBoolean:
-        writer.Byte(Tag(v1::Value::kBooleanFieldNumber, kVarint));
-        writer.Byte(value.AsBoolean() ? 1 : 0);
-        break;
-      case Value::Kind::kInteger:
-        writer.Byte(Tag(v1::Value::kIntegerFieldNumber, kVarint));
-        writer.Varint(ZigZag(value.AsInteger()));
-        break;
-      case Value::Kind::kNumber:
-        writer.Byte(Tag(v1::Value::kNumberFieldNumber, kFixed64));
-        writer.Double(value.AsNumber());
-        break;
-      case Value::Kind::kText:
-        writer.Byte(Tag(v1::Value::kTextFieldNumber, kLength));
-        writer.Varint(value.AsText().size());
-        writer.Bytes(value.AsText());
-        break;
-      case Value::Kind::kBlob:
-        writer.Byte(Tag(v1::Value::kBlobFieldNumber, kLength));
-        writer.Varint(value.AsBlob().size());
-        writer.Bytes(value.AsBlob());
-        break;
-      default:
-        break;
-    }
-  }
-
   Step step_ = 0;
-  std::uint8_t field_ = 0;
+  int field_ = 0;  // of the result; 0: none
   const Value* value_ = nullptr;
   std::size_t value_bytes_ = 0;
   std::size_t bytes_ = 0;
@@ -317,7 +154,7 @@ std::optional<PlainSend> ReadPlainCommand(std::string_view bytes, std::size_t ma
 
 std::optional<std::string_view> CommandReader::Next() {
   if (rest_.empty() || !ok_) return std::nullopt;
-  Reader reader(rest_);
+  PlainReader reader(rest_);
   const std::uint8_t field = reader.Byte();
   const std::string_view command = reader.Bytes();
   ok_ = reader.ok() && field == Tag(v1::DriveRequest::kCommandsFieldNumber, kLength);
@@ -335,14 +172,10 @@ void AppendSendResponse(const Reply& reply, bool quiet, std::string& to) {
     response.AppendToString(&to);
     return;
   }
-  Writer writer(to, 1 + VarintBytes(outcome.bytes()) + outcome.bytes() + (reply.replayed ? 2 : 0));
-  writer.Byte(Tag(v1::SendResponse::kOutcomeFieldNumber, kLength));
-  writer.Varint(outcome.bytes());
+  PlainWriter writer = Append(LengthFieldBytes(outcome.bytes()) + (reply.replayed ? 2 : 0), to);
+  writer.LengthField(v1::SendResponse::kOutcomeFieldNumber, outcome.bytes());
   outcome.Write(writer);
-  if (reply.replayed) {
-    writer.Byte(Tag(v1::SendResponse::kReplayedFieldNumber, kVarint));
-    writer.Byte(1);
-  }
+  writer.VarintField(v1::SendResponse::kReplayedFieldNumber, reply.replayed ? 1 : 0);
 }
 
 bool IsPlainReply(const Reply& reply, bool quiet) {
@@ -361,22 +194,13 @@ void AppendReply(std::uint64_t tag, const Reply& reply, bool quiet, std::string&
     response.AppendToString(&to);
     return;
   }
-  const std::size_t bytes = (tag == 0 ? 0 : 1 + VarintBytes(tag)) + 1 + VarintBytes(outcome.bytes()) + outcome.bytes() +
-                            (reply.replayed ? 2 : 0);
-  Writer writer(to, 1 + VarintBytes(bytes) + bytes);
-  writer.Byte(Tag(v1::DriveResponse::kRepliesFieldNumber, kLength));
-  writer.Varint(bytes);
-  if (tag != 0) {
-    writer.Byte(Tag(v1::Reply::kTagFieldNumber, kVarint));
-    writer.Varint(tag);
-  }
-  writer.Byte(Tag(v1::Reply::kOutcomeFieldNumber, kLength));
-  writer.Varint(outcome.bytes());
+  const std::size_t bytes = VarintFieldBytes(tag) + LengthFieldBytes(outcome.bytes()) + (reply.replayed ? 2 : 0);
+  PlainWriter writer = Append(LengthFieldBytes(bytes), to);
+  writer.LengthField(v1::DriveResponse::kRepliesFieldNumber, bytes);
+  writer.VarintField(v1::Reply::kTagFieldNumber, tag);
+  writer.LengthField(v1::Reply::kOutcomeFieldNumber, outcome.bytes());
   outcome.Write(writer);
-  if (reply.replayed) {
-    writer.Byte(Tag(v1::Reply::kReplayedFieldNumber, kVarint));
-    writer.Byte(1);
-  }
+  writer.VarintField(v1::Reply::kReplayedFieldNumber, reply.replayed ? 1 : 0);
 }
 
 }  // namespace corod::rpc

@@ -6,6 +6,8 @@
 
 #include <bit>
 #include <limits>
+#include <optional>
+#include <random>
 
 #include "corod/journal/v1/journal.pb.h"
 #include "server/base/crc32c.h"
@@ -247,6 +249,7 @@ TEST(CodecTest, PlainBatchesAreAsProtobufWritesThem) {
         journal::v1::Batch message;
         ASSERT_TRUE(message.ParseFromString(bytes.substr(5)));
         EXPECT_EQ(message.SerializeAsString(), bytes.substr(5));
+        EXPECT_EQ(plain_batch::Read(std::string_view(bytes).substr(5)), batch);
         EXPECT_EQ(*DecodeBatch(bytes), batch);
       }
     }
@@ -254,7 +257,52 @@ TEST(CodecTest, PlainBatchesAreAsProtobufWritesThem) {
   Batch other{{1, 1}, {}, 1, 0, {Record()}};
   other.records[0].value = List{1};
   EXPECT_FALSE(plain_batch::SizeOf(other));
+  EXPECT_FALSE(plain_batch::Read(std::string_view(Encode(other)).substr(5)));
   EXPECT_EQ(*DecodeBatch(Encode(other)), other);
+}
+
+// Whatever bytes it takes for a plain batch are what protobuf takes them for.
+TEST(CodecTest, PlainBatchesAreReadAsProtobufReadsThem) {
+  Batch batch{{300, 7}, {299, 6}, 1'000, 5, {}};
+  for (const Value& value : {Value(), Value(true), Value(-5), Value(1.5), Value("t\xc3\xa4xt"), Value::Blob("\xff")}) {
+    batch.records.push_back({.value = value, .request_id = "r", .fingerprint = 9, .time = absl::FromUnixNanos(11)});
+  }
+  batch.records.push_back({.operation = Operation::kCreate});
+  const std::string bytes = Encode(batch).substr(5);
+  std::mt19937 random(7);
+  const auto below = [&random](std::size_t end) { return std::uniform_int_distribution<std::size_t>(0, end - 1)(random); };
+  int taken = 0, refused = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    std::string changed = bytes;
+    for (std::size_t changes = 1 + below(2); changes > 0; --changes) {
+      const std::size_t at = below(changed.size());
+      switch (below(4)) {
+        case 0:
+          changed[at] = static_cast<char>(below(256));
+          break;
+        case 1:
+          changed[at] = static_cast<char>(changed[at] ^ 1 << below(8));
+          break;
+        case 2:
+          changed.erase(at, 1 + below(3));
+          break;
+        default:  // a part once more
+          changed.insert(at, changed.substr(below(changed.size()), 1 + below(12)));
+          break;
+      }
+    }
+    const std::optional<Batch> read = plain_batch::Read(changed);
+    if (!read) {
+      ++refused;
+      continue;
+    }
+    ++taken;
+    journal::v1::Batch message;
+    ASSERT_TRUE(message.ParseFromString(changed)) << i;
+    EXPECT_EQ(message.SerializeAsString(), Encode(*read).substr(5)) << i;
+  }
+  EXPECT_GT(taken, 1'000);
+  EXPECT_GT(refused, 1'000);
 }
 
 }  // namespace
