@@ -92,6 +92,9 @@ rocksdb::Status RocksDatabase::OpenRocks(const Options& wanted) {
   file_system_ = std::make_shared<RocksFileSystem>(OrDefault(wanted.file_system));
   env_ = rocksdb::NewCompositeEnv(file_system_);
   options.env = env_.get();
+  // Compactions only take time that nobody else wants, or whoever waits for a step waits behind them. When they fall so
+  // far behind that writes wait for them, there is time. These are the threads of the whole process.
+  env_->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW, rocksdb::CpuPriority::kLow);
   options.create_if_missing = true;
   // It is flushed when a segment of the log was settled; by itself it only is if the segments are larger.
   options.write_buffer_size = wanted.write_buffer_bytes / 2;

@@ -108,7 +108,8 @@ class LogReader {
   bool HasEnded() const { return ended_; }
   // Of the first batch, if it cannot be given.
   const absl::Status& status() const { return status_; }
-  std::vector<Batch>& batches() { return batches_; }
+  const std::vector<Batch>& batches() const& { return batches_; }
+  std::vector<Batch> batches() && { return std::move(batches_); }
 
  private:
   bool TakeBatch(std::string_view bytes) {
@@ -1075,11 +1076,12 @@ absl::StatusOr<std::vector<Batch>> RocksJournal::Read(const SessionKey& key, Bat
   range.Seek(keys::BatchKey(key.uid, after.number + 1));
   while (range.AtRun() && log.Take(range.value(), keys::NumberIn(range.key()))) range.Next();
   if (absl::Status status = range.status(); !status.ok() && !log.HasEnded()) {
-    return log.batches().empty() ? absl::StatusOr<std::vector<Batch>>(status) : log.batches();
+    if (log.batches().empty()) return status;
+    return std::move(log).batches();
   }
   log.Take(unsettled, std::numeric_limits<std::uint64_t>::max());
   if (!log.status().ok()) return log.status();
-  return log.batches();
+  return std::move(log).batches();
 }
 
 absl::StatusOr<std::optional<Tombstone>> RocksJournal::FindTombstone(std::string_view id,
