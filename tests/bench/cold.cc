@@ -2,9 +2,13 @@
 #include <grpcpp/channel.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <future>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -20,7 +24,9 @@ namespace {
 // Sessions whose logs are trimmed all the time: each `kEvery` steps make a checkpoint and drop the one before.
 constexpr std::uint64_t kTrimmed = 500;
 constexpr std::uint64_t kEvery = 4;
-constexpr double kTrimsPerSecond = 1'200;  // asked for; 1,000 are to be
+constexpr std::uint64_t kTrimsPerSecond = 1'200;  // asked for; 1,000 are to be
+constexpr absl::Duration kPause = absl::Milliseconds(10);
+constexpr std::uint64_t kInMessage = kTrimsPerSecond * kEvery / 100;  // commands in each pause
 constexpr char kCold[] = "cold";
 constexpr char kBusy[] = "trimmed";
 
@@ -59,6 +65,43 @@ std::uint64_t CountTrims(v1::CoroutineService::Stub& stub) {
   return trims;
 }
 
+// The next step of one busy session after the other.
+void MakeBusy(std::uint64_t number, v1::Command& command) {
+  command.set_session_id(SessionId(kBusy, number % kTrimmed));
+  command.mutable_send()->set_integer(1);
+  command.set_quiet(true);
+}
+
+// Has the busy sessions take their steps while it exists: over Drive, since it is the trims that are to disturb, not
+// the calls.
+class Trimming {
+ public:
+  explicit Trimming(std::shared_ptr<grpc::Channel> channel)
+      : done_(std::async(std::launch::async, [this, channel = std::move(channel)] { Run(channel); })) {}
+  ~Trimming() { stopped_ = true; }
+  Trimming(const Trimming&) = delete;
+  Trimming& operator=(const Trimming&) = delete;
+
+  // Fails if it did.
+  void Stop() {
+    stopped_ = true;
+    done_.get();
+  }
+
+ private:
+  void Run(const std::shared_ptr<grpc::Channel>& channel) {
+    std::uint64_t next = 0;
+    for (absl::Time due = absl::Now(); !stopped_; due += kPause) {
+      absl::SleepFor(due - absl::Now());
+      const auto make = [&next](std::uint64_t, v1::Command& command) { MakeBusy(next++, command); };
+      Drive(channel, kInMessage, make, {.in_message = kInMessage, .outstanding = kInMessage});
+    }
+  }
+
+  std::atomic<bool> stopped_ = false;
+  std::future<void> done_;
+};
+
 struct Way {
   std::string name, what;
   bool trims;
@@ -87,9 +130,8 @@ void MeasureColdSessions(const Settings& settings, Report& report) {
   const auto stub = v1::CoroutineService::NewStub(channel);
   const auto load_channel = Connect(server.address());
   CreateAveragers(load_channel, kBusy, kTrimmed, v1::DURABILITY_DURABLE);
-  const auto load = SendLoad(load_channel, kBusy, kTrimmed);
   // Until each trims what it appends.
-  Fine(load->RunAtRate(settings.quick ? absl::Milliseconds(200) : absl::Seconds(1), kTrimsPerSecond * kEvery));
+  Drive(load_channel, kTrimmed * kEvery * 3, &MakeBusy);
 
   Way quiet{.name = "cold_send", .what = "", .trims = false};
   Way busy{.name = "cold_send_trims", .what = " while logs are trimmed", .trims = true};
@@ -99,20 +141,15 @@ void MeasureColdSessions(const Settings& settings, Report& report) {
     for (Way* way : {&quiet, &busy}) {
       const std::uint64_t trims = way->trims ? CountTrims(*stub) : 0;
       const absl::Time started = absl::Now();
-      std::future<absl::StatusOr<load::Found>> trims_going_on;
-      if (way->trims) {
-        trims_going_on = std::async(std::launch::async, [&load] {
-          return load->RunAtRate(absl::InfiniteDuration(), kTrimsPerSecond * kEvery);
-        });
-      }
+      std::optional<Trimming> trimming;
+      if (way->trims) trimming.emplace(load_channel);
       std::vector<double> times;
       for (std::uint64_t i = 0; i < in_round; ++i) {
         const std::string id = SessionId(kCold, next++);
         times.push_back(absl::ToDoubleMilliseconds(TimeOneSend(*stub, id)));
       }
       if (way->trims) {
-        load->Stop();
-        Fine(trims_going_on.get());
+        trimming->Stop();
         const double seconds = absl::ToDoubleSeconds(absl::Now() - started);
         trims_per_second.push_back(static_cast<double>(CountTrims(*stub) - trims) / seconds);
       }
