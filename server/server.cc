@@ -81,6 +81,15 @@ class MemoryReturn {
   std::size_t most_ = 0;  // since it was last done
 };
 
+// What is so large (a memtable's blocks, a segment of the log) comes from the system and goes back to it. By itself the
+// allocator would take it from its own heaps once it has been freed, and what lies between would keep it.
+constexpr int kLarge = 1 << 20;
+
+void SetUpMemory() {
+  mallopt(M_MMAP_THRESHOLD, kLarge);
+  mallopt(M_TRIM_THRESHOLD, 2 * kLarge);  // as the allocator itself has it beside that threshold
+}
+
 void SetUpLog(const std::string& level) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("corod"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
@@ -110,6 +119,7 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
   }
   const Flags& flags = std::get<Flags>(parsed);
   const ExitSignals signals;
+  SetUpMemory();
   SetUpLog(flags.log_level);
   // gRPC's locks are Abseil's, and Debian's Abseil looks for deadlocks at each of them unless it is told not to.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

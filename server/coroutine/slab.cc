@@ -92,10 +92,6 @@ struct alignas(16) Slab::Chunk {
   bool IsFull(std::size_t size) const { return !free && untouched + size > kChunkBytes; }
 };
 
-Slab::~Slab() {
-  if (open_ && open_->used == 0) Regions::Get().GiveBack(open_);
-}
-
 void Slab::Link(Chunk* chunk) noexcept {
   chunk->previous = nullptr;
   chunk->next = open_;
@@ -135,8 +131,8 @@ void Slab::Free(void* object) noexcept {
   const bool was_full = chunk->IsFull(size_);
   chunk->free = new (object) FreeObject{chunk->free};
   if (was_full) Link(chunk);
-  // The last one with room stays.
-  if (--chunk->used == 0 && (chunk->next || chunk->previous)) {
+  // Also the last one: it would hold the whole region, and of slabs there are many.
+  if (--chunk->used == 0) {
     Unlink(chunk);
     Regions::Get().GiveBack(chunk);
   }

@@ -19,7 +19,7 @@ class Slab {
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
   // What is in use stays where it is.
-  ~Slab();
+  ~Slab() = default;
 
   // Throws std::bad_alloc.
   void* Allocate();

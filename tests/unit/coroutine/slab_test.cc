@@ -6,6 +6,8 @@
 #include <cstring>
 #include <random>
 #include <utility>
+#include <memory>
+#include <utility>
 #include <vector>
 
 namespace corod {
@@ -77,6 +79,23 @@ TEST_P(SlabTest, GivesBackWhatIsNotUsed) {
   EXPECT_LE(most, 6 * kRegion);
   for (void* object : used) slab.Free(object);
   EXPECT_LE(SlabBytes() - before, kRegion);
+}
+
+// Not even one chunk each, which would hold a region.
+TEST(SlabsTest, EmptyOnesHoldNothing) {
+  constexpr std::size_t kRegion = std::size_t{2} << 20;
+  constexpr std::size_t kSize = 64;
+  constexpr std::size_t kSlabs = 6;
+  std::vector<std::unique_ptr<Slab>> slabs;
+  std::vector<std::pair<Slab*, void*>> used;
+  const std::size_t before = SlabBytes();
+  for (std::size_t i = 0; i < kSlabs; ++i) {  // a region and more of each
+    Slab& slab = *slabs.emplace_back(std::make_unique<Slab>(kSize));
+    for (std::size_t j = 0; j < kRegion / kSize * 5 / 4; ++j) used.emplace_back(&slab, slab.Allocate());
+  }
+  EXPECT_GE(SlabBytes() - before, kSlabs * kRegion);
+  for (const auto& [slab, object] : used) slab->Free(object);
+  EXPECT_LE(SlabBytes(), before + kRegion);
 }
 #endif
 
