@@ -21,12 +21,12 @@
 namespace corod::bench {
 namespace {
 
-// Sessions whose logs are trimmed all the time: each `kEvery` steps make a checkpoint and drop the one before.
+// Sessions whose logs are trimmed all the time: each `kEvery` steps make a checkpoint and drop those of the oldest.
 constexpr std::uint64_t kTrimmed = 500;
 constexpr std::uint64_t kEvery = 4;
-constexpr std::uint64_t kTrimsPerSecond = 1'200;  // asked for; 1,000 are to be
-constexpr absl::Duration kPause = absl::Milliseconds(10);
-constexpr std::uint64_t kInMessage = kTrimsPerSecond * kEvery / 100;  // commands in each pause
+// 1,250 trims a second are asked for; 1,000 are to be.
+constexpr absl::Duration kPause = absl::Milliseconds(4);
+constexpr int kInMessage = 20;  // commands after each pause
 constexpr char kCold[] = "cold";
 constexpr char kBusy[] = "trimmed";
 
@@ -90,11 +90,25 @@ class Trimming {
 
  private:
   void Run(const std::shared_ptr<grpc::Channel>& channel) {
+    const auto stub = v1::CoroutineService::NewStub(channel);
+    grpc::ClientContext context;
+    const auto stream = stub->Drive(&context);
     std::uint64_t next = 0;
     for (absl::Time due = absl::Now(); !stopped_; due += kPause) {
       absl::SleepFor(due - absl::Now());
-      const auto make = [&next](std::uint64_t, v1::Command& command) { MakeBusy(next++, command); };
-      Drive(channel, kInMessage, make, {.in_message = kInMessage, .outstanding = kInMessage});
+      v1::DriveRequest request;
+      for (int i = 0; i < kInMessage; ++i) MakeBusy(next++, *request.add_commands());
+      if (!stream->Write(request)) break;
+      v1::DriveResponse response;
+      for (int replies = 0; replies < kInMessage && stream->Read(&response); replies += response.replies_size()) {
+        for (const v1::Reply& reply : response.replies()) {
+          if (!reply.has_outcome()) throw Failure("a step of a busy session failed: " + reply.ShortDebugString());
+        }
+      }
+    }
+    stream->WritesDone();
+    if (const grpc::Status status = stream->Finish(); !status.ok()) {
+      throw Failure("the busy sessions' stream failed: " + status.error_message());
     }
   }
 
@@ -124,15 +138,17 @@ void MeasureColdSessions(const Settings& settings, Report& report) {
     Prepare(Connect(server.address()), count, settings.records);
     server.Kill();  // on going to sleep they would leave checkpoints
   }
+  // So long that nothing of the cold sessions is trimmed.
+  const std::uint64_t history = settings.records + 100;
   ServerProcess server(
-      CorodCommand(settings, data, {"--checkpoint-every", absl::StrCat(kEvery), "--history", absl::StrCat(kEvery)}),
+      CorodCommand(settings, data, {"--checkpoint-every", absl::StrCat(kEvery), "--history", absl::StrCat(history)}),
       directory.NewPath("log"));
   const auto channel = Connect(server.address());
   const auto stub = v1::CoroutineService::NewStub(channel);
   const auto load_channel = Connect(server.address());
   CreateAveragers(load_channel, kBusy, kTrimmed, v1::DURABILITY_DURABLE);
   // Until each trims what it appends.
-  Drive(load_channel, kTrimmed * kEvery * 3, &MakeBusy);
+  Drive(load_channel, kTrimmed * (history + 3 * kEvery), &MakeBusy);
 
   Way quiet{.name = "cold_send", .what = "", .trims = false};
   Way busy{.name = "cold_send_trims", .what = " while logs are trimmed", .trims = true};
