@@ -16,6 +16,7 @@
 #include <ctime>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
@@ -85,7 +86,12 @@ class MemoryReturn {
 // allocator would take it from its own heaps once it has been freed, and what lies between would keep it.
 constexpr int kLarge = 1 << 20;
 
+// Heaps of the allocator. By itself it takes up to eight for each processor, one for each thread until then; each keeps
+// what its threads once needed, a few MiB, and with these few they seldom wait for each other.
+constexpr int kHeapsPerProcessor = 2;
+
 void SetUpMemory() {
+  mallopt(M_ARENA_MAX, kHeapsPerProcessor * static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   mallopt(M_MMAP_THRESHOLD, kLarge);
   mallopt(M_TRIM_THRESHOLD, 2 * kLarge);  // as the allocator itself has it beside that threshold
 }

@@ -114,7 +114,8 @@ bool ReadRecord(std::string_view bytes, Record& record) {
 }  // namespace
 
 std::optional<std::size_t> SizeOf(const Batch& batch) {
-  std::size_t size = LengthFieldBytes(SizeOf(batch.id)) + VarintFieldBytes(batch.first_step) + Fixed64FieldBytes(batch.digest);
+  std::size_t size =
+      LengthFieldBytes(SizeOf(batch.id)) + VarintFieldBytes(batch.first_step) + Fixed64FieldBytes(batch.digest);
   if (batch.previous != BatchId()) size += LengthFieldBytes(SizeOf(batch.previous));
   for (const Record& record : batch.records) {
     const std::optional<std::size_t> bytes = SizeOf(record);

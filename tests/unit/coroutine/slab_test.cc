@@ -4,9 +4,8 @@
 
 #include <cstdint>
 #include <cstring>
-#include <random>
-#include <utility>
 #include <memory>
+#include <random>
 #include <utility>
 #include <vector>
 

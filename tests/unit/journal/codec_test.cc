@@ -270,7 +270,9 @@ TEST(CodecTest, PlainBatchesAreReadAsProtobufReadsThem) {
   batch.records.push_back({.operation = Operation::kCreate});
   const std::string bytes = Encode(batch).substr(5);
   std::mt19937 random(7);
-  const auto below = [&random](std::size_t end) { return std::uniform_int_distribution<std::size_t>(0, end - 1)(random); };
+  const auto below = [&random](std::size_t end) {
+    return std::uniform_int_distribution<std::size_t>(0, end - 1)(random);
+  };
   int taken = 0, refused = 0;
   for (int i = 0; i < 20'000; ++i) {
     std::string changed = bytes;
