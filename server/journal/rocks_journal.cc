@@ -193,6 +193,32 @@ class RocksJournal::Lease {
   const RocksDatabase* database_;
 };
 
+// A thread that is in the middle of many commands wakes the journal once, behind the last (CompletionScope), so that
+// what they append is written together.
+class RocksJournal::PutOffWake final : private CompletionScope::Deferred {
+ public:
+  static PutOffWake& OfThisThread() {
+    thread_local PutOffWake wake;
+    return wake;
+  }
+
+  // Whether this thread will wake `journal` when its scope ends.
+  bool Take(const RocksJournal& journal) {
+    if (journal_ || is_journals_ || !CompletionScope::Active()) return journal_ == &journal;
+    journal_ = &journal;
+    CompletionScope::Defer(*this);
+    return true;
+  }
+  // For a thread of the journal's own: its scope is long, and another of them may write meanwhile.
+  void NoteJournalsThread() { is_journals_ = true; }
+
+ private:
+  void RunDeferred() override { std::exchange(journal_, nullptr)->changed_.NotifyOne(); }
+
+  const RocksJournal* journal_ = nullptr;
+  bool is_journals_ = false;
+};
+
 // Writes that are written together, as they come to be.
 class RocksJournal::Group {
  public:
@@ -496,6 +522,13 @@ RocksJournal::Chunk& RocksJournal::ChunkFor(std::size_t bytes) const {
   return *queue_.back();
 }
 
+bool RocksJournal::MustWake() const {
+  if (writing_ && available_) return false;  // whoever writes looks at the queue when it has done
+  if (!queue_.empty() && !wake_is_put_off_) return false;
+  wake_is_put_off_ = PutOffWake::OfThisThread().Take(*this);
+  return !wake_is_put_off_;
+}
+
 void RocksJournal::Enqueue(Write write, std::size_t bytes) const {
   bool wakes = false;
   {
@@ -503,7 +536,7 @@ void RocksJournal::Enqueue(Write write, std::size_t bytes) const {
     if (shutdown_) {
       write.apply = &TakesNothingMore;
     }
-    wakes = queue_.empty() && (!writing_ || !available_);  // whoever writes looks at the queue when it has done
+    wakes = MustWake();
     Chunk& chunk = ChunkFor(bytes);
     chunk.bytes += bytes;
     chunk.writes.push_back(std::move(write));
@@ -513,6 +546,7 @@ void RocksJournal::Enqueue(Write write, std::size_t bytes) const {
 
 void RocksJournal::Work() {
   rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);  // nobody reads this thread's counters
+  PutOffWake::OfThisThread().NoteJournalsThread();
   mutex_.Lock();
   while (true) {
     const SteadyTime now = std::chrono::steady_clock::now();
@@ -579,6 +613,7 @@ void RocksJournal::TakeTurn() {
   }
   std::unique_ptr<Chunk> chunk = std::move(queue_.front());
   queue_.pop_front();
+  wake_is_put_off_ = false;
   const std::uint64_t turn = groups_taken_++;
   if (available_) {
     writing_ = true;
@@ -898,7 +933,7 @@ void RocksJournal::AppendTo(const CompactText& id, const CompactText& uid, const
   bool wakes = false;
   {
     const MutexLock lock(mutex_);
-    wakes = queue_.empty() && (!writing_ || !available_);
+    wakes = MustWake();
     Chunk& chunk = ChunkFor(bytes.size());
     Write& write = chunk.writes.emplace_back();
     write.done = std::move(done);

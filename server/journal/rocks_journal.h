@@ -97,6 +97,7 @@ class RocksJournal : public Journal {
   using SteadyTime = std::chrono::steady_clock::time_point;
   class Lease;
   class Group;
+  class PutOffWake;
 
   // Compares, and adds to the group what is to be written.
   using Apply = std::function<absl::Status(Group&)>;
@@ -154,6 +155,8 @@ class RocksJournal : public Journal {
 
   void Enqueue(Write write, std::size_t bytes = 0) const;
   static absl::Status TakesNothingMore(Group& group);
+  // Whether who is about to put something into the queue must wake a thread for it.
+  bool MustWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Where the next write goes.
   Chunk& ChunkFor(std::size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Work();
@@ -196,6 +199,8 @@ class RocksJournal : public Journal {
   CondVar finished_;
   // The last one is added to.
   mutable std::deque<std::unique_ptr<Chunk>> queue_ ABSL_GUARDED_BY(mutex_);
+  // Whoever put the first thing into it has woken nobody yet.
+  mutable bool wake_is_put_off_ ABSL_GUARDED_BY(mutex_) = false;
   mutable std::vector<std::unique_ptr<Chunk>> empty_chunks_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool available_ ABSL_GUARDED_BY(mutex_) = true;
