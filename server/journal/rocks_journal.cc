@@ -197,6 +197,11 @@ class RocksJournal::Lease {
 // what they append is written together.
 class RocksJournal::PutOffWake final : private CompletionScope::Deferred {
  public:
+  PutOffWake() = default;
+  virtual ~PutOffWake() = default;
+  PutOffWake(const PutOffWake&) = delete;
+  PutOffWake& operator=(const PutOffWake&) = delete;
+
   static PutOffWake& OfThisThread() {
     thread_local PutOffWake wake;
     return wake;
