@@ -3,9 +3,9 @@
 
 namespace corod {
 
-// While one is on the stack, this thread is in the middle of giving many answers. Whoever gets some of them need not be
-// woken for each: what it hangs on the scope (Defer) is run once, when the scope ends. Scopes nest; the outermost
-// counts.
+// While one is on the stack, this thread is in the middle of giving many answers or of taking many commands. Whoever
+// gets some of them need not be woken for each: what it hangs on the scope (Defer) is run once, when the scope ends.
+// Scopes nest; the outermost counts.
 class CompletionScope {
  public:
   // What is to be run. Its owner keeps it until it is.
