@@ -3,67 +3,35 @@
 #include <cassert>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "server/base/compact_text.h"
 #include "server/coroutine/slab.h"
+#include "server/session/recent_ids.h"
 
 namespace corod {
-namespace {
 
-// Up to so many are looked through one by one.
-constexpr std::size_t kFew = 8;
+class KnownIds::Entry {
+ public:
+  Entry() = default;
+  Entry(CompactText id, std::uint64_t fingerprint, Step step)
+      : id_(std::move(id)), fingerprint_(fingerprint), step_(step) {}
 
-struct HashKey {
-  std::size_t operator()(const CompactText::Key& key) const { return key.hash(); }
-};
+  const CompactText& id() const { return id_; }
+  Known known() const { return {fingerprint_, step_}; }
 
-}  // namespace
-
-struct KnownIds::Entry {
-  CompactText id;
-  std::uint64_t fingerprint = 0;
-  Step step = 0;
+ private:
+  CompactText id_;
+  std::uint64_t fingerprint_ = 0;
+  Step step_ = 0;
 };
 
 // More than one.
 struct KnownIds::Many {
-  std::size_t size() const { return entries.size() - first; }
-
-  const Entry* Find(const CompactText::Key& key) const {
-    if (!index.empty()) {
-      const auto found = index.find(key);
-      return found == index.end() ? nullptr : &entries[first + (found->second - left)];
-    }
-    for (std::size_t i = first; i < entries.size(); ++i) {
-      if (entries[i].id.key() == key) return &entries[i];
-    }
-    return nullptr;
-  }
-
   void Add(Entry entry, std::size_t max_ids) {
-    entries.push_back(std::move(entry));
-    if (!index.empty()) {
-      index.emplace(entries.back().id.key(), left + size() - 1);
-    } else if (size() > kFew) {
-      for (std::size_t i = first; i < entries.size(); ++i) index.emplace(entries[i].id.key(), left + (i - first));
-    }
-    if (size() <= max_ids) return;
-    Entry& oldest = entries[first];
-    index.erase(oldest.id.key());
-    oldest.id = CompactText();
-    ++first;
-    ++left;
-    if (first > size()) {  // each is moved once at most for each that leaves
-      entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(first));
-      first = 0;
-    }
+    if (ids.size() >= max_ids) ids.RemoveOldest();
+    ids.Add(std::move(entry));
   }
 
-  std::vector<Entry> entries;  // oldest first
-  std::size_t first = 0;       // those before it have left
-  std::uint64_t left = 0;      // how many have left
-  // How many came before, by id. Of many alone.
-  absl::flat_hash_map<CompactText::Key, std::uint64_t, HashKey> index;
+  RecentIds<Entry> ids;
 };
 
 // What a session has that knows ids; most know that of their Create and a few others.
@@ -125,8 +93,8 @@ void KnownIds::PinCreate(Step step) {
 std::optional<KnownIds::Known> KnownIds::Kept::Find(const CompactText::Key& key) const {
   if (create_is_known && create_id.key() == key) return Known{create_fingerprint, create_is_step ? Step{1} : 0};
   if (const Many* all = many()) {
-    const Entry* found = all->Find(key);
-    return found ? std::optional<Known>({found->fingerprint, found->step}) : std::nullopt;
+    const Entry* found = all->ids.Find(key);
+    return found ? std::optional<Known>(found->known()) : std::nullopt;
   }
   return step != 0 && id.key() == key ? std::optional<Known>({fingerprint, step}) : std::nullopt;
 }
@@ -153,11 +121,11 @@ void KnownIds::Remember(std::string_view request_id, std::uint64_t fingerprint, 
     return;
   }
   if (!kept.has_many) {
-    Entry only{std::exchange(kept.id, CompactText()), kept.fingerprint, kept.step};
+    Entry only(std::exchange(kept.id, CompactText()), kept.fingerprint, kept.step);
     kept.step = 0;
     kept.MakeMany().Add(std::move(only), max_ids);
   }
-  kept.many()->Add({CompactText(request_id), fingerprint, step}, max_ids);
+  kept.many()->Add(Entry(CompactText(request_id), fingerprint, step), max_ids);
 }
 
 std::vector<KnownId> KnownIds::List() const {
@@ -167,10 +135,10 @@ std::vector<KnownId> KnownIds::List() const {
     if (kept_->step != 0) ids.push_back({kept_->id.str(), kept_->fingerprint, kept_->step});
     return ids;
   }
-  const Many& many = *kept_->many();
+  const RecentIds<Entry>& many = kept_->many()->ids;
   ids.reserve(many.size());
-  for (std::size_t i = many.first; i < many.entries.size(); ++i) {
-    ids.push_back({many.entries[i].id.str(), many.entries[i].fingerprint, many.entries[i].step});
+  for (std::size_t i = 0; i < many.size(); ++i) {
+    ids.push_back({many[i].id().str(), many[i].known().fingerprint, many[i].known().step});
   }
   return ids;
 }

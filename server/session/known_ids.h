@@ -49,7 +49,7 @@ class KnownIds {
   std::vector<KnownId> List() const;
 
  private:
-  struct Entry;
+  class Entry;
   struct Many;
   struct Kept;
 

@@ -1,21 +1,32 @@
 #include "server/session/reply_window.h"
 
-#include <algorithm>
 #include <limits>
+#include <memory>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "server/coroutine/limits.h"
 #include "server/coroutine/slab.h"
+#include "server/session/recent_ids.h"
 
 namespace corod {
 namespace {
 
-// Up to so many are looked through one by one.
-constexpr std::size_t kFew = 8;
 // Answers are within the server's limits.
 constexpr ValueLimits kNoLimits{.max_depth = std::numeric_limits<int>::max(),
                                 .max_bytes = std::numeric_limits<std::size_t>::max()};
+
+// The value that somebody holds as these parts, and goes on holding.
+Value Shared(Value::Parts parts) {
+  Value held = Value::FromParts(parts);
+  Value copy = held;
+  static_cast<void>(std::move(held).Release());
+  return copy;
+}
+
+// Nobody holds them any more.
+void Drop(Value::Parts parts) {
+  static_cast<void>(Value::FromParts(parts));  // NOLINT(bugprone-unused-return-value): freed
+}
 
 // Each session of which a command had a request id has one.
 Slab& WindowSlab() {
@@ -23,40 +34,55 @@ Slab& WindowSlab() {
   return slab;
 }
 
-struct HashKey {
-  std::size_t operator()(const CompactText::Key& key) const { return key.hash(); }
-};
-
 }  // namespace
 
-struct ReplyWindow::More {
-  std::uint64_t Serial(std::size_t place) const { return left + place - first; }
-  std::size_t Place(std::uint64_t serial) const { return first + (serial - left); }
-  std::size_t size() const { return entries.size() - first; }
+// An id and its answer, whatever that is.
+class ReplyWindow::Entry {
+ public:
+  Entry() = default;
+  Entry(CompactText id, const Known& known);
+  Entry(Entry&& other) noexcept { Swap(other); }
+  Entry& operator=(Entry&& other) noexcept {
+    Swap(other);
+    return *this;
+  }
+  ~Entry() { ForgetAnswer(); }
 
-  std::vector<Entry> entries;  // oldest first
-  std::size_t first = 0;       // those before it have left
-  std::uint64_t left = 0;      // how many have left
-  std::size_t answered = 0;    // entries before this one have no answer any more
-  std::size_t bytes = 0;       // of all answers, the Create's too
-  // By id: the serial number, which is the number of those that came before. Of many alone.
-  absl::flat_hash_map<CompactText::Key, std::uint64_t, HashKey> index;
+  const CompactText& id() const { return id_; }
+  bool is_known() const { return state_.known; }
+  Known Get() const;
+  // What the answer takes, as corod.v1 encodes it.
+  std::size_t bytes() const { return state_.answered ? Measure(value(), kNoLimits).bytes : 0; }
+  // The id and its step stay known.
+  void ForgetAnswer();
+
+ private:
+  void Swap(Entry& other) noexcept;
+  Value value() const { return Shared({value_bits_, state_.value_kind}); }
+
+  CompactText id_;
+  std::uint64_t fingerprint_ = 0;
+  std::uint64_t value_bits_ = 0;  // a Value's, with its kind
+  struct State {
+    Step step : kStepBits = 0;
+    Value::Kind value_kind : 4 = Value::Kind::kNull;
+    Outcome::Kind outcome : 2 = Outcome::Kind::kReturned;
+    bool answered : 1 = false;  // it has an outcome
+    bool known : 1 = false;
+    bool forgotten : 1 = false;  // it had one
+  } state_;
 };
 
-void* ReplyWindow::operator new(std::size_t) { return WindowSlab().Allocate(); }
-void ReplyWindow::operator delete(void* window) { WindowSlab().Free(window); }
-
-ReplyWindow::ReplyWindow(std::string_view create_id) : create_(create_id) {
-  static_assert(sizeof(ReplyWindow) == 88, "docs/performance.md has the account");
-}
-
-ReplyWindow::~ReplyWindow() = default;
-
-Value ReplyWindow::Entry::value() const {
-  Value held = Value::FromParts({value_bits_, state_.value_kind});
-  Value copy = held;
-  static_cast<void>(std::move(held).Release());  // the entry holds it on
-  return copy;
+ReplyWindow::Entry::Entry(CompactText id, const Known& known) : id_(std::move(id)), fingerprint_(known.fingerprint) {
+  state_.step = known.reply.step;
+  state_.known = true;
+  state_.forgotten = known.forgotten;
+  if (!known.reply.outcome) return;
+  const Value::Parts parts = Value(known.reply.outcome->value).Release();
+  value_bits_ = parts.bits;
+  state_.value_kind = parts.kind;
+  state_.answered = true;
+  state_.outcome = known.reply.outcome->kind;
 }
 
 void ReplyWindow::Entry::Swap(Entry& other) noexcept {
@@ -66,20 +92,6 @@ void ReplyWindow::Entry::Swap(Entry& other) noexcept {
   std::swap(state_, other.state_);
 }
 
-void ReplyWindow::Entry::Set(std::uint64_t fingerprint, const Reply& reply) {
-  ForgetAnswer();
-  fingerprint_ = fingerprint;
-  state_ = State();
-  state_.step = reply.step;
-  state_.known = true;
-  if (!reply.outcome) return;
-  const Value::Parts parts = Value(reply.outcome->value).Release();
-  value_bits_ = parts.bits;
-  state_.value_kind = parts.kind;
-  state_.answered = true;
-  state_.outcome = reply.outcome->kind;
-}
-
 ReplyWindow::Known ReplyWindow::Entry::Get() const {
   Known found{.fingerprint = fingerprint_, .reply = Reply(), .forgotten = state_.forgotten};
   found.reply.step = state_.step;
@@ -87,92 +99,146 @@ ReplyWindow::Known ReplyWindow::Entry::Get() const {
   return found;
 }
 
-std::size_t ReplyWindow::Entry::bytes() const { return state_.answered ? Measure(value(), kNoLimits).bytes : 0; }
-
 void ReplyWindow::Entry::ForgetAnswer() {
   if (!state_.answered) return;  // nothing to forget
-  // NOLINTNEXTLINE(bugprone-unused-return-value): freed
-  static_cast<void>(Value::FromParts({value_bits_, state_.value_kind}));
+  Drop({value_bits_, state_.value_kind});
   state_.answered = false;
   state_.forgotten = true;
 }
 
+struct ReplyWindow::Many {
+  void Forget(Entry& entry) {
+    bytes -= entry.bytes();
+    entry.ForgetAnswer();
+  }
+
+  Entry create;  // without the id
+  RecentIds<Entry> entries;
+  std::size_t answered = 0;  // entries before this one have no answer any more
+  std::size_t bytes = 0;     // of all answers, the Create's too
+};
+
+void* ReplyWindow::operator new(std::size_t) { return WindowSlab().Allocate(); }
+void ReplyWindow::operator delete(void* window) { WindowSlab().Free(window); }
+
+ReplyWindow::ReplyWindow(std::string_view create_id) : create_id_(create_id) {
+  static_assert(sizeof(ReplyWindow) == 64, "docs/performance.md has the account");
+}
+
+ReplyWindow::~ReplyWindow() {
+  if (is_many_) {
+    delete &many();
+  } else {
+    ForgetFirst();
+  }
+}
+
+ReplyWindow::Many& ReplyWindow::many() const {
+  return *reinterpret_cast<Many*>(bits_);  // NOLINT(performance-no-int-to-ptr)
+}
+
+ReplyWindow::Known ReplyWindow::FirstKnown() const {
+  Known known{.fingerprint = first_fingerprint_, .reply = Reply(), .forgotten = first_forgotten_};
+  known.reply.step = first_step_;
+  if (!first_forgotten_) known.reply.outcome = Outcome{Shared({bits_, value_kind_}), first_outcome_};
+  return known;
+}
+
+ReplyWindow::Known ReplyWindow::CreateKnown() const {
+  Known known{.fingerprint = create_fingerprint_, .reply = Reply()};
+  known.reply.step = create_step_;
+  if (create_answered_) known.reply.outcome = Outcome{Value(), create_outcome_};
+  return known;
+}
+
+void ReplyWindow::ForgetFirst() {
+  if (!first_known_ || first_forgotten_) return;
+  Drop({bits_, value_kind_});
+  bits_ = 0;
+  value_kind_ = Value::Kind::kNull;
+  first_forgotten_ = true;
+}
+
+ReplyWindow::Many& ReplyWindow::BecomeMany() {
+  if (is_many_) return many();
+  auto made = std::make_unique<Many>();
+  if (create_known_) made->create = Entry(CompactText(), CreateKnown());
+  if (first_known_) {
+    made->entries.Add(Entry(std::move(first_id_), FirstKnown()));
+    made->bytes = made->entries[0].bytes();
+    ForgetFirst();
+  }
+  bits_ = reinterpret_cast<std::uint64_t>(made.release());
+  is_many_ = true;
+  return many();
+}
+
 std::optional<ReplyWindow::Known> ReplyWindow::Find(std::string_view request_id) const {
   const CompactText::Key key(request_id);
-  if (create_.is_known() && create_.id().key() == key) return create_.Get();
-  if (!more_) return first_.is_known() && first_.id().key() == key ? std::optional<Known>(first_.Get()) : std::nullopt;
-  if (!more_->index.empty()) {
-    const auto found = more_->index.find(key);
-    if (found == more_->index.end()) return std::nullopt;
-    return more_->entries[more_->Place(found->second)].Get();
+  const bool is_create = create_id_.key() == key;
+  if (is_many_) {
+    if (is_create && many().create.is_known()) return many().create.Get();
+    const Entry* const found = many().entries.Find(key);
+    return found ? std::optional<Known>(found->Get()) : std::nullopt;
   }
-  for (std::size_t i = more_->first; i < more_->entries.size(); ++i) {
-    if (more_->entries[i].id().key() == key) return more_->entries[i].Get();
-  }
-  return std::nullopt;
+  if (is_create && create_known_) return CreateKnown();
+  return first_known_ && first_id_.key() == key ? std::optional<Known>(FirstKnown()) : std::nullopt;
 }
 
 void ReplyWindow::RememberCreate(std::uint64_t fingerprint, const Reply& reply, const Limits& limits) {
-  create_.Set(fingerprint, reply);
-  if (more_) more_->bytes += create_.bytes();
+  if (is_many_ || !IsCreateOfFew(reply)) {
+    Many& all = BecomeMany();
+    all.bytes -= all.create.bytes();
+    all.create = Entry(CompactText(), {fingerprint, reply});
+    all.bytes += all.create.bytes();
+  } else {
+    create_fingerprint_ = fingerprint;
+    create_step_ = reply.step;
+    create_known_ = true;
+    create_answered_ = reply.outcome.has_value();
+    if (reply.outcome) create_outcome_ = reply.outcome->kind;
+  }
   KeepWithin(limits);
 }
 
 void ReplyWindow::Remember(std::string_view request_id, std::uint64_t fingerprint, const Reply& reply,
                            const Limits& limits) {
-  Entry entry(request_id);
-  entry.Set(fingerprint, reply);
-  if (!more_ && !first_.is_known()) {
-    first_ = std::move(entry);
+  if (!is_many_ && !first_known_ && IsOfFew(reply)) {
+    first_id_ = CompactText(request_id);
+    first_fingerprint_ = fingerprint;
+    first_step_ = reply.step;
+    first_outcome_ = reply.outcome->kind;
+    first_known_ = true;
+    const Value::Parts parts = Value(reply.outcome->value).Release();
+    bits_ = parts.bits;
+    value_kind_ = parts.kind;
     KeepWithin(limits);
     return;
   }
-  if (!more_) {
-    more_ = std::make_unique<More>();
-    more_->bytes = create_.bytes() + first_.bytes();
-    more_->entries.push_back(std::move(first_));
+  Many& all = BecomeMany();
+  if (all.entries.size() >= limits.ids) {
+    all.bytes -= all.entries[0].bytes();
+    all.entries.RemoveOldest();
+    if (all.answered > 0) --all.answered;
   }
-  More& more = *more_;
-  more.bytes += entry.bytes();
-  more.entries.push_back(std::move(entry));
-  if (!more.index.empty()) {
-    more.index.emplace(more.entries.back().id().key(), more.Serial(more.entries.size() - 1));
-  } else if (more.size() > kFew) {
-    for (std::size_t i = more.first; i < more.entries.size(); ++i) {
-      more.index.emplace(more.entries[i].id().key(), more.Serial(i));
-    }
-  }
+  all.entries.Add(Entry(CompactText(request_id), {fingerprint, reply}));
+  all.bytes += all.entries[all.entries.size() - 1].bytes();
   KeepWithin(limits);
 }
 
 void ReplyWindow::KeepWithin(const Limits& limits) {
-  // The oldest answers go first, that of the Create before all; the newest goes only if it is too large by itself.
-  if (!more_) {
-    if (create_.bytes() + first_.bytes() > limits.bytes) create_.ForgetAnswer();
-    if (first_.bytes() > limits.bytes) first_.ForgetAnswer();
+  // The oldest answers go first, that of the Create before all; the newest goes only if it is too large by itself. A
+  // null takes nothing.
+  if (!is_many_) {
+    if (first_known_ && !first_forgotten_ && Measure(Shared({bits_, value_kind_}), kNoLimits).bytes > limits.bytes) {
+      ForgetFirst();
+    }
     return;
   }
-  More& more = *more_;
-  const auto forget = [&more](Entry& entry) {
-    more.bytes -= entry.bytes();
-    entry.ForgetAnswer();
-  };
-  if (more.size() > limits.ids) {
-    Entry& oldest = more.entries[more.first];
-    forget(oldest);
-    more.index.erase(oldest.id().key());
-    ++more.first;
-    ++more.left;
-    if (more.first > more.size()) {  // each is moved once at most for each that leaves
-      more.entries.erase(more.entries.begin(), more.entries.begin() + static_cast<std::ptrdiff_t>(more.first));
-      more.answered -= std::min(more.answered, more.first);
-      more.first = 0;
-    }
-  }
-  if (more.bytes > limits.bytes) forget(create_);
-  for (more.answered = std::max(more.answered, more.first);
-       more.bytes > limits.bytes && more.answered < more.entries.size(); ++more.answered) {
-    forget(more.entries[more.answered]);
+  Many& all = many();
+  if (all.bytes > limits.bytes) all.Forget(all.create);
+  for (; all.bytes > limits.bytes && all.answered < all.entries.size(); ++all.answered) {
+    all.Forget(all.entries[all.answered]);
   }
 }
 

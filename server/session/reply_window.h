@@ -3,12 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 #include "server/base/compact_text.h"
+#include "server/coroutine/outcome.h"
+#include "server/coroutine/value.h"
 #include "server/session/command.h"
 
 namespace corod {
@@ -33,12 +33,14 @@ class ReplyWindow {
   // `create_id`: that of the Create; it is known when RememberCreate is called. Empty: none.
   explicit ReplyWindow(std::string_view create_id);
   ~ReplyWindow();
+  ReplyWindow(const ReplyWindow&) = delete;
+  ReplyWindow& operator=(const ReplyWindow&) = delete;
 
   static void* operator new(std::size_t bytes);
   static void operator delete(void* window);
 
   // Thread-safe.
-  bool IsCreateId(std::string_view request_id) const { return !request_id.empty() && create_.id() == request_id; }
+  bool IsCreateId(std::string_view request_id) const { return !request_id.empty() && create_id_ == request_id; }
 
   std::optional<Known> Find(std::string_view request_id) const;
 
@@ -48,51 +50,41 @@ class ReplyWindow {
   void RememberCreate(std::uint64_t fingerprint, const Reply& reply, const Limits& limits);
 
  private:
-  // An id and its answer.
-  class Entry {
-   public:
-    Entry() = default;
-    explicit Entry(std::string_view request_id) : id_(request_id) {}
-    Entry(Entry&& other) noexcept { Swap(other); }
-    Entry& operator=(Entry&& other) noexcept {
-      Swap(other);
-      return *this;
-    }
-    ~Entry() { ForgetAnswer(); }
+  class Entry;
+  struct Many;
 
-    const CompactText& id() const { return id_; }
-    bool is_known() const { return state_.known; }
-    void Set(std::uint64_t fingerprint, const Reply& reply);
-    Known Get() const;
-    // What the answer takes, as corod.v1 encodes it.
-    std::size_t bytes() const;
-    // The id and its step stay known.
-    void ForgetAnswer();
-
-   private:
-    void Swap(Entry& other) noexcept;
-    Value value() const;
-
-    CompactText id_;
-    std::uint64_t fingerprint_ = 0;
-    std::uint64_t value_bits_ = 0;  // a Value's, with its kind
-    struct State {
-      Step step : 48 = 0;
-      Value::Kind value_kind : 4 = Value::Kind::kNull;
-      Outcome::Kind outcome : 2 = Outcome::Kind::kReturned;
-      bool answered : 1 = false;  // it has an outcome
-      bool known : 1 = false;
-      bool forgotten : 1 = false;  // it had one
-    } state_;
-  };
-  // More than one beside the Create's.
-  struct More;
+  // Most windows hold the Create's answer, a null, and one beside it: what they need for that is here, and not more.
+  // Anything else is in a Many.
+  static bool IsOfFew(const Reply& reply) { return reply.outcome.has_value() && reply.step <= kMaxStep; }
+  static bool IsCreateOfFew(const Reply& reply) {
+    return reply.step <= 1 && (!reply.outcome || reply.outcome->value.is_null());
+  }
+  Known FirstKnown() const;
+  Known CreateKnown() const;
+  void ForgetFirst();
+  Many& many() const;
+  Many& BecomeMany();
 
   void KeepWithin(const Limits& limits);
 
-  Entry create_;
-  Entry first_;  // the one beside it, if there is but one
-  std::unique_ptr<More> more_;
+  static constexpr int kStepBits = 48;
+  static constexpr Step kMaxStep = (Step{1} << kStepBits) - 1;
+
+  const CompactText create_id_;
+  CompactText first_id_;
+  std::uint64_t create_fingerprint_ = 0;
+  std::uint64_t first_fingerprint_ = 0;
+  std::uint64_t bits_ = 0;  // the first's Value's, with its kind; or the address of the Many
+  Step first_step_ : kStepBits = 0;
+  Value::Kind value_kind_ : 4 = Value::Kind::kNull;
+  Outcome::Kind first_outcome_ : 2 = Outcome::Kind::kReturned;
+  bool first_known_ : 1 = false;
+  bool first_forgotten_ : 1 = false;
+  Step create_step_ : 1 = 0;
+  Outcome::Kind create_outcome_ : 2 = Outcome::Kind::kReturned;
+  bool create_known_ : 1 = false;
+  bool create_answered_ : 1 = false;  // it has an outcome
+  bool is_many_ : 1 = false;
 };
 
 }  // namespace corod

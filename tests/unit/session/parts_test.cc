@@ -128,6 +128,55 @@ TEST_F(ReplyWindowTest, TheCreatesIdIsKnownForEver) {
   EXPECT_EQ(Of({"create", "6", "7", "9"}), "a-aa");
 }
 
+// What fits into the window itself and what does not answer alike, whatever comes first.
+TEST_F(ReplyWindowTest, AnswersAlikeHoweverMuchItHolds) {
+  const std::vector<std::optional<Outcome>> outcomes = {
+      std::nullopt,
+      Outcome::Yielded(Value()),
+      Outcome::Yielded(Value(7)),
+      Outcome::Returned(Value(std::string(40, 'x'))),
+      Outcome::Raised(Exception("ValueError", {Value("no")})),
+  };
+  constexpr ReplyWindow::Limits kRoomy{.ids = 10, .bytes = 1'000};
+  for (const std::optional<Outcome>& created : outcomes) {
+    for (const Step create_step : {0, 1, 5}) {
+      for (const std::optional<Outcome>& sent : outcomes) {
+        for (const Step step : {Step{2}, (Step{1} << 48) - 1}) {
+          ReplyWindow window("create");
+          const Reply create_reply{create_step, created, false};
+          const Reply reply{step, sent, false};
+          const auto expect = [&](const std::string& id, std::uint64_t fingerprint, const Reply& remembered) {
+            const std::optional<ReplyWindow::Known> known = window.Find(id);
+            ASSERT_TRUE(known.has_value()) << id;
+            EXPECT_EQ(known->fingerprint, fingerprint);
+            EXPECT_EQ(known->reply.step, remembered.step);
+            EXPECT_EQ(known->reply.outcome, remembered.outcome);
+            EXPECT_FALSE(known->forgotten);
+          };
+          EXPECT_FALSE(window.Find("create").has_value());
+          EXPECT_FALSE(window.Find("").has_value());
+          window.RememberCreate(3, create_reply, kRoomy);
+          expect("create", 3, create_reply);
+          EXPECT_FALSE(window.Find("").has_value());
+          for (std::uint64_t i = 0; i < 3; ++i) {
+            window.Remember("id " + std::to_string(i), i, reply, kRoomy);
+            expect("create", 3, create_reply);
+            for (std::uint64_t j = 0; j <= i; ++j) expect("id " + std::to_string(j), j, reply);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(ReplyWindowTest, OneThatIsTooLargeIsForgottenAtOnce) {
+  Remember("a", 101);
+  EXPECT_EQ(Of({"a"}), "f");
+  EXPECT_EQ(window_.Find("a")->reply.step, 1u);
+  Remember("b", 10);
+  EXPECT_EQ(Of({"a", "b"}), "fa");
+}
+
 TEST_F(ReplyWindowTest, TheCreatesAnswerIsForgottenFirst) {
   RememberCreate(60);
   Remember("a", 60);
