@@ -39,6 +39,13 @@ class IntrusivePtr {
   }
 
   T* get() const noexcept { return object_; }
+  // For whoever has room for a pointer alone: what Detach gave up is shared again in Attach.
+  [[nodiscard]] T* Detach() noexcept { return std::exchange(object_, nullptr); }
+  static IntrusivePtr Attach(T* detached) noexcept {
+    IntrusivePtr pointer;
+    pointer.object_ = detached;
+    return pointer;
+  }
   T& operator*() const noexcept { return *object_; }
   T* operator->() const noexcept { return object_; }
   explicit operator bool() const noexcept { return object_ != nullptr; }
