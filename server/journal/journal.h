@@ -28,8 +28,10 @@ namespace corod {
 //
 // Writes (Create, Append, Save, Trim, Remove, Reschedule) never wait for a disk: they are gathered into few synced
 // writes and call `done` once, on a thread of the journal's, never before the call returns (it must not block). Those
-// of one write are called within a CompletionScope. They take effect in the order of the calls, and keep nothing of
-// what they are given that somebody may go on changing (exceptions are objects). What `done` is told:
+// of one write are called within a CompletionScope. They take effect and are answered in the order of the calls, but
+// for appends: what a thread appends within a CompletionScope takes effect when that ends or the thread asks for
+// something else, and appends are answered in any order, since a session has one under way. Nothing is kept of what is
+// given that somebody may go on changing (exceptions are objects). What `done` is told:
 //   OK            it is stable, as --sync promises, and valid
 //   kAborted      a conflict: nothing was written; somebody else wrote. Read the log, then decide
 //   kUnavailable  a doubt: it may have been written, or be written later. Read the log, and write on with another
@@ -67,11 +69,25 @@ class Journal {
   // Adds a batch. `due`: also look at the session then. A conflict if `batch.previous` is not the last valid batch, or
   // the session is not there.
   virtual void Append(const SessionKey& key, const Batch& batch, std::optional<absl::Time> due, Done done) = 0;
-  // The same, for whoever has the key in short form: a step copies no texts. `done` allocates nothing if it captures a
-  // pointer or two.
+  // What follows an append, for whoever appends with every step: two words, and what is done with them.
+  struct Then {
+    struct Kind {
+      void (*run)(void* a, void* b, absl::Status status);
+      // `run` is about to be called: what it needs may be brought into the cache. Called with `near` false, then with
+      // true, when what the first call asked for is likely to be there.
+      void (*prefetch)(void* a, void* b, bool near);
+    };
+
+    void operator()(absl::Status status) const { kind->run(a, b, std::move(status)); }
+
+    const Kind* kind = nullptr;
+    void* a = nullptr;
+    void* b = nullptr;
+  };
+  // The same, for whoever has the key in short form: a step copies no texts and allocates nothing.
   virtual void AppendTo(const CompactText& id, const CompactText& uid, const Batch& batch,
-                        std::optional<absl::Time> due, Done done) {
-    Append({id.str(), uid.str()}, batch, due, std::move(done));
+                        std::optional<absl::Time> due, Then then) {
+    Append({id.str(), uid.str()}, batch, due, then);
   }
 
   // Replaces the head; adds a checkpoint and a time to look at the session, where they are given. Stable at once only

@@ -19,6 +19,8 @@ class LogEntries {
   void Delete(std::string_view key);
   // The session's log goes on with this batch, framed.
   void AddBatch(const CompactText& uid, std::uint64_t number, std::string_view batch);
+  // What an AddBatch has added to `bytes()` of another one.
+  void AddBatchEntry(std::string_view entry) { bytes_.append(entry); }
   // Of batches that are not settled those with lower numbers are forgotten.
   void Trim(const CompactText& uid, std::uint64_t number);
   // All of the session's batches that are not settled are forgotten.

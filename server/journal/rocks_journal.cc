@@ -35,6 +35,9 @@ constexpr int kFormatVersion = 2;
 constexpr absl::string_view kFormatLine = "corod journal ";
 constexpr std::size_t kMaxGroupBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxEmptyChunks = 4;
+// How many writes ahead what they need is brought into the cache: first what is known of them, then what that leads to.
+constexpr std::size_t kFar = 8;
+constexpr std::size_t kNear = 4;
 // Full segments of the log, at most: one is put into RocksDB while another is being flushed.
 constexpr std::size_t kMaxFullSegments = 2;
 // What is put into RocksDB between two groups, at least.
@@ -193,35 +196,63 @@ class RocksJournal::Lease {
   const RocksDatabase* database_;
 };
 
-// A thread that is in the middle of many commands wakes the journal once, behind the last (CompletionScope), so that
-// what they append is written together.
-class RocksJournal::PutOffWake final : private CompletionScope::Deferred {
+// What a thread that is in the middle of many commands (CompletionScope) has appended: it is handed over together, so
+// that it is written together, and that the lock is taken and a thread woken once for all of it.
+class RocksJournal::Outbox final : private CompletionScope::Deferred {
  public:
-  PutOffWake() = default;
-  virtual ~PutOffWake() = default;
-  PutOffWake(const PutOffWake&) = delete;
-  PutOffWake& operator=(const PutOffWake&) = delete;
+  Outbox() = default;
+  virtual ~Outbox() = default;
+  Outbox(const Outbox&) = delete;
+  Outbox& operator=(const Outbox&) = delete;
 
-  static PutOffWake& OfThisThread() {
-    thread_local PutOffWake wake;
-    return wake;
+  static Outbox& OfThisThread() {
+    thread_local Outbox outbox;
+    return outbox;
   }
 
-  // Whether this thread will wake `journal` when its scope ends.
-  bool Take(const RocksJournal& journal) {
-    if (journal_ || is_journals_ || !CompletionScope::Active()) return journal_ == &journal;
-    journal_ = &journal;
-    CompletionScope::Defer(*this);
-    return true;
+  // Where an append goes; null: into the queue.
+  Chunk* ChunkFor(const RocksJournal& journal, std::size_t bytes) {
+    if (journal_ != &journal) {
+      if (journal_ || !CompletionScope::Active()) return nullptr;
+      journal_ = &journal;
+      CompletionScope::Defer(*this);
+    }
+    if (!chunk_) chunk_ = std::make_unique<Chunk>();
+    if (chunk_->writes.size() == max_writes_ || journal.IsFull(*chunk_, bytes)) HandOver();
+    return chunk_.get();
+  }
+  // Before this thread asks for something else.
+  void HandOver(const RocksJournal& journal) {
+    if (journal_ == &journal) HandOver();
   }
   // For a thread of the journal's own: its scope is long, and another of them may write meanwhile.
-  void NoteJournalsThread() { is_journals_ = true; }
+  void NoteJournalsThread() { max_writes_ = kMaxOfJournalsThread; }
 
  private:
-  void RunDeferred() override { std::exchange(journal_, nullptr)->changed_.NotifyOne(); }
+  static constexpr std::size_t kMaxOfJournalsThread = 64;
+
+  void RunDeferred() override {
+    HandOver();
+    journal_ = nullptr;
+  }
+
+  void HandOver() {
+    if (chunk_->writes.empty()) return;
+    bool wakes = false;
+    {
+      const MutexLock lock(journal_->mutex_);
+      if (journal_->shutdown_) {
+        for (Write& write : chunk_->writes) Refuse(write);
+      }
+      wakes = journal_->MustWake();
+      journal_->queue_.push_back(std::exchange(chunk_, journal_->NewChunk()));
+    }
+    if (wakes) journal_->changed_.NotifyOne();
+  }
 
   const RocksJournal* journal_ = nullptr;
-  bool is_journals_ = false;
+  std::unique_ptr<Chunk> chunk_;
+  std::size_t max_writes_ = kMaxGroupWrites;
 };
 
 // Writes that are written together, as they come to be.
@@ -240,18 +271,20 @@ class RocksJournal::Group {
   void AddBatch(const CompactText& uid, std::uint64_t number, std::string_view batch) {
     entries_.AddBatch(uid, number, batch);
   }
+  void AddEntry(std::string_view entry) { entries_.AddBatchEntry(entry); }
   void TrimUnsettled(std::string_view uid, std::uint64_t number) { entries_.Trim(CompactText(uid), number); }
   void DropUnsettled(std::string_view uid) { entries_.Drop(CompactText(uid)); }
 
-  // Stays until the group ends. With the writes of this group.
+  // Stays until another one is looked for. With the writes of this group.
   absl::StatusOr<Life*> FindLife(const std::string& uid) {
-    if (const auto found = lives_.find(CompactText::Key(uid)); found != lives_.end()) return found->get();
+    if (const auto found = lives_.find(CompactText::Key(uid)); found != lives_.end()) return &found->life;
     return ReadLife(uid);
   }
   absl::StatusOr<Life*> FindLife(const CompactText& uid) {
-    if (const auto found = lives_.find(uid.key()); found != lives_.end()) return found->get();
+    if (const auto found = lives_.find(uid.key()); found != lives_.end()) return &found->life;
     return ReadLife(uid.str());
   }
+  void PrefetchLife(const CompactText& uid) const { lives_.prefetch(uid.key()); }
   void AddLife(const SessionKey& key, BatchId tail) {
     Life& life = Keep(CompactText(key.uid));
     life.is_there = true;
@@ -264,7 +297,7 @@ class RocksJournal::Group {
   // Whether the id stands for that life. With the writes of this group.
   absl::StatusOr<bool> Stands(const SessionKey& key) {
     if (const auto found = lives_.find(CompactText::Key(key.uid)); found != lives_.end()) {
-      return (*found)->is_there && (*found)->id == key.id;
+      return found->life.is_there && found->life.id == key.id;
     }
     std::string id;
     const rocksdb::Status status = database_.db().Get(rocksdb::ReadOptions(), keys::LifeKey(key.uid), &id);
@@ -323,11 +356,7 @@ class RocksJournal::Group {
   std::vector<Apply> more;
 
  private:
-  Life& Keep(CompactText uid) {
-    const auto found = lives_.find(uid.key());
-    if (found != lives_.end()) return **found;
-    return **lives_.insert(std::make_unique<Life>(Life{.uid = std::move(uid)})).first;
-  }
+  Life& Keep(CompactText uid) { return lives_.insert(KnownLife{.uid = std::move(uid)}).first->life; }
   absl::StatusOr<Life*> ReadLife(const std::string& uid) {
     std::string id;
     const rocksdb::Status status = database_.db().Get(rocksdb::ReadOptions(), keys::LifeKey(uid), &id);
@@ -443,7 +472,7 @@ void RocksJournal::UseDatabase(std::unique_ptr<RocksDatabase> database) {
     const MutexLock lock(database_mutex_);
     database_ = std::move(database);
   }
-  for (const std::string& uid : garbage) Enqueue({.apply = CleaningUp(uid)});
+  for (const std::string& uid : garbage) Enqueue(CleaningUp(uid));
 }
 
 absl::StatusOr<std::unique_ptr<RocksJournal>> RocksJournal::Open(Options options) {
@@ -475,7 +504,7 @@ void RocksJournal::Shutdown() {
     const MutexLock lock(mutex_);
     shutdown_ = true;
     if (threads_.empty()) return;
-    while (!queue_.empty() || writing_ || groups_answered_ != groups_taken_) finished_.Wait(mutex_);
+    while (!queue_.empty() || writing_ || answering_ > 0) finished_.Wait(mutex_);
     sync = available_;
     writing_ = true;
   }
@@ -513,45 +542,52 @@ absl::Status RocksJournal::TakesNothingMore(Group&) {
   return Failed(Reason::JOURNAL_UNAVAILABLE, "the journal takes nothing more");
 }
 
+void RocksJournal::Refuse(Write& write) {
+  if (!write.more) write.more = std::make_unique<Write::More>();
+  write.more->apply = &TakesNothingMore;
+}
+
+bool RocksJournal::IsFull(const Chunk& chunk, std::size_t bytes) const {
+  return !chunk.writes.empty() && (chunk.writes.size() >= kMaxGroupWrites || chunk.bytes + bytes > max_group_bytes_);
+}
+
+std::unique_ptr<RocksJournal::Chunk> RocksJournal::NewChunk() const {
+  if (empty_chunks_.empty()) return std::make_unique<Chunk>();
+  std::unique_ptr<Chunk> chunk = std::move(empty_chunks_.back());
+  empty_chunks_.pop_back();
+  return chunk;
+}
+
 RocksJournal::Chunk& RocksJournal::ChunkFor(std::size_t bytes) const {
-  if (!queue_.empty()) {
-    Chunk& last = *queue_.back();
-    if (last.writes.size() < kMaxGroupWrites && last.bytes + bytes <= max_group_bytes_) return last;
-  }
-  if (empty_chunks_.empty()) {
-    queue_.push_back(std::make_unique<Chunk>());
-  } else {
-    queue_.push_back(std::move(empty_chunks_.back()));
-    empty_chunks_.pop_back();
-  }
+  if (queue_.empty() || IsFull(*queue_.back(), bytes)) queue_.push_back(NewChunk());
   return *queue_.back();
 }
 
 bool RocksJournal::MustWake() const {
-  if (writing_ && available_) return false;  // whoever writes looks at the queue when it has done
-  if (!queue_.empty() && !wake_is_put_off_) return false;
-  wake_is_put_off_ = PutOffWake::OfThisThread().Take(*this);
-  return !wake_is_put_off_;
+  // Whoever writes looks at the queue when it has done; whoever put the first thing into it has woken somebody.
+  return queue_.empty() && !(writing_ && available_);
 }
 
-void RocksJournal::Enqueue(Write write, std::size_t bytes) const {
+void RocksJournal::Enqueue(Apply apply, Done done, bool synced, std::size_t bytes) const {
+  Outbox::OfThisThread().HandOver(*this);
   bool wakes = false;
   {
     const MutexLock lock(mutex_);
-    if (shutdown_) {
-      write.apply = &TakesNothingMore;
-    }
     wakes = MustWake();
     Chunk& chunk = ChunkFor(bytes);
+    Write& write = chunk.writes.emplace_back();
+    write.is_append = chunk.only_appends = false;
+    write.synced = synced;
+    write.more = std::make_unique<Write::More>(Write::More{.apply = std::move(apply), .done = std::move(done)});
+    if (shutdown_) Refuse(write);
     chunk.bytes += bytes;
-    chunk.writes.push_back(std::move(write));
   }
   if (wakes) changed_.NotifyOne();
 }
 
 void RocksJournal::Work() {
   rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);  // nobody reads this thread's counters
-  PutOffWake::OfThisThread().NoteJournalsThread();
+  Outbox::OfThisThread().NoteJournalsThread();
   mutex_.Lock();
   while (true) {
     const SteadyTime now = std::chrono::steady_clock::now();
@@ -586,7 +622,7 @@ void RocksJournal::Work() {
     } else if (ending_ && queue_.empty()) {
       break;
     } else {
-      if (queue_.empty() && !writing_ && groups_answered_ == groups_taken_) finished_.NotifyAll();
+      if (queue_.empty() && !writing_ && answering_ == 0) finished_.NotifyAll();
       if (!writing_ && !available_) {
         changed_.WaitFor(mutex_, next_attempt_ - now);
       } else if (!writing_ && unsynced_) {
@@ -616,14 +652,23 @@ void RocksJournal::TakeTurn() {
     if (!settled) BecomeUnavailable();
     writing_ = false;
   }
-  std::unique_ptr<Chunk> chunk = std::move(queue_.front());
-  queue_.pop_front();
-  wake_is_put_off_ = false;
-  const std::uint64_t turn = groups_taken_++;
+  std::vector<std::unique_ptr<Chunk>> chunks;
+  std::size_t writes = 0, bytes = 0;
+  do {
+    chunks.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+    writes += chunks.back()->writes.size();
+    bytes += chunks.back()->bytes;
+  } while (!queue_.empty() && writes + queue_.front()->writes.size() <= kMaxGroupWrites &&
+           bytes + queue_.front()->bytes <= max_group_bytes_);
+  const bool only_appends = std::all_of(chunks.begin(), chunks.end(),
+                                        [](const std::unique_ptr<Chunk>& chunk) { return chunk->only_appends; });
+  ++answering_;
+  const std::uint64_t turn = only_appends ? 0 : turns_taken_++;
   if (available_) {
     writing_ = true;
     mutex_.Unlock();
-    const bool done = Commit(*chunk);
+    const bool done = Commit(chunks);
     mutex_.Lock();
     if (!done) {
       BecomeUnavailable();
@@ -635,36 +680,56 @@ void RocksJournal::TakeTurn() {
     // The other thread writes what has come meanwhile, or waits for the time to sync or to try again.
     if (!queue_.empty() || unsynced_ || settling_ || !available_) changed_.NotifyOne();
   } else {
-    for (Write& write : chunk->writes) write.status = JournalUnavailable("an earlier write failed");
-  }
-  while (groups_answered_ != turn) answered_.Wait(mutex_);
-  mutex_.Unlock();
-  {
-    const CompletionScope scope;
-    for (Write& write : chunk->writes) {
-      if (write.done) write.done(std::move(write.status));
+    for (const std::unique_ptr<Chunk>& chunk : chunks) {
+      for (Write& write : chunk->writes) write.status = JournalUnavailable("an earlier write failed");
     }
   }
-  chunk->writes.clear();
-  chunk->batches.clear();
-  chunk->bytes = 0;
+  mutex_.Unlock();
+  Answer(chunks, /*appends=*/true);
   mutex_.Lock();
-  if (empty_chunks_.size() < kMaxEmptyChunks) empty_chunks_.push_back(std::move(chunk));
-  ++groups_answered_;
-  answered_.NotifyAll();
+  if (!only_appends) {
+    while (turns_over_ != turn) turn_is_over_.Wait(mutex_);
+    mutex_.Unlock();
+    Answer(chunks, /*appends=*/false);
+    mutex_.Lock();
+    ++turns_over_;
+    turn_is_over_.NotifyAll();
+  }
+  mutex_.Unlock();
+  for (const std::unique_ptr<Chunk>& chunk : chunks) chunk->Clear();
+  mutex_.Lock();
+  for (std::unique_ptr<Chunk>& chunk : chunks) {
+    if (empty_chunks_.size() < kMaxEmptyChunks) empty_chunks_.push_back(std::move(chunk));
+  }
+  --answering_;
 }
 
-bool RocksJournal::Commit(Chunk& chunk) {
+void RocksJournal::Answer(std::vector<std::unique_ptr<Chunk>>& chunks, bool appends) {
+  const CompletionScope scope;
+  for (const std::unique_ptr<Chunk>& chunk : chunks) {
+    if (!appends && chunk->only_appends) continue;
+    std::vector<Write>& writes = chunk->writes;
+    for (std::size_t i = 0; i < writes.size(); ++i) {
+      if (appends) {
+        if (i + kFar < writes.size()) writes[i + kFar].Prefetch(/*near=*/false);
+        if (i + kNear < writes.size()) writes[i + kNear].Prefetch(/*near=*/true);
+      }
+      if (writes[i].is_append == appends) writes[i].Answer();
+    }
+  }
+}
+
+bool RocksJournal::Commit(std::vector<std::unique_ptr<Chunk>>& chunks) {
   entries_.clear();
   Group group(*writable_, lives_, entries_, sessions_);
   bool synced = false;
-  for (Write& write : chunk.writes) {
-    if (write.apply) {
-      write.status = write.apply(group);
-    } else {
-      write.status = Extend(group, write, std::string_view(chunk.batches).substr(write.at, write.size));
+  for (const std::unique_ptr<Chunk>& chunk : chunks) {
+    for (std::size_t i = 0; i < chunk->writes.size(); ++i) {
+      if (i + kFar < chunk->writes.size()) group.PrefetchLife(chunk->writes[i + kFar].uid);
+      Write& write = chunk->writes[i];
+      write.status = write.more && write.more->apply ? write.more->apply(group) : Extend(group, write, *chunk);
+      if (write.status.ok() && write.synced) synced = true;
     }
-    if (write.status.ok() && write.synced) synced = true;
   }
   const LogEntries& entries = group.Finish();
   rocksdb::Status written;
@@ -676,27 +741,29 @@ bool RocksJournal::Commit(Chunk& chunk) {
   if (!written.ok()) {
     spdlog::error("the journal cannot be written: {}", written.ToString());
     lives_.clear();
-    for (Write& write : chunk.writes) write.status = JournalUnavailable(written.ToString());
+    for (const std::unique_ptr<Chunk>& chunk : chunks) {
+      for (Write& write : chunk->writes) write.status = JournalUnavailable(written.ToString());
+    }
     const MutexLock lock(index_mutex_);
     expiring_ = false;
     return false;
   }
   sessions_ = group.sessions();
   NoteIndexChanges(group);
-  for (Apply& apply : group.more) Enqueue({.apply = std::move(apply)});
+  for (Apply& apply : group.more) Enqueue(std::move(apply));
   return true;
 }
 
-absl::Status RocksJournal::Extend(Group& group, const Write& write, std::string_view batch) {
+absl::Status RocksJournal::Extend(Group& group, const Write& write, const Chunk& chunk) {
   const absl::StatusOr<Life*> life = group.FindLife(write.uid);
   if (!life.ok()) return life.status();
-  if (!(*life)->is_there || !((*life)->id == write.id)) return Conflict("the session is not there");
+  if (!(*life)->is_there || (*life)->id.key().hash() != write.id_hash) return Conflict("the session is not there");
   if ((*life)->tail != write.previous || write.batch.number <= write.previous.number) {
     return Conflict("somebody else wrote to the session's log");
   }
   (*life)->tail = write.batch;
-  group.AddBatch(write.uid, write.batch.number, batch);
-  if (write.due) group.AddDue(write.id.str(), write.due);
+  group.AddEntry(chunk.entries.bytes().substr(write.at, write.size));
+  if (write.more) group.AddDue(write.more->id.str(), write.more->due);
   return absl::OkStatus();
 }
 
@@ -922,43 +989,57 @@ void RocksJournal::Create(NewSession session, Done done) {
     group.AddDue(encoded.key.id, encoded.due);
     return absl::OkStatus();
   };
-  Enqueue({.apply = std::move(apply), .done = std::move(done), .synced = true}, bytes);
+  Enqueue(std::move(apply), std::move(done), true, bytes);
 }
 
 void RocksJournal::Append(const SessionKey& key, const Batch& batch, std::optional<absl::Time> due, Done done) {
-  AppendTo(CompactText(key.id), CompactText(key.uid), batch, due, std::move(done));
+  static constexpr Then::Kind kCalls = {.run =
+                                            [](void* a, void*, absl::Status status) {
+                                              const std::unique_ptr<Done> held(static_cast<Done*>(a));
+                                              if (*held) (*held)(std::move(status));
+                                            },
+                                        .prefetch = [](void*, void*, bool) {}};
+  AppendTo(CompactText(key.id), CompactText(key.uid), batch, due,
+           {.kind = &kCalls, .a = std::make_unique<Done>(std::move(done)).release()});
 }
 
 void RocksJournal::AppendTo(const CompactText& id, const CompactText& uid, const Batch& batch,
-                            std::optional<absl::Time> due, Done done) {
-  // Encoded before the lock is taken.
+                            std::optional<absl::Time> due, Then then) {
+  // Encoded before a lock is taken.
   thread_local std::string bytes;
   bytes.clear();
   AppendEncoded(batch, bytes);
-  bool wakes = false;
-  {
-    const MutexLock lock(mutex_);
-    wakes = MustWake();
-    Chunk& chunk = ChunkFor(bytes.size());
-    Write& write = chunk.writes.emplace_back();
-    write.done = std::move(done);
-    write.synced = true;
-    if (shutdown_) {
-      write.apply = &TakesNothingMore;
-    } else {
-      write.id = id.Copy();
-      write.uid = uid.Copy();
-      write.batch = batch.id;
-      write.previous = batch.previous;
-      write.due = due;
-      write.at = chunk.batches.size();
-      write.size = bytes.size();
-      chunk.batches += bytes;
+  if (Chunk* const chunk = Outbox::OfThisThread().ChunkFor(*this, bytes.size())) {
+    AddAppend(id, uid, batch, bytes, due, then, *chunk);
+  } else {
+    bool wakes = false;
+    {
+      const MutexLock lock(mutex_);
+      wakes = MustWake();
+      Write& write = AddAppend(id, uid, batch, bytes, due, then, ChunkFor(bytes.size()));
+      if (shutdown_) Refuse(write);
     }
-    chunk.bytes += bytes.size();
+    if (wakes) changed_.NotifyOne();
   }
-  if (wakes) changed_.NotifyOne();
   if (bytes.capacity() > kMaxGroupBytes) bytes = std::string();
+}
+
+RocksJournal::Write& RocksJournal::AddAppend(const CompactText& id, const CompactText& uid, const Batch& batch,
+                                             std::string_view bytes, std::optional<absl::Time> due, Then then,
+                                             Chunk& chunk) {
+  Write& write = chunk.writes.emplace_back();
+  write.then = then;
+  write.uid = uid.Copy();
+  write.id_hash = id.key().hash();
+  write.batch = batch.id;
+  write.previous = batch.previous;
+  if (due) write.more = std::make_unique<Write::More>(Write::More{.id = id.Copy(), .due = due});
+  const std::size_t at = chunk.entries.bytes().size();
+  chunk.entries.AddBatch(uid, batch.id.number, bytes);
+  write.at = static_cast<std::uint32_t>(at);
+  write.size = static_cast<std::uint32_t>(chunk.entries.bytes().size() - at);
+  chunk.bytes += bytes.size();
+  return write;
 }
 
 void RocksJournal::Save(Saved saved, Done done) {
@@ -975,7 +1056,7 @@ void RocksJournal::Save(Saved saved, Done done) {
     group.AddDue(key.id, due);
     return absl::OkStatus();
   };
-  Enqueue({.apply = std::move(apply), .done = std::move(done), .synced = saved.synced}, size);
+  Enqueue(std::move(apply), std::move(done), saved.synced, size);
 }
 
 void RocksJournal::Trim(const SessionKey& key, BatchId checkpoint_after, std::vector<Step> checkpoints) {
@@ -1006,7 +1087,7 @@ void RocksJournal::Trim(const SessionKey& key, BatchId checkpoint_after, std::ve
     (*life)->trimmed = checkpoint_after.number;
     return absl::OkStatus();
   };
-  Enqueue({.apply = std::move(apply)});
+  Enqueue(std::move(apply));
 }
 
 void RocksJournal::Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) {
@@ -1038,7 +1119,7 @@ void RocksJournal::Remove(const SessionKey& key, std::optional<Tombstone> tombst
     }
     return absl::OkStatus();
   };
-  Enqueue({.apply = std::move(apply), .done = std::move(done), .synced = true}, size);
+  Enqueue(std::move(apply), std::move(done), true, size);
 }
 
 absl::StatusOr<std::optional<Journal::Stored>> RocksJournal::Find(std::string_view id) const {
@@ -1191,7 +1272,7 @@ void RocksJournal::ExpireTombstones(absl::Time now) const {
                                                   : Front{from, status.ok() ? absl::InfiniteFuture() : now};
     return status;
   };
-  Enqueue({.apply = std::move(apply)});
+  Enqueue(std::move(apply));
 }
 
 void RocksJournal::Reschedule(const Due& entry, std::optional<absl::Time> next) {
@@ -1201,7 +1282,7 @@ void RocksJournal::Reschedule(const Due& entry, std::optional<absl::Time> next) 
     group.AddDue(entry.id, next);
     return absl::OkStatus();
   };
-  Enqueue({.apply = std::move(apply)});
+  Enqueue(std::move(apply));
 }
 
 absl::Time RocksJournal::EarliestDue() const {

@@ -34,7 +34,9 @@ class RocksDatabase;
 // The journal on this machine's disk, in a directory of its own (docs/journal.md has the bytes).
 //
 // Two threads take turns: one compares all that was asked meanwhile, writes and syncs what is to be done as one record
-// of the write-ahead log, and does it; the other calls the `done`s of the group before. Batches that are appended stay
+// of the write-ahead log, and does it; then it answers that group, while the other thread writes the next one. What a
+// thread appends in the middle of many commands (CompletionScope) is gathered without a lock and handed over together.
+// Batches that are appended stay
 // in the log at first, and in memory; when a segment of it is full, they are put into RocksDB session by session
 // between two groups, and a third thread makes RocksDB write a table, after which the segment is used again.
 //
@@ -73,7 +75,7 @@ class RocksJournal : public Journal {
   void Create(NewSession session, Done done) override;
   void Append(const SessionKey& key, const Batch& batch, std::optional<absl::Time> due, Done done) override;
   void AppendTo(const CompactText& id, const CompactText& uid, const Batch& batch, std::optional<absl::Time> due,
-                Done done) override;
+                Then then) override;
   void Save(Saved saved, Done done) override;
   void Trim(const SessionKey& key, BatchId checkpoint_after, std::vector<Step> checkpoints) override;
   void Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) override;
@@ -97,49 +99,78 @@ class RocksJournal : public Journal {
   using SteadyTime = std::chrono::steady_clock::time_point;
   class Lease;
   class Group;
-  class PutOffWake;
+  class Outbox;
 
   // Compares, and adds to the group what is to be written.
   using Apply = std::function<absl::Status(Group&)>;
   struct Write {
-    Apply apply = nullptr;  // empty: an append
-    Done done = nullptr;    // may be empty
-    bool synced = false;
+    // What few have.
+    struct More {
+      Apply apply = nullptr;  // done in the place of an append
+      Done done = nullptr;    // may be empty; in the place of `then`
+      // An append's that is also to be looked at later.
+      CompactText id = {};
+      std::optional<absl::Time> due = {};
+    };
+
+    void Prefetch(bool near) const {
+      if (then.kind) then.kind->prefetch(then.a, then.b, near);
+    }
+    void Answer() {
+      if (then.kind) {
+        then(std::move(status));
+      } else if (more->done) {
+        more->done(std::move(status));
+      }
+    }
+
+    Then then = {};
+    std::unique_ptr<More> more = nullptr;
     absl::Status status = {};
-    // An append's.
-    CompactText id = {};
     CompactText uid = {};
+    std::size_t id_hash = 0;
     BatchId batch = {};
     BatchId previous = {};
-    std::optional<absl::Time> due = {};
-    std::size_t at = 0;  // its bytes, in the queue's
-    std::size_t size = 0;
+    std::uint32_t at = 0;  // of its entry, in the chunk's
+    std::uint32_t size = 0;
+    bool is_append = true;
+    bool synced = true;
   };
-  // What is to be written together.
+  // What is to be written together with others.
   struct Chunk {
+    void Clear() {
+      writes.clear();
+      entries.clear();
+      bytes = 0;
+      only_appends = true;
+    }
     std::vector<Write> writes;
-    std::string batches;    // the bytes of those that are appended
-    std::size_t bytes = 0;  // with those of the others
+    LogEntries entries;     // of those that are appended
+    std::size_t bytes = 0;  // with what the others will write
+    bool only_appends = true;
   };
   // What the thread that writes knows of one life of a session.
   struct Life {
-    CompactText uid;
-    bool is_there = false;
     CompactText id = {};
     BatchId tail = {};
     std::uint64_t trimmed = 0;  // no batch has a number below this
+    bool is_there = false;
+  };
+  struct KnownLife {
+    CompactText uid;
+    mutable Life life = {};
   };
   struct HashByUid {
     using is_transparent = void;
     std::size_t operator()(const CompactText::Key& uid) const { return uid.hash(); }
-    std::size_t operator()(const std::unique_ptr<Life>& life) const { return life->uid.key().hash(); }
+    std::size_t operator()(const KnownLife& life) const { return life.uid.key().hash(); }
   };
   struct SameUid {
     using is_transparent = void;
-    bool operator()(const std::unique_ptr<Life>& a, const CompactText::Key& b) const { return a->uid.key() == b; }
-    bool operator()(const std::unique_ptr<Life>& a, const std::unique_ptr<Life>& b) const { return a->uid == b->uid; }
+    bool operator()(const KnownLife& a, const CompactText::Key& b) const { return a.uid.key() == b; }
+    bool operator()(const KnownLife& a, const KnownLife& b) const { return a.uid == b.uid; }
   };
-  using Lives = absl::flat_hash_set<std::unique_ptr<Life>, HashByUid, SameUid>;
+  using Lives = absl::flat_hash_set<KnownLife, HashByUid, SameUid>;
   // The earliest key of an index that may be there, so that reading does not begin with what was deleted.
   struct Front {
     std::string key;
@@ -153,19 +184,28 @@ class RocksJournal : public Journal {
   absl::StatusOr<std::unique_ptr<RocksDatabase>> OpenDatabase() const;
   void UseDatabase(std::unique_ptr<RocksDatabase> database);
 
-  void Enqueue(Write write, std::size_t bytes = 0) const;
+  // Anything but an append. `bytes`: about so many will be written.
+  void Enqueue(Apply apply, Done done = nullptr, bool synced = false, std::size_t bytes = 0) const;
+  // `bytes`: the batch's.
+  static Write& AddAppend(const CompactText& id, const CompactText& uid, const Batch& batch, std::string_view bytes,
+                          std::optional<absl::Time> due, Then then, Chunk& chunk);
   static absl::Status TakesNothingMore(Group& group);
+  static void Refuse(Write& write);
   // Whether who is about to put something into the queue must wake a thread for it.
   bool MustWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Where the next write goes.
   Chunk& ChunkFor(std::size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::unique_ptr<Chunk> NewChunk() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsFull(const Chunk& chunk, std::size_t bytes) const;
   void Work();
   // Writes what the queue holds, then calls back.
   void TakeTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BecomeUnavailable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False: the journal is unavailable.
-  bool Commit(Chunk& chunk);
-  absl::Status Extend(Group& group, const Write& write, std::string_view batch);
+  bool Commit(std::vector<std::unique_ptr<Chunk>>& chunks);
+  absl::Status Extend(Group& group, const Write& write, const Chunk& chunk);
+  // Calls back.
+  static void Answer(std::vector<std::unique_ptr<Chunk>>& chunks, bool appends);
   void NoteIndexChanges(const Group& group);
   // So that the log has room for a record; waits for the thread in the background if need be.
   rocksdb::Status MakeRoom(std::size_t bytes);
@@ -195,12 +235,10 @@ class RocksJournal : public Journal {
 
   mutable Mutex mutex_;
   mutable CondVar changed_;  // there is something to do
-  CondVar answered_;         // a group's turn to be answered has come
+  CondVar turn_is_over_;
   CondVar finished_;
   // The last one is added to.
   mutable std::deque<std::unique_ptr<Chunk>> queue_ ABSL_GUARDED_BY(mutex_);
-  // Whoever put the first thing into it has woken nobody yet.
-  mutable bool wake_is_put_off_ ABSL_GUARDED_BY(mutex_) = false;
   mutable std::vector<std::unique_ptr<Chunk>> empty_chunks_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool available_ ABSL_GUARDED_BY(mutex_) = true;
@@ -210,8 +248,10 @@ class RocksJournal : public Journal {
   SteadyTime next_attempt_ ABSL_GUARDED_BY(mutex_);
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
-  std::uint64_t groups_taken_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::uint64_t groups_answered_ ABSL_GUARDED_BY(mutex_) = 0;
+  int answering_ ABSL_GUARDED_BY(mutex_) = 0;  // groups that were taken and are not answered
+  // Of groups that hold more than appends: these are answered in order.
+  std::uint64_t turns_taken_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::uint64_t turns_over_ ABSL_GUARDED_BY(mutex_) = 0;
 
   // Of what is done in the background.
   CondVar tend_;                                                      // there is something to do

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/base/prefetch.h"
 #include "server/coroutine/outcome.h"
 #include "server/coroutine/value.h"
 #include "server/journal/record.h"
@@ -40,6 +41,13 @@ class Command {
   // of one session come in the order of its steps.
   virtual void Finish(absl::StatusOr<Reply> reply) = 0;
 
+ private:
+  friend class CommandQueue;
+  // The first cache line has these and what is looked at in any case.
+  Command* next_ = nullptr;
+  std::uint32_t place_ = 0;  // of two neighbours in a queue the second has the next higher
+
+ public:
   Operation operation = Operation::kSend;
   CloseCause cause = CloseCause::kClient;
   // A close that the body ignores drops the coroutine.
@@ -51,23 +59,18 @@ class Command {
   Value value;
   // The step that it must become; 0: whichever comes.
   Step expected_step = 0;
-  // Empty: none.
-  std::string request_id;
   // kCreate: the hash of the whole request. Else it is made from the operation and the value.
   std::uint64_t fingerprint = 0;
-  // kDelete: the life of the id that is meant; empty: whichever.
-  std::string uid;
-  // Set in its turn: the step whose answer it is to get again.
-  Step repeats = 0;
   // Set in its turn, of a durable session's: the time of its step.
   absl::Time accepted;
   // Not executed when its turn comes later than this.
   absl::Time deadline = absl::InfiniteFuture();
-
- private:
-  friend class CommandQueue;
-  Command* next_ = nullptr;
-  std::uint32_t place_ = 0;  // of two neighbours in a queue the second has the next higher
+  // Empty: none.
+  std::string request_id;
+  // kDelete: the life of the id that is meant; empty: whichever.
+  std::string uid;
+  // Set in its turn: the step whose answer it is to get again.
+  Step repeats = 0;
 };
 
 // First in, first out, without allocating. Not thread-safe. Does not own what is in it. 8 bytes: a ring of which the
@@ -115,6 +118,10 @@ class CommandQueue {
     queue.last_ = detached;
     return queue;
   }
+  // They are about to be taken: brings the last nearer, or with `near`, when that is there, the first.
+  void Prefetch(bool near) const {
+    if (last_) PrefetchLines<3>(near ? last_->next_ : last_);
+  }
   // nullptr if it is empty.
   Command* Pop() {
     Command* const command = first();
@@ -122,6 +129,7 @@ class CommandQueue {
       last_ = nullptr;
     } else {
       last_->next_ = command->next_;
+      PrefetchLines<3>(last_->next_);  // which is soon the next
     }
     return command;
   }

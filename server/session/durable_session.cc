@@ -4,6 +4,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "server/base/failure.h"
+#include "server/base/prefetch.h"
 #include "server/session/execution.h"
 #include "server/session/planted_faults.h"
 #include "server/session/refusals.h"
@@ -306,28 +307,52 @@ void Session::AppendBatch(Gathering gathering, SessionPtr keep) {
     if (const std::optional<absl::Time> own = DueInJournal()) due = std::min(*due, *own);
   }
   if (Planted(PlantedFault::kAnswersBeforeAppend) && !log.creating) ExecuteBatch(gathering.batch);
-  // The commands are in `done`, which may be called before this returns.
-  auto done = [self = std::move(keep), commands = gathering.batch.Detach()](const absl::Status& status) mutable {
-    if (status.ok() && self->MayRunHere()) {
-      Session& session = *self;
-      session.OnAppended(status, CommandQueue::Attach(commands), Thread::kCallers, std::move(self));
-      return;
-    }
-    Session& session = *self;
-    session.environment().executor.Run([self = std::move(self), commands, status]() mutable {
-      Session& running = *self;
-      running.OnAppended(status, CommandQueue::Attach(commands), Thread::kExecutors, std::move(self));
-    });
-  };
+  // The commands are in `then`, which may be run before this returns.
+  const Journal::Then then = {.kind = &kAppended, .a = keep.Detach(), .b = gathering.batch.Detach()};
   if (log.creating) {
     Journal::NewSession made = std::move(*MutableLogExtras().creation->made);
     if (!batch.records.empty()) made.log.push_back(batch);
     made.due = due;
-    environment().journal.Create(std::move(made), std::move(done));
+    environment().journal.Create(std::move(made), then);
   } else {
-    environment().journal.AppendTo(id_, log.uid, batch, due, std::move(done));
+    environment().journal.AppendTo(id_, log.uid, batch, due, then);
   }
   draft.Clear();
+}
+
+const Journal::Then::Kind Session::kAppended = {
+    .run =
+        [](void* session, void* commands, absl::Status status) {
+          auto keep = SessionPtr::Attach(static_cast<Session*>(session));
+          auto batch = CommandQueue::Attach(static_cast<Command*>(commands));
+          Session& running = *keep;
+          if (status.ok() && running.MayRunHere()) {
+            running.OnAppended(status, std::move(batch), Thread::kCallers, std::move(keep));
+            return;
+          }
+          running.environment().executor.Run(
+              [self = std::move(keep), batched = batch.Detach(), status = std::move(status)]() mutable {
+                Session& elsewhere = *self;
+                elsewhere.OnAppended(status, CommandQueue::Attach(batched), Thread::kExecutors, std::move(self));
+              });
+        },
+    .prefetch =
+        [](void* session, void* commands, bool near) {
+          auto batch = CommandQueue::Attach(static_cast<Command*>(commands));
+          batch.Prefetch(near);
+          static_cast<void>(batch.Detach());
+          if (near) {
+            static_cast<const Session*>(session)->PrefetchRun();
+          } else {
+            PrefetchLines<2>(session);
+          }
+        }};
+
+void Session::PrefetchRun() const {
+  PrefetchLines<2>(log_.get());
+  coroutine_.Prefetch();
+  const MutexLock lock(mutex_);
+  queue_.Prefetch(/*near=*/false);
 }
 
 bool Session::IsPrime(const Command& command) const {

@@ -281,6 +281,10 @@ class Session : public ReferenceCounted {
   bool TakeTurn(Turn& turn);
   void TakeTurnLocked(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AppendBatch(Gathering gathering, SessionPtr keep);
+  // When a batch is in the log, or is not: OnAppended for the session and its commands.
+  static const Journal::Then::Kind kAppended;
+  // It is about to be run by whoever runs it.
+  void PrefetchRun() const;
   // Whether the session goes on.
   bool OnCreated(const absl::Status& status, CommandQueue& batch, bool others_go_on);
   bool IsPrime(const Command& command) const;

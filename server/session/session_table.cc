@@ -20,8 +20,7 @@ void SessionTable::PrefetchSession(const Key& id) const {
   const MutexLock lock(shard.mutex);
   const auto found = shard.sessions.find(Candidate{id.hash()});
   if (found == shard.sessions.end()) return;
-  __builtin_prefetch(found->get());
-  __builtin_prefetch(reinterpret_cast<const char*>(found->get()) + 64);
+  PrefetchLines<2>(found->get());
 }
 
 SessionTable::Added SessionTable::Add(const SessionPtr& session, const SessionPtr& replaced) {

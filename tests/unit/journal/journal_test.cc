@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "server/base/completion_scope.h"
 #include "server/base/worker_pool.h"
 #include "server/journal/memory_journal.h"
 #include "server/journal/rocks_journal.h"
@@ -128,16 +129,37 @@ TEST_P(JournalTest, KeepsExceptionsAsTheyWereGiven) {  // the body that gets one
   EXPECT_EQ((*journal_->FindCheckpoint(writer.key(), 1))->state, Value(Exception("KeyError", {"saved"})));
 }
 
-TEST_P(JournalTest, AnswersInTheOrderOfTheCalls) {
+TEST_P(JournalTest, AnswersInTheOrderOfTheCalls) {  // but for appends, of which a session has one under way
   Writer writer = New("s");
-  Answers answers;
+  Answers answers, appended;
   std::vector<std::size_t> order;
+  Head head = HeadOf("s", writer.key().uid);
   for (std::uint64_t i = 1; i <= 500; ++i) {
-    journal_->Append(writer.key(), BatchOf({i, 1}, {i - 1, i > 1 ? 1u : 0u}, i), {}, answers.Expect());
+    journal_->Append(writer.key(), BatchOf({i, 1}, {i - 1, i > 1 ? 1u : 0u}, i), {}, appended.Expect());
+    head.steps = i;
+    journal_->Save({head, CheckpointOf(i, {i, 1}), {}, i % 2 == 0}, answers.Expect());
     order.push_back(i - 1);
   }
+  for (const absl::Status& status : appended.Wait()) EXPECT_TRUE(status.ok()) << status;
   for (const absl::Status& status : answers.Wait()) EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(answers.order(), order);
+  EXPECT_EQ((*journal_->Find("s"))->head.steps, 500);
+}
+
+TEST_P(JournalTest, WhatAThreadAsksForInAScopeComesInItsOrder) {
+  Writer writer = New("s");
+  Answers answers;
+  {
+    const CompletionScope scope;
+    for (std::uint64_t i = 1; i <= 20; ++i) {
+      journal_->Append(writer.key(), BatchOf({i, 1}, {i - 1, i > 1 ? 1u : 0u}, i), {}, answers.Expect());
+      // Takes away what was appended just now.
+      if (i % 5 == 0) journal_->Trim(writer.key(), {i, 1}, {});
+    }
+    journal_->Remove(writer.key(), std::nullopt, answers.Expect());
+  }
+  for (const absl::Status& status : answers.Wait()) EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(*journal_->Find("s"), std::nullopt);
 }
 
 TEST_P(JournalTest, AnswersOnAnotherThreadSoThatALockMayBeHeld) {

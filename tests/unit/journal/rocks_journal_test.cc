@@ -20,6 +20,7 @@
 #include <sstream>
 #include <thread>
 
+#include "server/base/completion_scope.h"
 #include "server/base/failure.h"
 #include "server/journal/codec.h"
 #include "server/journal/rocks_keys.h"
@@ -177,6 +178,65 @@ TEST_F(RocksJournalTest, ForeignDirectoryIsRefusedAndLeftAlone) {
 TEST_F(RocksJournalTest, WhatACrashLeftOfTheFormatIsReplaced) {
   Write("FORMAT.new", "cor");
   EXPECT_TRUE(Open().ok());
+}
+
+// How many scopes answers came in: each write's come in one.
+class Scopes final : private CompletionScope::Deferred {
+ public:
+  virtual ~Scopes() = default;
+  void Note() {
+    if (!std::exchange(noted_, true)) CompletionScope::Defer(*this);
+  }
+  int count() const { return count_; }
+
+ private:
+  void RunDeferred() override {
+    noted_ = false;
+    ++count_;
+  }
+  bool noted_ = false;
+  int count_ = 0;
+};
+
+TEST_F(RocksJournalTest, WhatAThreadAppendsInAScopeIsWrittenTogether) {
+  constexpr int kSessions = 1'000;
+  ASSERT_TRUE(Open().ok());
+  std::vector<SessionKey> keys;
+  Answers created;
+  for (int i = 0; i < kSessions; ++i) {
+    keys.push_back({"s" + std::to_string(i), "uid " + std::to_string(i)});
+    journal_->Create({HeadOf(keys.back().id, keys.back().uid), {}, {}, "", {}}, created.Expect());
+  }
+  for (const absl::Status& status : created.Wait()) ASSERT_TRUE(status.ok()) << status;
+  Answers answers;
+  Scopes scopes;
+  {
+    const CompletionScope scope;
+    for (const SessionKey& key : keys) {
+      journal_->Append(key, BatchOf({1, 1}, {}, 1), {}, [&scopes, told = answers.Expect()](absl::Status status) {
+        scopes.Note();
+        told(std::move(status));
+      });
+    }
+    EXPECT_THAT(answers.order(), IsEmpty());
+  }
+  for (const absl::Status& status : answers.Wait()) EXPECT_TRUE(status.ok()) << status;
+  journal_->Shutdown();
+  EXPECT_EQ(scopes.count(), 1);
+}
+
+TEST_F(RocksJournalTest, WhatIsHandedOverAfterTheShutdownIsRefused) {
+  ASSERT_TRUE(Open().ok());
+  const Writer writer = New("s");
+  Answers answers;
+  {
+    const CompletionScope scope;
+    journal_->Append(writer.key(), BatchOf({1, 1}, {}, 1), {}, answers.Expect());
+    journal_->Shutdown();
+  }
+  EXPECT_TRUE(IsFailure(answers.Wait()[0], Reason::JOURNAL_UNAVAILABLE));
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(*journal_->Read(writer.key(), {}, 1 << 20), IsEmpty());
 }
 
 TEST_F(RocksJournalTest, DamagedBatchConcernsItsSessionAlone) {
