@@ -19,7 +19,7 @@ namespace corod::rpc {
 struct DriveLane {
   using Key = CompactText::Key;
 
-  DriveLane(std::string_view session_id, const Key& key) : id(session_id), hash(key.hash()) {}
+  explicit DriveLane(std::string_view session_id) : id(session_id) {}
 
   // Nothing is open, and what comes next is not to fail: it may go another way.
   bool IsFree() const { return open.load(std::memory_order_acquire) == 0 && !failed.load(std::memory_order_relaxed); }
@@ -29,7 +29,6 @@ struct DriveLane {
   bool GoesOn() const { return !handing_over && !alone && waiting.empty(); }
 
   const CompactText id;
-  const std::size_t hash;              // of the id's key
   std::atomic<std::uint32_t> open{0};  // commands that came and were not answered; only the thread that reads adds
   std::atomic<bool> failed{false};     // a command failed, and none carried `resume` since
 
@@ -50,7 +49,9 @@ class DriveLanes {
 
   bool empty() const { return lanes_.empty(); }
   std::size_t size() const { return lanes_.size(); }
-  // nullptr if there is none.
+  // It is about to be looked for.
+  void Prefetch(const Key& key) const { lanes_.prefetch(key); }
+  // nullptr if there is none. Does not touch the lane.
   DriveLane* Find(const Key& key) const;
   DriveLane& FindOrAdd(std::string_view id, const Key& key);
   // Whether there are so many that the idle ones should go.
@@ -59,24 +60,24 @@ class DriveLanes {
   void ForgetIdle();
 
  private:
+  struct Entry {
+    CompactText id;  // so that a lane that is looked for need not be touched
+    std::unique_ptr<DriveLane> lane;
+  };
   struct HashById {
     using is_transparent = void;
     std::size_t operator()(const Key& key) const { return key.hash(); }
-    std::size_t operator()(const std::unique_ptr<DriveLane>& lane) const { return lane->hash; }
+    std::size_t operator()(const Entry& entry) const { return entry.id.key().hash(); }
   };
   struct SameId {
     using is_transparent = void;
-    static Key KeyOf(const Key& key) { return key; }
-    static Key KeyOf(const std::unique_ptr<DriveLane>& lane) { return lane->id.key(); }
-    template <typename A, typename B>
-    bool operator()(const A& a, const B& b) const {
-      return KeyOf(a) == KeyOf(b);
-    }
+    bool operator()(const Entry& a, const Key& b) const { return a.id.key() == b; }
+    bool operator()(const Entry& a, const Entry& b) const { return a.id == b.id; }
   };
   static constexpr std::size_t kKept = 1'024;
 
   std::size_t full_ = kKept;
-  absl::flat_hash_set<std::unique_ptr<DriveLane>, HashById, SameId> lanes_;
+  absl::flat_hash_set<Entry, HashById, SameId> lanes_;
 };
 
 }  // namespace corod::rpc

@@ -8,6 +8,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "server/base/failure.h"
+#include "server/base/prefetch.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/status.h"
@@ -30,8 +31,9 @@ constexpr std::size_t kMaxReserved = std::size_t{64} << 10;
 constexpr std::size_t kPlanned = 16;
 // How many sessions are held back until they have their commands.
 constexpr std::size_t kMaxHeld = 128;
-// How many commands are kept for the next message.
+// How many commands are kept for the next message, and how many ahead of its use one is brought into the cache.
 constexpr std::size_t kPooled = kMaxOpen;
+constexpr std::size_t kAhead = 4;
 
 // Asks for nothing but its step.
 bool IsPlain(const PlainSend& send) { return send.request_id.empty() && send.expected_step == 0; }
@@ -109,7 +111,6 @@ class DriveCommand final : public Command {
   bool alone = false;
   absl::Status refusal;                // what was wrong with it when it was read
   std::unique_ptr<CreateSpec> create;  // it is a create
-  DriveCommand* next = nullptr;        // in the pool
 
  private:
   static constexpr std::size_t kMaxIdKept = 256;
@@ -163,9 +164,8 @@ DriveStream::DriveStream(Sessions& sessions, grpc::CallbackServerContext* contex
 
 DriveStream::~DriveStream() {
   const MutexLock lock(mutex_);
-  for (DriveCommand* command : {pool_.first, returned_.first}) {
-    while (command) delete std::exchange(command, command->next);
-  }
+  for (const DriveCommand* command : pool_) delete command;
+  for (const DriveCommand* command : returned_) delete command;
 }
 
 void DriveStream::OnCancel() { cancelled_.store(true, std::memory_order_relaxed); }
@@ -227,7 +227,9 @@ void DriveStream::Process(std::string_view bytes) {
       ++next;
       if (send->session_id.empty()) send->session_id = previous_;
       previous_ = send->session_id;
-      sessions_.Prefetch(plans.emplace_back(*std::move(send)).id);
+      const Plan& plan = plans.emplace_back(*std::move(send));
+      sessions_.Prefetch(plan.id);
+      lanes_.Prefetch(plan.id);
     }
     if (!plans.empty()) TakePlain(plans, now);
     if (!plain) {
@@ -242,10 +244,13 @@ void DriveStream::Process(std::string_view bytes) {
 }
 
 void DriveStream::TakePlain(Plans& plans, absl::Time& now) {
-  for (const Plan& plan : plans) sessions_.PrefetchSession(plan.id);
   const bool has_lanes = !lanes_.empty();
   for (Plan& plan : plans) {
     if (has_lanes) plan.lane = lanes_.Find(plan.id);
+    PrefetchLines<1>(plan.lane);
+    sessions_.PrefetchSession(plan.id);
+  }
+  for (Plan& plan : plans) {
     // One with something under way knows its session.
     if (!plan.lane || plan.lane->IsFree()) plan.session = sessions_.FindLive(plan.id);
   }
@@ -459,23 +464,22 @@ void DriveStream::RunHeld() {
 }
 
 DriveCommand* DriveStream::NewCommand(std::uint64_t tag) {
-  DriveCommand* command = pool_.first;
-  if (command) {
-    pool_.first = std::exchange(command->next, nullptr);
-    --pool_.size;
-  } else {
+  DriveCommand* command = nullptr;
+  if (pool_.empty()) {
     command = new DriveCommand(*this);
+  } else {
+    command = pool_.back();
+    pool_.pop_back();
+    if (pool_.size() >= kAhead) PrefetchLines<4>(pool_[pool_.size() - kAhead]);
   }
   command->tag = tag;
   return command;
 }
 
 void DriveStream::Refill() {
-  if (pool_.size >= kPlanned || !returned_.first) return;
-  DriveCommand** last = &pool_.first;
-  while (*last) last = &(*last)->next;
-  *last = std::exchange(returned_.first, nullptr);
-  pool_.size += std::exchange(returned_.size, 0);
+  if (pool_.size() >= kPlanned) return;
+  pool_.insert(pool_.end(), returned_.begin(), returned_.end());
+  returned_.clear();
 }
 
 void DriveStream::AddUnwritten() {
@@ -572,11 +576,7 @@ void DriveStream::Answered(DriveCommand* command, const Append& append) {
       hand_over = !lane->waiting.empty() && !lane->handing_over;
       if (hand_over) lane->handing_over = true;
     }
-    if (returned_.size < kPooled) {
-      command->next = std::exchange(returned_.first, command);
-      ++returned_.size;
-      command = nullptr;
-    }
+    if (returned_.size() < kPooled) returned_.push_back(std::exchange(command, nullptr));
     wake = !processing_.load(std::memory_order_relaxed) && !deferred_ && (!writing_ || MayRead());
     if (wake) deferred_ = IntrusivePtr<DriveStream>(this);
   }

@@ -64,11 +64,6 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
     bool write = false;
     bool finish = false;
   };
-  // Commands that are not in use.
-  struct Pool {
-    DriveCommand* first = nullptr;
-    std::size_t size = 0;
-  };
 
   DriveStream(Sessions& sessions, grpc::CallbackServerContext* context);
   ~DriveStream() override;
@@ -138,9 +133,9 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   std::string_view previous_;               // of the command before
   std::string replies_;
   DriveLanes lanes_;
-  bool used_lanes_ = false;       // by this message
-  std::vector<SessionPtr> held_;  // Session::Enqueue gave them to this thread
-  Pool pool_;
+  bool used_lanes_ = false;          // by this message
+  std::vector<SessionPtr> held_;     // Session::Enqueue gave them to this thread
+  std::vector<DriveCommand*> pool_;  // commands that are not in use
 
   Mutex mutex_;
   std::deque<std::string> unwritten_ ABSL_GUARDED_BY(mutex_);  // messages
@@ -151,10 +146,10 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   bool reading_ ABSL_GUARDED_BY(mutex_) = true;
   bool read_all_ ABSL_GUARDED_BY(mutex_) = false;  // the client sends no more
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
-  IntrusivePtr<DriveStream> deferred_ ABSL_GUARDED_BY(mutex_);  // set while RunDeferred is to come
-  Pool returned_ ABSL_GUARDED_BY(mutex_);
-  absl::Status end_ ABSL_GUARDED_BY(mutex_);  // what the call ends with
-  grpc::Status status_;                       // the same, for whoever finishes
+  IntrusivePtr<DriveStream> deferred_ ABSL_GUARDED_BY(mutex_);   // set while RunDeferred is to come
+  std::vector<DriveCommand*> returned_ ABSL_GUARDED_BY(mutex_);  // for the pool
+  absl::Status end_ ABSL_GUARDED_BY(mutex_);                     // what the call ends with
+  grpc::Status status_;                                          // the same, for whoever finishes
 };
 
 }  // namespace corod::rpc
