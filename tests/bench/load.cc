@@ -51,13 +51,20 @@ std::shared_ptr<load::UnaryLoad> SendLoad(const std::shared_ptr<grpc::Channel>& 
 
 std::shared_ptr<load::DriveLoad> DriveBy(std::size_t batch, const std::shared_ptr<grpc::Channel>& channel,
                                          const std::string& kind, std::uint64_t sessions, std::uint64_t pool) {
-  load::Deck deck(sessions);
-  const std::size_t messages = std::max<std::size_t>(1, std::max(pool, sessions) / batch);
   load::DriveLoad::Options options{.batch = batch, .streams = 1, .outstanding = batch >= 1'000 ? 2 : 16};
   if (batch == 1) options = {.batch = 1, .streams = 8, .outstanding = kOutstanding / 8};
+  return Drive(options, channel, kind, sessions, pool);
+}
+
+std::shared_ptr<load::DriveLoad> Drive(const load::DriveLoad::Options& options,
+                                       const std::shared_ptr<grpc::Channel>& channel, const std::string& kind,
+                                       std::uint64_t sessions, std::uint64_t pool) {
+  load::Deck deck(sessions);
+  const std::size_t messages = std::max<std::size_t>(1, std::max(pool, sessions) / options.batch);
   return std::make_shared<load::DriveLoad>(
       channel,
-      load::DriveRequests(messages, batch, deck, [&kind](std::uint64_t number) { return SessionId(kind, number); }),
+      load::DriveRequests(messages, options.batch, deck,
+                          [&kind](std::uint64_t number) { return SessionId(kind, number); }),
       options);
 }
 

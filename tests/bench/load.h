@@ -43,6 +43,10 @@ std::shared_ptr<load::UnaryLoad> SendLoad(const std::shared_ptr<grpc::Channel>& 
 // answers most with. `pool`: how many commands are serialized before and sent again and again; at least one message.
 std::shared_ptr<load::DriveLoad> DriveBy(std::size_t batch, const std::shared_ptr<grpc::Channel>& channel,
                                          const std::string& kind, std::uint64_t sessions, std::uint64_t pool = 0);
+// With as much under way as `options` says.
+std::shared_ptr<load::DriveLoad> Drive(const load::DriveLoad::Options& options,
+                                       const std::shared_ptr<grpc::Channel>& channel, const std::string& kind,
+                                       std::uint64_t sessions, std::uint64_t pool = 0);
 
 // A contestant whose figure is the commands a second of `load`, each turn.
 template <typename Load>

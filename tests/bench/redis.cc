@@ -52,7 +52,11 @@ void Compare(const Settings& settings, const Way& way, Report& report) {
                                         kBatch, kSessions, way.corod_what, kBatch, way.redis_what),
                 .goal = Goal{Goal::Is::kAtLeast, way.goal}},
                AsFastAsItCan("drive100_" + way.kind, "Drive by 100, " + way.corod_what,
-                             DriveBy(kBatch, channel, way.kind, kSessions), settings),
+                             Drive({.batch = kBatch,
+                                    .streams = static_cast<int>(way.options.connections),
+                                    .outstanding = static_cast<int>(way.options.outstanding)},
+                                   channel, way.kind, kSessions),
+                             settings),
                {.name = "redis_" + way.kind, .what = "Redis, " + way.redis_what, .run = [&] {
                   return redis_load->Run(settings.turn);
                 }});
