@@ -989,7 +989,7 @@ void RocksJournal::Create(NewSession session, Done done) {
     group.AddDue(encoded.key.id, encoded.due);
     return absl::OkStatus();
   };
-  Enqueue(std::move(apply), std::move(done), true, bytes);
+  Enqueue(std::move(apply), std::move(done), /*synced=*/true, bytes);
 }
 
 void RocksJournal::Append(const SessionKey& key, const Batch& batch, std::optional<absl::Time> due, Done done) {
@@ -1119,7 +1119,7 @@ void RocksJournal::Remove(const SessionKey& key, std::optional<Tombstone> tombst
     }
     return absl::OkStatus();
   };
-  Enqueue(std::move(apply), std::move(done), true, size);
+  Enqueue(std::move(apply), std::move(done), /*synced=*/true, size);
 }
 
 absl::StatusOr<std::optional<Journal::Stored>> RocksJournal::Find(std::string_view id) const {

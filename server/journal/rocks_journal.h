@@ -36,9 +36,9 @@ class RocksDatabase;
 // Two threads take turns: one compares all that was asked meanwhile, writes and syncs what is to be done as one record
 // of the write-ahead log, and does it; then it answers that group, while the other thread writes the next one. What a
 // thread appends in the middle of many commands (CompletionScope) is gathered without a lock and handed over together.
-// Batches that are appended stay
-// in the log at first, and in memory; when a segment of it is full, they are put into RocksDB session by session
-// between two groups, and a third thread makes RocksDB write a table, after which the segment is used again.
+// Batches that are appended stay in the log at first, and in memory; when a segment of it is full, they are put into
+// RocksDB session by session between two groups, and a third thread makes RocksDB write a table, after which the
+// segment is used again.
 //
 // When a write fails, its whole group is in doubt and so is all that follows, until the directory can be written again;
 // then the database is opened anew, which decides what of the doubtful is in the log.
@@ -128,7 +128,7 @@ class RocksJournal : public Journal {
     std::unique_ptr<More> more = nullptr;
     absl::Status status = {};
     CompactText uid = {};
-    std::size_t id_hash = 0;
+    std::size_t id_hash = 0;  // a uid has one id: this finds who mixes them up
     BatchId batch = {};
     BatchId previous = {};
     std::uint32_t at = 0;  // of its entry, in the chunk's

@@ -1,5 +1,7 @@
 #include "server/session/session_table.h"
 
+#include "server/base/prefetch.h"
+
 namespace corod {
 
 SessionPtr SessionTable::Find(const Key& id) const {
