@@ -225,6 +225,24 @@ TEST_F(RocksJournalTest, WhatAThreadAppendsInAScopeIsWrittenTogether) {
   EXPECT_EQ(scopes.count(), 1);
 }
 
+TEST_F(RocksJournalTest, AnAppendIsAnsweredAtOnceAndASaveInItsTurn) {
+  ASSERT_TRUE(Open().ok());
+  const Writer writer = New("s");
+  const Head head = HeadOf("s", writer.key().uid);
+  Answers saved, appended;
+  const Journal::Done first = saved.Expect(), second = saved.Expect(), append = appended.Expect();
+  journal_->Save({head, {}, {}, true}, [&](const absl::Status& status) {
+    journal_->Append(writer.key(), BatchOf({1, 1}, {}, 1), {}, append);
+    journal_->Save({head, {}, {}, true}, second);
+    // By the other thread, which may not answer what comes behind it before this returns.
+    EXPECT_TRUE(appended.Wait()[0].ok());
+    for (int i = 0; i < 1'000; ++i) std::this_thread::yield();
+    first(status);
+  });
+  for (const absl::Status& status : saved.Wait()) EXPECT_TRUE(status.ok()) << status;
+  EXPECT_THAT(saved.order(), ElementsAre(0, 1));
+}
+
 TEST_F(RocksJournalTest, WhatIsHandedOverAfterTheShutdownIsRefused) {
   ASSERT_TRUE(Open().ok());
   const Writer writer = New("s");
