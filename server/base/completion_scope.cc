@@ -16,25 +16,35 @@ CompletionScope::CompletionScope() {
 
 CompletionScope::~CompletionScope() {
   if (outermost != this) return;
+  at_end_.Run();
+  outermost = nullptr;
+  behind_.Run();
+}
+
+bool CompletionScope::Active() { return outermost != nullptr; }
+
+void CompletionScope::Defer(Deferred& deferred) {
+  if (CompletionScope* const scope = outermost) {
+    scope->at_end_.Add(deferred);
+  } else {
+    deferred.RunDeferred();
+  }
+}
+
+void CompletionScope::Follow(Deferred& deferred) { outermost->behind_.Add(deferred); }
+
+void CompletionScope::List::Add(Deferred& deferred) {
+  (last_ ? last_->next_ : first_) = &deferred;
+  last_ = &deferred;
+}
+
+void CompletionScope::List::Run() {
   while (first_) {
     Deferred* const deferred = first_;
     first_ = std::exchange(deferred->next_, nullptr);
     if (!first_) last_ = nullptr;
     deferred->RunDeferred();
   }
-  outermost = nullptr;
-}
-
-bool CompletionScope::Active() { return outermost != nullptr; }
-
-void CompletionScope::Defer(Deferred& deferred) {
-  CompletionScope* const scope = outermost;
-  if (!scope) {
-    deferred.RunDeferred();
-    return;
-  }
-  (scope->last_ ? scope->last_->next_ : scope->first_) = &deferred;
-  scope->last_ = &deferred;
 }
 
 }  // namespace corod

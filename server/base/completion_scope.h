@@ -20,13 +20,13 @@ class CompletionScope {
 
    private:
     friend class CompletionScope;
-    // May free it, and may defer it again. Must not block.
+    // May free it, and may defer it again. Must not block, unless it follows the scope.
     virtual void RunDeferred() = 0;
     Deferred* next_ = nullptr;
   };
 
   CompletionScope();
-  // Runs what was deferred, in order, also what that defers.
+  // Runs what was deferred, in order, also what that defers; then what follows.
   ~CompletionScope();
   CompletionScope(const CompletionScope&) = delete;
   CompletionScope& operator=(const CompletionScope&) = delete;
@@ -36,10 +36,23 @@ class CompletionScope {
   // Runs `deferred` when this thread's scope ends; at once if there is none. Allocates nothing. REQUIRES: it is not
   // deferred already, on whatever thread.
   static void Defer(Deferred& deferred);
+  // Runs `deferred` when this thread has left its scope and done what was deferred. The thread is in no scope then, and
+  // may be kept for a while. REQUIRES: as Defer, and this thread is in a scope.
+  static void Follow(Deferred& deferred);
 
  private:
-  Deferred* first_ = nullptr;
-  Deferred* last_ = nullptr;
+  class List {
+   public:
+    void Add(Deferred& deferred);
+    void Run();
+
+   private:
+    Deferred* first_ = nullptr;
+    Deferred* last_ = nullptr;
+  };
+
+  List at_end_;
+  List behind_;
 };
 
 }  // namespace corod

@@ -27,11 +27,13 @@ namespace corod {
 // happens between them and the log.
 //
 // Writes (Create, Append, Save, Trim, Remove, Reschedule) never wait for a disk: they are gathered into few synced
-// writes and call `done` once, on a thread of the journal's, never before the call returns (it must not block). Those
-// of one write are called within a CompletionScope. They take effect and are answered in the order of the calls, but
-// for appends: what a thread appends within a CompletionScope takes effect when that ends or the thread asks for
-// something else, and appends are answered in any order, since a session has one under way. Nothing is kept of what is
-// given that somebody may go on changing (exceptions are objects). What `done` is told:
+// writes and call `done` once, never before the call returns (it must not block), on a thread of the journal's or
+// behind the CompletionScope of any thread that has appended: who appends within a scope may be kept behind it, to
+// write what has been gathered and to answer it. At most one thread at a time is kept by the disk in that way; it holds
+// no lock. Those of one write are called within a CompletionScope. They take effect and are answered in the order of
+// the calls, but for appends: what a thread appends within a CompletionScope takes effect when that ends or the thread
+// asks for something else, and appends are answered in any order, since a session has one under way. Nothing is kept of
+// what is given that somebody may go on changing (exceptions are objects). What `done` is told:
 //   OK            it is stable, as --sync promises, and valid
 //   kAborted      a conflict: nothing was written; somebody else wrote. Read the log, then decide
 //   kUnavailable  a doubt: it may have been written, or be written later. Read the log, and write on with another

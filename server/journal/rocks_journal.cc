@@ -43,6 +43,8 @@ constexpr std::size_t kMaxFullSegments = 2;
 // What is put into RocksDB between two groups, at least.
 constexpr std::size_t kSettleBytes = std::size_t{128} << 10;
 constexpr std::size_t kMaxGroupWrites = 4096;
+// Groups that a thread of the caller's writes one after another, until it has its own work again.
+constexpr int kMaxTurnsOfCaller = 16;
 constexpr std::size_t kMaxLives = 32'768;
 // Keys that one write in a group deletes of what nobody waits for.
 constexpr std::size_t kMaxDeletes = 1'024;
@@ -197,7 +199,8 @@ class RocksJournal::Lease {
 };
 
 // What a thread that is in the middle of many commands (CompletionScope) has appended: it is handed over together, so
-// that it is written together, and that the lock is taken and a thread woken once for all of it.
+// that it is written together, and that the lock is taken and a thread woken once for all of it. If that is little, the
+// thread writes it itself, unless somebody is writing.
 class RocksJournal::Outbox final : private CompletionScope::Deferred {
  public:
   Outbox() = default;
@@ -211,11 +214,11 @@ class RocksJournal::Outbox final : private CompletionScope::Deferred {
   }
 
   // Where an append goes; null: into the queue.
-  Chunk* ChunkFor(const RocksJournal& journal, std::size_t bytes) {
+  Chunk* ChunkFor(RocksJournal& journal, std::size_t bytes) {
     if (journal_ != &journal) {
       if (journal_ || !CompletionScope::Active()) return nullptr;
       journal_ = &journal;
-      CompletionScope::Defer(*this);
+      CompletionScope::Follow(*this);
     }
     if (!chunk_) chunk_ = std::make_unique<Chunk>();
     if (chunk_->writes.size() == max_writes_ || journal.IsFull(*chunk_, bytes)) HandOver();
@@ -226,14 +229,25 @@ class RocksJournal::Outbox final : private CompletionScope::Deferred {
     if (journal_ == &journal) HandOver();
   }
   // For a thread of the journal's own: its scope is long, and another of them may write meanwhile.
-  void NoteJournalsThread() { max_writes_ = kMaxOfJournalsThread; }
+  void NoteJournalsThread() {
+    max_writes_ = kMaxOfJournalsThread;
+    writes_ = true;
+  }
 
  private:
   static constexpr std::size_t kMaxOfJournalsThread = 64;
+  // Waking a thread for so many would take longer than they do. Of more it is a small part, and the caller's thread has
+  // the next commands to read meanwhile.
+  static constexpr std::size_t kFewWrites = 16;
 
   void RunDeferred() override {
-    HandOver();
-    journal_ = nullptr;
+    const bool writes_here = !writes_ && chunk_->writes.size() <= kFewWrites;
+    if (!writes_here) HandOver();
+    RocksJournal& journal = *std::exchange(journal_, nullptr);
+    if (!writes_here) return;
+    writes_ = true;
+    journal.WriteHere(chunk_);
+    writes_ = false;
   }
 
   void HandOver() {
@@ -241,18 +255,16 @@ class RocksJournal::Outbox final : private CompletionScope::Deferred {
     bool wakes = false;
     {
       const MutexLock lock(journal_->mutex_);
-      if (journal_->shutdown_) {
-        for (Write& write : chunk_->writes) Refuse(write);
-      }
       wakes = journal_->MustWake();
-      journal_->queue_.push_back(std::exchange(chunk_, journal_->NewChunk()));
+      journal_->TakeOver(chunk_);
     }
     if (wakes) journal_->changed_.NotifyOne();
   }
 
-  const RocksJournal* journal_ = nullptr;
+  RocksJournal* journal_ = nullptr;
   std::unique_ptr<Chunk> chunk_;
   std::size_t max_writes_ = kMaxGroupWrites;
+  bool writes_ = false;  // looks at the journal's queue itself, as soon as it has answered
 };
 
 // Writes that are written together, as they come to be.
@@ -563,6 +575,26 @@ RocksJournal::Chunk& RocksJournal::ChunkFor(std::size_t bytes) const {
   return *queue_.back();
 }
 
+void RocksJournal::TakeOver(std::unique_ptr<Chunk>& chunk) {
+  if (chunk->writes.empty()) return;
+  if (shutdown_) {
+    for (Write& write : chunk->writes) Refuse(write);
+  }
+  queue_.push_back(std::exchange(chunk, NewChunk()));
+}
+
+void RocksJournal::WriteHere(std::unique_ptr<Chunk>& chunk) {
+  const MutexLock lock(mutex_);
+  TakeOver(chunk);
+  for (int i = 0; i < kMaxTurnsOfCaller && !queue_.empty() && !writing_ && available_; ++i) TakeTurn(Thread::kCallers);
+  if (!writing_) WakeForTheRest();
+}
+
+void RocksJournal::WakeForTheRest() {
+  const bool forgets_to_sync = unsynced_ && !waits_to_sync_;
+  if (!queue_.empty() || forgets_to_sync || settling_ || !available_) changed_.NotifyOne();
+}
+
 bool RocksJournal::MustWake() const {
   // Whoever writes looks at the queue when it has done; whoever put the first thing into it has woken somebody.
   return queue_.empty() && !(writing_ && available_);
@@ -592,7 +624,7 @@ void RocksJournal::Work() {
   while (true) {
     const SteadyTime now = std::chrono::steady_clock::now();
     if (!queue_.empty() && (!writing_ || !available_)) {
-      TakeTurn();
+      TakeTurn(Thread::kJournals);
     } else if (!available_ && !writing_ && !ending_ && now >= next_attempt_) {
       writing_ = true;
       mutex_.Unlock();
@@ -622,11 +654,13 @@ void RocksJournal::Work() {
     } else if (ending_ && queue_.empty()) {
       break;
     } else {
-      if (queue_.empty() && !writing_ && answering_ == 0) finished_.NotifyAll();
+      TellIfFinished();
       if (!writing_ && !available_) {
         changed_.WaitFor(mutex_, next_attempt_ - now);
       } else if (!writing_ && unsynced_) {
+        waits_to_sync_ = true;
         changed_.WaitFor(mutex_, next_sync_ - now);
+        waits_to_sync_ = false;
       } else {
         changed_.Wait(mutex_);
       }
@@ -640,7 +674,7 @@ void RocksJournal::BecomeUnavailable() {
   next_attempt_ = std::chrono::steady_clock::now();
 }
 
-void RocksJournal::TakeTurn() {
+void RocksJournal::TakeTurn(Thread thread) {
   if (available_) {
     // Those who are about to ask for something and wait for a processor come into this group, then.
     writing_ = true;
@@ -677,8 +711,8 @@ void RocksJournal::TakeTurn() {
       next_sync_ = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(options_.sync_interval);
     }
     writing_ = false;
-    // The other thread writes what has come meanwhile, or waits for the time to sync or to try again.
-    if (!queue_.empty() || unsynced_ || settling_ || !available_) changed_.NotifyOne();
+    // Another thread of the journal's writes what has come meanwhile, or waits for the time to sync or to try again.
+    if (thread == Thread::kJournals) WakeForTheRest();
   } else {
     for (const std::unique_ptr<Chunk>& chunk : chunks) {
       for (Write& write : chunk->writes) write.status = JournalUnavailable("an earlier write failed");
@@ -702,6 +736,11 @@ void RocksJournal::TakeTurn() {
     if (empty_chunks_.size() < kMaxEmptyChunks) empty_chunks_.push_back(std::move(chunk));
   }
   --answering_;
+  TellIfFinished();
+}
+
+void RocksJournal::TellIfFinished() {
+  if (queue_.empty() && !writing_ && answering_ == 0) finished_.NotifyAll();
 }
 
 void RocksJournal::Answer(std::vector<std::unique_ptr<Chunk>>& chunks, bool appends) {

@@ -33,9 +33,11 @@ class RocksDatabase;
 
 // The journal on this machine's disk, in a directory of its own (docs/journal.md has the bytes).
 //
-// Two threads take turns: one compares all that was asked meanwhile, writes and syncs what is to be done as one record
-// of the write-ahead log, and does it; then it answers that group, while the other thread writes the next one. What a
-// thread appends in the middle of many commands (CompletionScope) is gathered without a lock and handed over together.
+// Threads take turns: one compares all that was asked meanwhile, writes and syncs what is to be done as one record of
+// the write-ahead log, and does it; then it answers that group, while another thread writes the next one. Two threads
+// are the journal's own. What a thread appends in the middle of many commands (CompletionScope) is gathered without a
+// lock and handed over together; if it is little, the thread takes the turn itself when nobody else writes, since
+// waking one of the journal's would take longer than the work.
 // Batches that are appended stay in the log at first, and in memory; when a segment of it is full, they are put into
 // RocksDB session by session between two groups, and a third thread makes RocksDB write a table, after which the
 // segment is used again.
@@ -97,6 +99,7 @@ class RocksJournal : public Journal {
 
  private:
   using SteadyTime = std::chrono::steady_clock::time_point;
+  enum class Thread { kJournals, kCallers };
   class Lease;
   class Group;
   class Outbox;
@@ -199,7 +202,15 @@ class RocksJournal : public Journal {
   bool IsFull(const Chunk& chunk, std::size_t bytes) const;
   void Work();
   // Writes what the queue holds, then calls back.
-  void TakeTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeTurn(Thread thread) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // At the end of a caller's scope: takes over what it appended, and takes turns on its thread if nobody else does.
+  void WriteHere(std::unique_ptr<Chunk>& chunk) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Puts it into the queue, and another one in its place.
+  void TakeOver(std::unique_ptr<Chunk>& chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Who has written, if there is more to be done.
+  void WakeForTheRest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // For whoever waits for all that was asked.
+  void TellIfFinished() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BecomeUnavailable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False: the journal is unavailable.
   bool Commit(std::vector<std::unique_ptr<Chunk>>& chunks);
@@ -242,8 +253,9 @@ class RocksJournal : public Journal {
   mutable std::vector<std::unique_ptr<Chunk>> empty_chunks_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool available_ ABSL_GUARDED_BY(mutex_) = true;
-  bool settling_ ABSL_GUARDED_BY(mutex_) = false;  // there is a full segment to be settled
-  bool unsynced_ ABSL_GUARDED_BY(mutex_) = false;  // Sync::kInterval
+  bool settling_ ABSL_GUARDED_BY(mutex_) = false;       // there is a full segment to be settled
+  bool unsynced_ ABSL_GUARDED_BY(mutex_) = false;       // Sync::kInterval
+  bool waits_to_sync_ ABSL_GUARDED_BY(mutex_) = false;  // a thread will wake when it is time
   SteadyTime next_sync_ ABSL_GUARDED_BY(mutex_);
   SteadyTime next_attempt_ ABSL_GUARDED_BY(mutex_);
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "corod/v1/coroutine_service.pb.h"
+#include "server/base/completion_scope.h"
 #include "server/base/failure.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/decode.h"
@@ -293,6 +294,8 @@ class SendCall final : public Command {
 }  // namespace
 
 void SendHandler::RunHandler(const HandlerParameter& parameter) {
+  const CompletionScope
+      scope;  // what it appends is written behind it, by this thread or by whoever writes at the moment
   grpc_call* const call = parameter.call->call();
   (new (grpc_call_arena_alloc(call, sizeof(SendCall)))
        SendCall(sessions_, call, parameter.call->cq()->cq(), *parameter.server_context,

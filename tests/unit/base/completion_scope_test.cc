@@ -87,6 +87,27 @@ TEST_F(CompletionScopeTest, WhatIsDeferredMeanwhileIsRunToo) {
   EXPECT_THAT(said_, ElementsAre("again", "again", "other"));
 }
 
+TEST_F(CompletionScopeTest, WhatFollowsComesBehindTheScopeAndMayHaveOneOfItsOwn) {
+  Work own(Says("of its own")), other(Says("other")), deferred(Says("deferred"));
+  Work follows([&] {
+    EXPECT_FALSE(CompletionScope::Active());
+    const CompletionScope scope;
+    CompletionScope::Defer(own);
+    said_.emplace_back("follows");
+  });
+  {
+    const CompletionScope scope;
+    CompletionScope::Follow(follows);
+    {
+      const CompletionScope inner;
+      CompletionScope::Follow(other);
+    }
+    CompletionScope::Defer(deferred);
+    EXPECT_THAT(said_, IsEmpty());
+  }
+  EXPECT_THAT(said_, ElementsAre("deferred", "follows", "of its own", "other"));
+}
+
 TEST_F(CompletionScopeTest, ItMayFreeItself) {
   std::unique_ptr<Work> work;
   work = std::make_unique<Work>([&] {

@@ -225,6 +225,126 @@ TEST_F(RocksJournalTest, WhatAThreadAppendsInAScopeIsWrittenTogether) {
   EXPECT_EQ(scopes.count(), 1);
 }
 
+TEST_F(RocksJournalTest, LittleIsWrittenByTheThreadThatAppendsItAndMuchByAnother) {
+  ASSERT_TRUE(Open().ok());
+  std::vector<SessionKey> keys;
+  for (int i = 0; i < 100; ++i) keys.push_back(New("s" + std::to_string(i)).key());
+  std::uint64_t number = 0;
+  for (const std::size_t count : {1, 3, 100}) {
+    const BatchId previous{number, number == 0 ? 0u : 1u};
+    ++number;
+    std::vector<std::thread::id> threads(count);
+    Answers answers;
+    {
+      const CompletionScope scope;
+      for (std::size_t i = 0; i < count; ++i) {
+        const bool goes_on = number > 1 && i < (number == 2 ? 1u : 3u);
+        journal_->Append(keys[i], BatchOf({number, 1}, goes_on ? previous : BatchId(), number), {},
+                         [&to = threads[i], told = answers.Expect()](absl::Status status) {
+                           to = std::this_thread::get_id();
+                           told(std::move(status));
+                         });
+      }
+      EXPECT_THAT(answers.order(), IsEmpty()) << "never before the call returns";
+    }
+    if (count < 100) EXPECT_EQ(answers.order().size(), count) << "with the end of the scope";
+    for (const absl::Status& status : answers.Wait()) EXPECT_TRUE(status.ok()) << status;
+    for (const std::thread::id& thread : threads) EXPECT_EQ(thread == std::this_thread::get_id(), count < 100);
+  }
+}
+
+// Syncs of files that are written over are counted, and those of a thread that says so wait at the gate.
+class GatedFileSystem : public rocksdb::FileSystemWrapper {
+ public:
+  GatedFileSystem() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  const char* Name() const override { return "GatedFileSystem"; }
+  rocksdb::IOStatus NewRandomRWFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSRandomRWFile>* file,
+                                    rocksdb::IODebugContext* debug) override {
+    std::unique_ptr<rocksdb::FSRandomRWFile> target;
+    rocksdb::IOStatus opened = FileSystemWrapper::NewRandomRWFile(name, options, &target, debug);
+    if (opened.ok()) *file = std::make_unique<File>(std::move(target), *this);
+    return opened;
+  }
+  static void WaitAtTheGate() { waits = true; }
+  bool somebody_waits() const { return waiting_; }
+  void Open() {
+    closed_ = false;
+    closed_.notify_all();
+  }
+  int syncs() const { return syncs_; }
+
+ private:
+  class File : public rocksdb::FSRandomRWFileOwnerWrapper {
+   public:
+    File(std::unique_ptr<rocksdb::FSRandomRWFile> target, GatedFileSystem& system)
+        : FSRandomRWFileOwnerWrapper(std::move(target)), system_(system) {}
+    rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
+      if (waits) {
+        system_.waiting_ = true;
+        system_.closed_.wait(true);
+      }
+      ++system_.syncs_;
+      return FSRandomRWFileOwnerWrapper::Sync(options, debug);
+    }
+
+   private:
+    GatedFileSystem& system_;
+  };
+
+  static inline thread_local bool waits = false;
+  std::atomic<bool> closed_{true}, waiting_{false};
+  std::atomic<int> syncs_{0};
+};
+
+TEST_F(RocksJournalTest, WhileOneThreadWritesAnotherDoesNotWaitForIt) {
+  const auto gated = std::make_shared<GatedFileSystem>();
+  auto opened = RocksJournal::Open({.directory = directory_.path(), .file_system = gated});
+  ASSERT_TRUE(opened.ok());
+  journal_ = *std::move(opened);
+  const SessionKey mine = New("mine").key(), other = New("other").key();
+  Answers first, second;
+  std::thread writes([&, told = first.Expect()] {
+    GatedFileSystem::WaitAtTheGate();
+    const CompletionScope scope;
+    journal_->Append(other, BatchOf({1, 1}, {}, 1), {}, told);
+  });
+  while (!gated->somebody_waits()) std::this_thread::yield();
+  {
+    const CompletionScope scope;
+    journal_->Append(mine, BatchOf({1, 1}, {}, 1), {}, second.Expect());
+  }
+  EXPECT_THAT(first.order(), IsEmpty());
+  EXPECT_THAT(second.order(), IsEmpty());
+  gated->Open();
+  EXPECT_TRUE(second.Wait()[0].ok());
+  writes.join();
+  EXPECT_TRUE(first.Wait()[0].ok());
+  journal_.reset();
+}
+
+TEST_F(RocksJournalTest, WhatACallersThreadWroteIsSyncedWhenItIsTime) {
+  const auto gated = std::make_shared<GatedFileSystem>();
+  auto opened = RocksJournal::Open({.directory = directory_.path(),
+                                    .sync = RocksJournal::Sync::kInterval,
+                                    .sync_interval = absl::Milliseconds(1),
+                                    .file_system = gated});
+  ASSERT_TRUE(opened.ok());
+  journal_ = *std::move(opened);
+  Writer writer = New("s");
+  for (std::uint64_t i = 1; i <= 20; ++i) {
+    const int before = gated->syncs();
+    Answers answers;
+    {
+      const CompletionScope scope;
+      journal_->Append(writer.key(), BatchOf({i, 1}, i > 1 ? BatchId{i - 1, 1} : BatchId(), i), {}, answers.Expect());
+    }
+    EXPECT_TRUE(answers.Wait()[0].ok());
+    while (gated->syncs() == before) std::this_thread::yield();
+  }
+  journal_.reset();
+}
+
 TEST_F(RocksJournalTest, AnAppendIsAnsweredAtOnceAndASaveInItsTurn) {
   ASSERT_TRUE(Open().ok());
   const Writer writer = New("s");
