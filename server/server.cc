@@ -3,7 +3,6 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
-#include <malloc.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -30,6 +29,11 @@
 #include "server/rpc/coroutine_service.h"
 #include "server/session/crash_marks.h"
 #include "server/session/sessions.h"
+
+// What jemalloc reads when the process begins; MALLOC_CONF in the environment comes behind it, as its manual says. What is
+// freed goes back to the system a second later, also when nobody asks for memory any more.
+extern "C" const char* const malloc_conf;  // NOLINT(readability-identifier-naming)
+const char* const malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0";
 
 namespace corod {
 namespace {
@@ -62,40 +66,6 @@ class ExitSignals {
   sigset_t signals_;
 };
 
-// Gives memory back to the system when many sessions have left it. By itself the allocator gives back only what lies
-// above all that is in use.
-class MemoryReturn {
- public:
-  // `live`: how many sessions are in memory.
-  void Note(std::size_t live) {
-    most_ = std::max(most_, live);
-    const bool rests = live == std::exchange(last_, live);
-    // While they leave each time half of them have, so that what this takes is little beside what their leaving took.
-    if (most_ - live < (rests ? kFewest : std::max(10 * kFewest, most_ / 2))) return;
-    most_ = live;
-    malloc_trim(0);
-  }
-
- private:
-  static constexpr std::size_t kFewest = 1'000;
-  std::size_t last_ = 0;
-  std::size_t most_ = 0;  // since it was last done
-};
-
-// What is so large (a memtable's blocks, a segment of the log) comes from the system and goes back to it. By itself the
-// allocator would take it from its own heaps once it has been freed, and what lies between would keep it.
-constexpr int kLarge = 1 << 20;
-
-// Heaps of the allocator. By itself it takes up to eight for each processor, one for each thread until then; each keeps
-// what its threads once needed, a few MiB, and with these few they seldom wait for each other.
-constexpr int kHeapsPerProcessor = 2;
-
-void SetUpMemory() {
-  mallopt(M_ARENA_MAX, kHeapsPerProcessor * static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
-  mallopt(M_MMAP_THRESHOLD, kLarge);
-  mallopt(M_TRIM_THRESHOLD, 2 * kLarge);  // as the allocator itself has it beside that threshold
-}
-
 void SetUpLog(const std::string& level) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("corod"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
@@ -125,7 +95,6 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
   }
   const Flags& flags = std::get<Flags>(parsed);
   const ExitSignals signals;
-  SetUpMemory();
   SetUpLog(flags.log_level);
   // gRPC's locks are Abseil's, and Debian's Abseil looks for deadlocks at each of them unless it is told not to.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
@@ -178,10 +147,8 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
     spdlog::info("listening on {}, every session is ephemeral (--journal memory)", address);
   }
 
-  MemoryReturn memory;
   int signal = 0;
   for (absl::Time due = clock.Now(); signal == 0; due = sessions.Sweep()) {
-    memory.Note(sessions.live());
     signal = signals.Wait(std::clamp(due - clock.Now(), absl::ZeroDuration(), kSweepInterval));
   }
 

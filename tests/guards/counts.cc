@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -9,21 +10,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <condition_variable>
 #include <cstdlib>
 
 // The functions that are counted stand here under their own names, and go on to those of the system.
-
-// The allocator's, under the names that glibc keeps for whoever takes the others.
-extern "C" {
-// NOLINTBEGIN(bugprone-reserved-identifier)
-void* __libc_malloc(std::size_t bytes);
-void* __libc_calloc(std::size_t count, std::size_t bytes);
-void* __libc_realloc(void* memory, std::size_t bytes);
-void* __libc_memalign(std::size_t alignment, std::size_t bytes);
-// NOLINTEND(bugprone-reserved-identifier)
-}
 
 namespace corod::guards {
 namespace {
@@ -68,35 +58,38 @@ extern "C" {
 
 void* malloc(std::size_t bytes) noexcept {
   Count(Counted::kAllocations);
-  return __libc_malloc(bytes);
+  static auto* const next = Next<decltype(malloc)>("malloc");
+  return next(bytes);
 }
 
 void* calloc(std::size_t number, std::size_t bytes) noexcept {
   Count(Counted::kAllocations);
-  return __libc_calloc(number, bytes);
+  static auto* const next = Next<decltype(calloc)>("calloc");
+  return next(number, bytes);
 }
 
 void* realloc(void* memory, std::size_t bytes) noexcept {
   Count(Counted::kAllocations);
-  return __libc_realloc(memory, bytes);
+  static auto* const next = Next<decltype(realloc)>("realloc");
+  return next(memory, bytes);
 }
 
 void* memalign(std::size_t alignment, std::size_t bytes) noexcept {
   Count(Counted::kAllocations);
-  return __libc_memalign(alignment, bytes);
+  static auto* const next = Next<decltype(memalign)>("memalign");
+  return next(alignment, bytes);
 }
 
 void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept {
   Count(Counted::kAllocations);
-  return __libc_memalign(alignment, bytes);
+  static auto* const next = Next<decltype(aligned_alloc)>("aligned_alloc");
+  return next(alignment, bytes);
 }
 
 int posix_memalign(void** memory, std::size_t alignment, std::size_t bytes) noexcept {
   Count(Counted::kAllocations);
-  void* const found = __libc_memalign(alignment, bytes);
-  if (!found) return ENOMEM;
-  *memory = found;
-  return 0;
+  static auto* const next = Next<decltype(posix_memalign)>("posix_memalign");
+  return next(memory, alignment, bytes);
 }
 
 ssize_t read(int file, void* bytes, std::size_t size) {

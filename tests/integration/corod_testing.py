@@ -71,6 +71,11 @@ class Server:
         self._stderr.seek(0)
         return self._stderr.read().decode(errors="replace")
 
+    def anonymous_bytes(self):
+        """What it holds in memory that is no file's."""
+        with open(f"/proc/{self._process.pid}/smaps_rollup", encoding="ascii") as file:
+            return 1024 * int(re.search(r"^Anonymous: +(\d+) kB$", file.read(), re.MULTILINE)[1])
+
     def client(self):
         """A new connection; closed with the server."""
         client = Client(self.address)

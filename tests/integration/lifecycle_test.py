@@ -285,5 +285,26 @@ class EndTest(unittest.TestCase):
         self.assertEqual(refused(again.client().get, "one").reason, "SESSION_NOT_FOUND")
 
 
+class MemoryTest(unittest.TestCase):
+    def test_what_sessions_gave_back_goes_back_to_the_system(self):
+        server = testing.Server(testing.binary("COROD_TEST_SERVER"))
+        self.addCleanup(server.kill)
+        client = server.client()
+        client.drive(*[testing.creates("echo", "warm", prime=True), sends("warm", "x")])
+        before = server.anonymous_bytes()
+        sessions = [f"s{number}" for number in range(2_000)]
+        for session in sessions:
+            client.drive(testing.creates("echo", session, prime=True), sends(session, "x" * 10_000))
+        grown = server.anonymous_bytes() - before
+        self.assertGreater(grown, len(sessions) * 10_000)
+        for number, session in enumerate(sessions):
+            if number % 10 != 0:
+                client.delete(session)
+        # Nobody asks for anything meanwhile.
+        testing.eventually(lambda: server.anonymous_bytes() - before < grown / 2, "half of the memory is given back")
+        self.assertEqual(client.send("s0", "y").value, "y")
+        server.stop()
+
+
 if __name__ == "__main__":
     unittest.main()
