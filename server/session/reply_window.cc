@@ -64,7 +64,7 @@ class ReplyWindow::Entry {
   std::uint64_t fingerprint_ = 0;
   std::uint64_t value_bits_ = 0;  // a Value's, with its kind
   struct State {
-    Step step : kStepBits = 0;
+    Step step : 48 = 0;
     Value::Kind value_kind : 4 = Value::Kind::kNull;
     Outcome::Kind outcome : 2 = Outcome::Kind::kReturned;
     bool answered : 1 = false;  // it has an outcome
@@ -73,7 +73,7 @@ class ReplyWindow::Entry {
   } state_;
 };
 
-ReplyWindow::Entry::Entry(CompactText id, const Known& known) : id_(std::move(id)), fingerprint_(known.fingerprint) {
+ReplyWindow::Entry::Entry(CompactText id, const Known& known) : id_(std::move(id)), fingerprint_(Kept(known.fingerprint)) {
   state_.step = known.reply.step;
   state_.known = true;
   state_.forgotten = known.forgotten;
@@ -122,7 +122,7 @@ void* ReplyWindow::operator new(std::size_t) { return WindowSlab().Allocate(); }
 void ReplyWindow::operator delete(void* window) { WindowSlab().Free(window); }
 
 ReplyWindow::ReplyWindow(std::string_view create_id) : create_id_(create_id) {
-  static_assert(sizeof(ReplyWindow) == 64, "docs/performance.md has the account");
+  static_assert(sizeof(ReplyWindow) == 56, "docs/performance.md has the account");
 }
 
 ReplyWindow::~ReplyWindow() {
@@ -192,7 +192,7 @@ void ReplyWindow::RememberCreate(std::uint64_t fingerprint, const Reply& reply, 
     all.create = Entry(CompactText(), {fingerprint, reply});
     all.bytes += all.create.bytes();
   } else {
-    create_fingerprint_ = fingerprint;
+    create_fingerprint_ = Kept(fingerprint);
     create_step_ = reply.step;
     create_known_ = true;
     create_answered_ = reply.outcome.has_value();
@@ -205,7 +205,7 @@ void ReplyWindow::Remember(std::string_view request_id, std::uint64_t fingerprin
                            const Limits& limits) {
   if (!is_many_ && !first_known_ && IsOfFew(reply)) {
     first_id_ = CompactText(request_id);
-    first_fingerprint_ = fingerprint;
+    first_fingerprint_ = Kept(fingerprint);
     first_step_ = reply.step;
     first_outcome_ = reply.outcome->kind;
     first_known_ = true;

@@ -24,8 +24,11 @@ class ReplyWindow {
     std::size_t ids;
     std::size_t bytes;
   };
+  // What is kept of the fingerprint of an operation and its value: enough to notice that an id is used for another one.
+  static std::uint64_t Kept(std::uint64_t fingerprint) { return fingerprint & kFingerprintMask; }
+
   struct Known {
-    std::uint64_t fingerprint;  // of the operation and its value
+    std::uint64_t fingerprint;  // as Kept
     Reply reply;
     bool forgotten = false;  // the answer is gone, its step is known
   };
@@ -67,15 +70,17 @@ class ReplyWindow {
 
   void KeepWithin(const Limits& limits);
 
-  static constexpr int kStepBits = 48;
+  static constexpr int kFingerprintBits = 48;
+  static constexpr std::uint64_t kFingerprintMask = (std::uint64_t{1} << kFingerprintBits) - 1;
+  static constexpr int kStepBits = 16;
   static constexpr Step kMaxStep = (Step{1} << kStepBits) - 1;
 
   const CompactText create_id_;
   CompactText first_id_;
-  std::uint64_t create_fingerprint_ = 0;
-  std::uint64_t first_fingerprint_ = 0;
   std::uint64_t bits_ = 0;  // the first's Value's, with its kind; or the address of the Many
+  std::uint64_t first_fingerprint_ : kFingerprintBits = 0;
   Step first_step_ : kStepBits = 0;
+  std::uint64_t create_fingerprint_ : kFingerprintBits = 0;
   Value::Kind value_kind_ : 4 = Value::Kind::kNull;
   Outcome::Kind first_outcome_ : 2 = Outcome::Kind::kReturned;
   bool first_known_ : 1 = false;

@@ -278,7 +278,9 @@ std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::Stat
   if (!window_) return std::nullopt;
   std::optional<ReplyWindow::Known> known = window_->Find(command.request_id);
   if (!known) return std::nullopt;
-  if (known->fingerprint != command.fingerprint) return failed(Reason::REQUEST_ID_REUSED, kReused, known->reply.step);
+  if (known->fingerprint != ReplyWindow::Kept(command.fingerprint)) {
+    return failed(Reason::REQUEST_ID_REUSED, kReused, known->reply.step);
+  }
   if (known->forgotten) {
     return failed(Reason::REPLY_FORGOTTEN,
                   "the command was executed as the step in the metadata; its answer is no longer kept",

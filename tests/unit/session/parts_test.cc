@@ -68,6 +68,10 @@ TEST_F(ReplyWindowTest, KeepsTheNewestIds) {
   EXPECT_EQ(window_.Find("b")->reply.step, 2u);
 }
 
+TEST_F(ReplyWindowTest, KeepsEnoughOfAFingerprint) {
+  for (const int bit : {0, 20, 47}) EXPECT_NE(ReplyWindow::Kept(5), ReplyWindow::Kept(5 ^ std::uint64_t{1} << bit));
+}
+
 TEST_F(ReplyWindowTest, AnswersAsItWasAnswered) {
   const Reply raised{7, Outcome::Raised(Exception("ValueError", {Value("no")})), false};
   window_.Remember("a", 5, raised, kLimits);
@@ -141,27 +145,28 @@ TEST_F(ReplyWindowTest, AnswersAlikeHoweverMuchItHolds) {
   for (const std::optional<Outcome>& created : outcomes) {
     for (const Step create_step : {0, 1, 5}) {
       for (const std::optional<Outcome>& sent : outcomes) {
-        for (const Step step : {Step{2}, (Step{1} << 48) - 1}) {
+        for (const Step step : {Step{2}, (Step{1} << 16) - 1, Step{1} << 16, (Step{1} << 48) - 1}) {
           ReplyWindow window("create");
           const Reply create_reply{create_step, created, false};
           const Reply reply{step, sent, false};
           const auto expect = [&](const std::string& id, std::uint64_t fingerprint, const Reply& remembered) {
             const std::optional<ReplyWindow::Known> known = window.Find(id);
             ASSERT_TRUE(known.has_value()) << id;
-            EXPECT_EQ(known->fingerprint, fingerprint);
+            EXPECT_EQ(known->fingerprint, ReplyWindow::Kept(fingerprint));
             EXPECT_EQ(known->reply.step, remembered.step);
             EXPECT_EQ(known->reply.outcome, remembered.outcome);
             EXPECT_FALSE(known->forgotten);
           };
           EXPECT_FALSE(window.Find("create").has_value());
           EXPECT_FALSE(window.Find("").has_value());
-          window.RememberCreate(3, create_reply, kRoomy);
-          expect("create", 3, create_reply);
+          constexpr std::uint64_t kCreate = ~std::uint64_t{3};
+          window.RememberCreate(kCreate, create_reply, kRoomy);
+          expect("create", kCreate, create_reply);
           EXPECT_FALSE(window.Find("").has_value());
           for (std::uint64_t i = 0; i < 3; ++i) {
-            window.Remember("id " + std::to_string(i), i, reply, kRoomy);
-            expect("create", 3, create_reply);
-            for (std::uint64_t j = 0; j <= i; ++j) expect("id " + std::to_string(j), j, reply);
+            window.Remember("id " + std::to_string(i), ~i, reply, kRoomy);
+            expect("create", kCreate, create_reply);
+            for (std::uint64_t j = 0; j <= i; ++j) expect("id " + std::to_string(j), ~j, reply);
           }
         }
       }
