@@ -476,7 +476,7 @@ std::size_t GroupLog::memory_bytes() const {
   const MutexLock lock(mutex_);
   std::size_t bytes = 0;
   for (const std::shared_ptr<Segment>& segment : used_) {
-    if (segment->memory) bytes += segment->size;
+    if (segment->memory) bytes += segment->end.load(std::memory_order_relaxed);
   }
   return bytes;
 }
