@@ -30,8 +30,8 @@
 #include "server/session/crash_marks.h"
 #include "server/session/sessions.h"
 
-// What jemalloc reads when the process begins; MALLOC_CONF in the environment comes behind it, as its manual says. What is
-// freed goes back to the system a second later, also when nobody asks for memory any more.
+// What jemalloc reads when the process begins; MALLOC_CONF in the environment comes behind it, as its manual says. What
+// is freed goes back to the system a second later, also when nobody asks for memory any more.
 extern "C" const char* const malloc_conf;  // NOLINT(readability-identifier-naming)
 const char* const malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0";
 

@@ -14,10 +14,11 @@
 
 namespace corod {
 
-// Threads for steps that take long. A task that finds every thread busy gets a new one while there are few, two for each
-// processor: more would not do more unless they wait for something. So beyond that there are new ones when tasks wait and
-// for 10 ms no thread has come to one, up to `max_threads`. Then a task waits its turn, as it does when the system
-// gives no more threads (without any, the caller of Run runs it). Threads that find nothing to do for a while end.
+// Threads for steps that take long. A task that finds every thread busy gets a new one while there are few, two for
+// each processor: more would not do more unless they wait for something. So beyond that there are new ones when tasks
+// wait and for 10 ms no thread has come to one, up to `max_threads`. Then a task waits its turn, as it does when the
+// system gives no more threads (without any, the caller of Run runs it). Threads that find nothing to do for a while
+// end.
 class WorkerPool : public Executor {
  public:
   explicit WorkerPool(std::size_t max_threads);

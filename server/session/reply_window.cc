@@ -73,7 +73,8 @@ class ReplyWindow::Entry {
   } state_;
 };
 
-ReplyWindow::Entry::Entry(CompactText id, const Known& known) : id_(std::move(id)), fingerprint_(Kept(known.fingerprint)) {
+ReplyWindow::Entry::Entry(CompactText id, const Known& known)
+    : id_(std::move(id)), fingerprint_(Kept(known.fingerprint)) {
   state_.step = known.reply.step;
   state_.known = true;
   state_.forgotten = known.forgotten;
