@@ -234,6 +234,8 @@ class RocksJournal : public Journal {
   Apply CleaningUp(std::string uid) const;
   void RemoveLife(Group& group, const SessionKey& key);
 
+  static constexpr std::size_t kMaxGroupBytes = std::size_t{1} << 20;
+
   const Options options_;
   const std::size_t max_group_bytes_;
 
