@@ -164,7 +164,7 @@ absl::StatusOr<std::unique_ptr<RocksJournal>> RocksJournal::Open(Options options
   if (!database.ok()) return database.status();
   if (absl::Status synced = journal->SyncDataDirectory(); !synced.ok()) return synced;
   journal->UseDatabase(*std::move(database));
-  for (int i = 0; i < 2; ++i) journal->threads_.emplace_back([&journal = *journal] { journal.Work(); });
+  for (int i = 0; i < kThreads; ++i) journal->threads_.emplace_back([&journal = *journal] { journal.Work(); });
   journal->threads_.emplace_back([&journal = *journal] { journal.Tend(); });
   return journal;
 }

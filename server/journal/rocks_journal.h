@@ -207,8 +207,14 @@ class RocksJournal : public Journal {
   void WriteHere(std::unique_ptr<Chunk>& chunk) ABSL_LOCKS_EXCLUDED(mutex_);
   // Puts it into the queue, and another one in its place.
   void TakeOver(std::unique_ptr<Chunk>& chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Who has written, if there is more to be done.
+  // Whether a caller's thread may take the next turn: nobody writes, and what waits will not keep it for long.
+  bool IsForCaller() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // One of the journal's own threads, if there is more to be done.
   void WakeForTheRest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same when a caller's thread has written and is about to answer, after which it takes another turn by itself.
+  void WakeBehindCaller() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // For as long as callers' threads take turns, or until there is something to do.
+  void LookAfterCallers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // For whoever waits for all that was asked.
   void TellIfFinished() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BecomeUnavailable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -234,6 +240,7 @@ class RocksJournal : public Journal {
   Apply CleaningUp(std::string uid) const;
   void RemoveLife(Group& group, const SessionKey& key);
 
+  static constexpr int kThreads = 2;  // that take turns
   static constexpr std::size_t kMaxGroupBytes = std::size_t{1} << 20;
 
   const Options options_;
@@ -255,9 +262,14 @@ class RocksJournal : public Journal {
   mutable std::vector<std::unique_ptr<Chunk>> empty_chunks_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool available_ ABSL_GUARDED_BY(mutex_) = true;
-  bool settling_ ABSL_GUARDED_BY(mutex_) = false;       // there is a full segment to be settled
-  bool unsynced_ ABSL_GUARDED_BY(mutex_) = false;       // Sync::kInterval
-  bool waits_to_sync_ ABSL_GUARDED_BY(mutex_) = false;  // a thread will wake when it is time
+  bool settling_ ABSL_GUARDED_BY(mutex_) = false;  // there is a full segment to be settled
+  bool unsynced_ ABSL_GUARDED_BY(mutex_) = false;  // Sync::kInterval
+  int idle_ ABSL_GUARDED_BY(mutex_) = 0;           // of the journal's own threads
+  std::uint64_t turns_of_callers_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::uint64_t seen_turns_of_callers_ ABSL_GUARDED_BY(mutex_) = 0;  // by one of the journal's own threads
+  bool look_after_callers_ ABSL_GUARDED_BY(mutex_) = false;          // one of them is to
+  bool looking_after_callers_ ABSL_GUARDED_BY(mutex_) = false;       // one of them does
+  bool waits_to_sync_ ABSL_GUARDED_BY(mutex_) = false;               // a thread will wake when it is time
   SteadyTime next_sync_ ABSL_GUARDED_BY(mutex_);
   SteadyTime next_attempt_ ABSL_GUARDED_BY(mutex_);
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;

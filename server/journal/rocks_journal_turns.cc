@@ -29,6 +29,11 @@ constexpr std::size_t kSettleBytes = std::size_t{128} << 10;
 constexpr std::size_t kMaxGroupWrites = 4096;
 // Groups that a thread of the caller's writes one after another, until it has its own work again.
 constexpr int kMaxTurnsOfCaller = 16;
+// What it takes of others at most, all in all that wait.
+constexpr std::size_t kMaxWritesOfCaller = 256;
+constexpr std::size_t kMaxBytesOfCaller = std::size_t{64} << 10;
+// A caller's thread has not come back to the queue for so long: what waits is not left to it.
+constexpr std::chrono::milliseconds kLookAfterCallers(2);
 
 }  // namespace
 
@@ -73,10 +78,14 @@ class RocksJournal::Outbox final : private CompletionScope::Deferred {
   // Waking a thread for so many would take longer than they do. Of more it is a small part, and the caller's thread has
   // the next commands to read meanwhile.
   static constexpr std::size_t kFewWrites = 16;
+  static constexpr std::size_t kFewBytes = 4096;
 
   void RunDeferred() override {
-    const bool writes_here = !writes_ && chunk_->writes.size() <= kFewWrites;
+    const bool is_all = !std::exchange(handed_over_, false);
+    const bool is_little = chunk_->writes.size() <= kFewWrites && chunk_->bytes <= kFewBytes;
+    const bool writes_here = !writes_ && is_all && is_little;
     if (!writes_here) HandOver();
+    handed_over_ = false;
     RocksJournal& journal = *std::exchange(journal_, nullptr);
     if (!writes_here) return;
     writes_ = true;
@@ -86,6 +95,7 @@ class RocksJournal::Outbox final : private CompletionScope::Deferred {
 
   void HandOver() {
     if (chunk_->writes.empty()) return;
+    handed_over_ = true;
     bool wakes = false;
     {
       const MutexLock lock(journal_->mutex_);
@@ -98,7 +108,8 @@ class RocksJournal::Outbox final : private CompletionScope::Deferred {
   RocksJournal* journal_ = nullptr;
   std::unique_ptr<Chunk> chunk_;
   std::size_t max_writes_ = kMaxGroupWrites;
-  bool writes_ = false;  // looks at the journal's queue itself, as soon as it has answered
+  bool handed_over_ = false;  // a part of what was appended in this scope
+  bool writes_ = false;       // looks at the journal's queue itself, as soon as it has answered
 };
 
 absl::Status RocksJournal::TakesNothingMore(Group&) {
@@ -137,13 +148,50 @@ void RocksJournal::TakeOver(std::unique_ptr<Chunk>& chunk) {
 void RocksJournal::WriteHere(std::unique_ptr<Chunk>& chunk) {
   const MutexLock lock(mutex_);
   TakeOver(chunk);
-  for (int i = 0; i < kMaxTurnsOfCaller && !queue_.empty() && !writing_ && available_; ++i) TakeTurn(Thread::kCallers);
-  if (!writing_) WakeForTheRest();
+  for (int i = 0; i < kMaxTurnsOfCaller && !queue_.empty() && IsForCaller(); ++i) TakeTurn(Thread::kCallers);
+  if (!writing_ || !available_) WakeForTheRest();
+}
+
+bool RocksJournal::IsForCaller() const {
+  if (writing_ || !available_) return false;
+  std::size_t writes = 0, bytes = 0;
+  for (const std::unique_ptr<Chunk>& chunk : queue_) {
+    writes += chunk->writes.size();
+    bytes += chunk->bytes;
+    // What is no append is answered in its order, and may have to wait for another thread's answers.
+    if (!chunk->only_appends || writes > kMaxWritesOfCaller || bytes > kMaxBytesOfCaller) return false;
+  }
+  return true;
 }
 
 void RocksJournal::WakeForTheRest() {
   const bool forgets_to_sync = unsynced_ && !waits_to_sync_;
-  if (!queue_.empty() || forgets_to_sync || settling_ || !available_) changed_.NotifyOne();
+  // Whoever looks after callers settles when they have ceased; until then they do.
+  const bool forgets_to_settle = settling_ && !looking_after_callers_;
+  if (!queue_.empty() || forgets_to_sync || forgets_to_settle || !available_) changed_.NotifyOne();
+}
+
+void RocksJournal::WakeBehindCaller() {
+  ++turns_of_callers_;
+  const bool forgets_to_sync = unsynced_ && !waits_to_sync_;
+  if (!available_ || forgets_to_sync || (!queue_.empty() && !IsForCaller())) {
+    changed_.NotifyOne();
+  } else if (!queue_.empty() && !look_after_callers_ && !looking_after_callers_ && idle_ == kThreads) {
+    look_after_callers_ = true;
+    changed_.NotifyOne();
+  }
+}
+
+void RocksJournal::LookAfterCallers() {
+  look_after_callers_ = false;
+  looking_after_callers_ = true;
+  ++idle_;
+  while (seen_turns_of_callers_ != turns_of_callers_) {
+    seen_turns_of_callers_ = turns_of_callers_;
+    if (changed_.WaitFor(mutex_, kLookAfterCallers)) break;
+  }
+  --idle_;
+  looking_after_callers_ = false;
 }
 
 bool RocksJournal::MustWake() const {
@@ -223,6 +271,7 @@ void RocksJournal::Work() {
   Outbox::OfThisThread().NoteJournalsThread();
   mutex_.Lock();
   while (true) {
+    if (look_after_callers_) LookAfterCallers();
     const SteadyTime now = std::chrono::steady_clock::now();
     if (!queue_.empty() && (!writing_ || !available_)) {
       TakeTurn(Thread::kJournals);
@@ -256,6 +305,7 @@ void RocksJournal::Work() {
       break;
     } else {
       TellIfFinished();
+      ++idle_;
       if (!writing_ && !available_) {
         changed_.WaitFor(mutex_, next_attempt_ - now);
       } else if (!writing_ && unsynced_) {
@@ -265,6 +315,7 @@ void RocksJournal::Work() {
       } else {
         changed_.Wait(mutex_);
       }
+      --idle_;
     }
   }
   mutex_.Unlock();
@@ -313,7 +364,7 @@ void RocksJournal::TakeTurn(Thread thread) {
     }
     writing_ = false;
     // Another thread of the journal's writes what has come meanwhile, or waits for the time to sync or to try again.
-    if (thread == Thread::kJournals) WakeForTheRest();
+    thread == Thread::kJournals ? WakeForTheRest() : WakeBehindCaller();
   } else {
     for (const std::unique_ptr<Chunk>& chunk : chunks) {
       for (Write& write : chunk->writes) write.status = JournalUnavailable("an earlier write failed");

@@ -206,7 +206,12 @@ class SendCall final : public Command {
     }
     deadline = ToTime(context_.deadline());
     shares_.store(2, std::memory_order_relaxed);
-    if (!session || !session->Submit(this)) sessions_.Submit(session_id, this);
+    {
+      // What a durable session appends is written behind this, by this thread or by whoever writes at the moment.
+      std::optional<CompletionScope> scope;
+      if (session && session->durable()) scope.emplace();
+      if (!session || !session->Submit(this)) sessions_.Submit(session_id, this);
+    }
     // What has to wait may be cancelled meanwhile.
     if (!admitted_.load(std::memory_order_relaxed) && !watched_.exchange(true)) {
       shares_.fetch_add(1, std::memory_order_relaxed);
@@ -294,8 +299,6 @@ class SendCall final : public Command {
 }  // namespace
 
 void SendHandler::RunHandler(const HandlerParameter& parameter) {
-  const CompletionScope
-      scope;  // what it appends is written behind it, by this thread or by whoever writes at the moment
   grpc_call* const call = parameter.call->call();
   (new (grpc_call_arena_alloc(call, sizeof(SendCall)))
        SendCall(sessions_, call, parameter.call->cq()->cq(), *parameter.server_context,

@@ -11,6 +11,9 @@
 namespace corod {
 namespace {
 
+// Look-ups in the journal at a time. Most take microseconds; some wait for the disk.
+constexpr std::size_t kFinding = 16;
+
 absl::Time DueTimeOf(const Session& session) { return session.NextDue().when; }
 absl::Time SleepTimeOf(const Session& session) { return session.SleepDue(); }
 
@@ -137,6 +140,7 @@ Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& 
                    .uid_key = {random.Next(), random.Next()}},
       history_(environment_.replay),
       factory_(environment_),
+      finding_(executor, kFinding),
       overview_(environment_.replay, table_, history_),
       timers_(clock.Now(), &DueTimeOf),
       recency_(clock.Now(), &SleepTimeOf),
@@ -391,11 +395,21 @@ void Sessions::Wait(std::string_view id, Command* command, Opened then) {
     }
     return;
   }
-  if (begins) environment_.executor.Run([this, key] { Load(key); });
+  if (begins) finding_.Run([this, key] { Find(key); });
 }
 
-void Sessions::Load(const std::string& id) {
-  absl::StatusOr<SessionPtr> loaded = factory_.Load(id);
+void Sessions::Find(const std::string& id) {
+  absl::StatusOr<std::optional<Journal::Stored>> found = journal_.Find(id);
+  if (!found.ok()) {
+    OnLoaded(id, found.status());
+  } else if (!*found) {
+    OnLoaded(id, SessionPtr());
+  } else {
+    environment_.executor.Run([this, id, stored = **std::move(found)] { OnLoaded(id, factory_.Load(stored)); });
+  }
+}
+
+void Sessions::OnLoaded(const std::string& id, absl::StatusOr<SessionPtr> loaded) {
   const bool damaged = absl::IsDataLoss(loaded.status());
   if (damaged) loaded = ProblemStatus(id, DamagedHead());
   SessionPtr session = loaded.ok() ? *loaded : SessionPtr();

@@ -12,6 +12,7 @@
 
 #include <condition_variable>
 #include <cstdlib>
+#include <new>
 
 // The functions that are counted stand here under their own names, and go on to those of the system.
 
@@ -203,3 +204,36 @@ void std::condition_variable::notify_all() noexcept {
   Count(Counted::kWakes);
   next(this);
 }
+
+// An allocator may have these of its own, which do not come by malloc.
+
+namespace {
+
+void* New(std::size_t bytes) {
+  if (void* const memory = malloc(bytes)) return memory;
+  throw std::bad_alloc();
+}
+
+void* New(std::size_t bytes, std::align_val_t alignment) {
+  if (void* const memory = memalign(static_cast<std::size_t>(alignment), bytes)) return memory;
+  throw std::bad_alloc();
+}
+
+}  // namespace
+
+void* operator new(std::size_t bytes) { return New(bytes); }
+void* operator new[](std::size_t bytes) { return New(bytes); }
+void* operator new(std::size_t bytes, std::align_val_t alignment) { return New(bytes, alignment); }
+void* operator new[](std::size_t bytes, std::align_val_t alignment) { return New(bytes, alignment); }
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return malloc(bytes); }
+void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept { return malloc(bytes); }
+void operator delete(void* memory) noexcept { free(memory); }
+void operator delete[](void* memory) noexcept { free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { free(memory); }
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { free(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { free(memory); }

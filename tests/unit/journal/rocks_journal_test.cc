@@ -253,7 +253,8 @@ TEST_F(RocksJournalTest, LittleIsWrittenByTheThreadThatAppendsItAndMuchByAnother
   }
 }
 
-// Syncs of files that are written over are counted, and those of a thread that says so wait at the gate.
+// Syncs of files that are written over are counted, and those of a thread that says so wait at the gate; so does
+// whoever looks whether the directory can be written again.
 class GatedFileSystem : public rocksdb::FileSystemWrapper {
  public:
   GatedFileSystem() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
@@ -266,7 +267,17 @@ class GatedFileSystem : public rocksdb::FileSystemWrapper {
     if (opened.ok()) *file = std::make_unique<File>(std::move(target), *this);
     return opened;
   }
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* debug) override {
+    if (name.ends_with("/PROBE")) {
+      waiting_ = true;
+      closed_.wait(true);
+    }
+    return FileSystemWrapper::NewWritableFile(name, options, file, debug);
+  }
   static void WaitAtTheGate() { waits = true; }
+  void FailSyncs(bool fail) { fails_ = fail; }
   bool somebody_waits() const { return waiting_; }
   void Open() {
     closed_ = false;
@@ -285,6 +296,7 @@ class GatedFileSystem : public rocksdb::FileSystemWrapper {
         system_.closed_.wait(true);
       }
       ++system_.syncs_;
+      if (system_.fails_) return rocksdb::IOStatus::IOError("it fails");
       return FSRandomRWFileOwnerWrapper::Sync(options, debug);
     }
 
@@ -293,7 +305,7 @@ class GatedFileSystem : public rocksdb::FileSystemWrapper {
   };
 
   static inline thread_local bool waits = false;
-  std::atomic<bool> closed_{true}, waiting_{false};
+  std::atomic<bool> closed_{true}, waiting_{false}, fails_{false};
   std::atomic<int> syncs_{0};
 };
 
@@ -320,6 +332,63 @@ TEST_F(RocksJournalTest, WhileOneThreadWritesAnotherDoesNotWaitForIt) {
   EXPECT_TRUE(second.Wait()[0].ok());
   writes.join();
   EXPECT_TRUE(first.Wait()[0].ok());
+  journal_.reset();
+}
+
+TEST_F(RocksJournalTest, WhatComesMeanwhileDoesNotWaitForACallersAnswers) {
+  for (const bool saves : {true, false}) {
+    SCOPED_TRACE(saves);
+    journal_.reset();
+    const auto gated = std::make_shared<GatedFileSystem>();
+    auto opened = RocksJournal::Open({.directory = directory_.path(), .file_system = gated});
+    ASSERT_TRUE(opened.ok());
+    journal_ = *std::move(opened);
+    const std::string which = saves ? "saves" : "appends";
+    const SessionKey slow = New("slow " + which).key(), other = New("other " + which).key();
+    Answers first, second;
+    std::thread writes([&, told = first.Expect()] {
+      GatedFileSystem::WaitAtTheGate();
+      const CompletionScope scope;
+      journal_->Append(slow, BatchOf({1, 1}, {}, 1), {}, [&, told](const absl::Status& status) {
+        EXPECT_TRUE(second.Wait()[0].ok()) << "or never";
+        told(status);
+      });
+    });
+    while (!gated->somebody_waits()) std::this_thread::yield();
+    if (saves) {
+      journal_->Save({HeadOf(other.id, other.uid), {}, {}, true}, second.Expect());
+    } else {
+      journal_->Append(other, BatchOf({1, 1}, {}, 1), {}, second.Expect());
+    }
+    gated->Open();
+    writes.join();
+    EXPECT_TRUE(first.Wait()[0].ok());
+    journal_.reset();
+  }
+}
+
+TEST_F(RocksJournalTest, WhileItIsUnavailableAScopesAppendsAreRefusedAtOnce) {
+  const auto gated = std::make_shared<GatedFileSystem>();
+  auto opened =
+      RocksJournal::Open({.directory = directory_.path(), .attempt_interval = kAttemptInterval, .file_system = gated});
+  ASSERT_TRUE(opened.ok());
+  journal_ = *std::move(opened);
+  const SessionKey key = New("s").key();
+  gated->FailSyncs(true);
+  EXPECT_FALSE(
+      Await([&](Journal::Done done) { journal_->Save({HeadOf("s", key.uid), {}, {}, true}, std::move(done)); }).ok());
+  while (!gated->somebody_waits()) std::this_thread::yield();
+  Answers scoped;
+  {
+    const CompletionScope scope;
+    journal_->Append(key, BatchOf({1, 1}, {}, 1), {}, scoped.Expect());
+  }
+  EXPECT_TRUE(absl::IsUnavailable(scoped.Wait()[0]));
+  EXPECT_TRUE(absl::IsUnavailable(
+      Await([&](Journal::Done done) { journal_->Save({HeadOf("s", key.uid), {}, {}, true}, std::move(done)); })));
+  gated->FailSyncs(false);
+  gated->Open();
+  AwaitRecovery();
   journal_.reset();
 }
 

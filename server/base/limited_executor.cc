@@ -1,0 +1,32 @@
+#include "server/base/limited_executor.h"
+
+#include <utility>
+
+namespace corod {
+
+void LimitedExecutor::Run(std::function<void()> task) {
+  {
+    const MutexLock lock(queue_->mutex);
+    queue_->tasks.push_back(std::move(task));
+    if (queue_->working == limit_) return;
+    ++queue_->working;
+  }
+  executor_.Run([queue = queue_] { queue->Work(); });
+}
+
+void LimitedExecutor::Queue::Work() {
+  mutex.Lock();
+  while (!tasks.empty()) {
+    {
+      const std::function<void()> task = std::move(tasks.front());
+      tasks.pop_front();
+      mutex.Unlock();
+      task();
+    }
+    mutex.Lock();
+  }
+  --working;
+  mutex.Unlock();
+}
+
+}  // namespace corod

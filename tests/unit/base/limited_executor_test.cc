@@ -1,0 +1,95 @@
+#include "server/base/limited_executor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "server/base/worker_pool.h"
+
+namespace corod {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// Keeps what it is given until it is told to run it.
+class Held : public Executor {
+ public:
+  void Run(std::function<void()> task) override { tasks.push_back(std::move(task)); }
+  void RunNext() {
+    const std::function<void()> task = std::move(tasks.front());
+    tasks.pop_front();
+    task();
+  }
+  std::deque<std::function<void()>> tasks;
+};
+
+TEST(LimitedExecutorTest, TakesNoMoreThanItsLimit) {
+  Held held;
+  LimitedExecutor limited(held, 2);
+  std::vector<int> ran;
+  for (int i = 0; i < 5; ++i) limited.Run([&ran, i] { ran.push_back(i); });
+  EXPECT_EQ(held.tasks.size(), 2u);
+  EXPECT_THAT(ran, IsEmpty());
+  held.RunNext();
+  EXPECT_THAT(ran, ElementsAre(0, 1, 2, 3, 4));
+  held.RunNext();  // finds nothing
+  limited.Run([&ran] { ran.push_back(5); });
+  EXPECT_EQ(held.tasks.size(), 1u);
+  held.RunNext();
+  EXPECT_THAT(ran, ElementsAre(0, 1, 2, 3, 4, 5));
+}
+
+TEST(LimitedExecutorTest, ATaskMayRunAnother) {
+  Held held;
+  LimitedExecutor limited(held, 1);
+  std::vector<int> ran;
+  limited.Run([&] {
+    limited.Run([&ran] { ran.push_back(2); });
+    ran.push_back(1);
+  });
+  held.RunNext();
+  EXPECT_THAT(ran, ElementsAre(1, 2));
+  EXPECT_THAT(held.tasks, IsEmpty());
+}
+
+TEST(LimitedExecutorTest, RunsAllWhenItIsGone) {
+  Held held;
+  int ran = 0;
+  {
+    LimitedExecutor limited(held, 1);
+    for (int i = 0; i < 3; ++i) limited.Run([&ran] { ++ran; });
+  }
+  held.RunNext();
+  EXPECT_EQ(ran, 3);
+}
+
+TEST(LimitedExecutorTest, RunsAllFromManyThreads) {
+  constexpr int kTasks = 10'000;
+  std::atomic<int> ran{0}, at_once{0}, most{0};
+  WorkerPool pool(64);
+  LimitedExecutor limited(pool, 3);
+  for (int i = 0; i < kTasks; ++i) {
+    limited.Run([&] {
+      const int now = ++at_once;
+      int before = most;
+      while (before < now && !most.compare_exchange_weak(before, now)) {
+      }
+      ++ran;
+      --at_once;
+    });
+  }
+  pool.Shutdown();
+  EXPECT_EQ(ran, kTasks);
+  EXPECT_LE(most, 3);
+}
+
+}  // namespace
+}  // namespace corod
