@@ -7,11 +7,16 @@ namespace corod {
 void LimitedExecutor::Run(std::function<void()> task) {
   {
     const MutexLock lock(queue_->mutex);
-    queue_->tasks.push_back(std::move(task));
-    if (queue_->working == limit_) return;
+    if (queue_->working == limit_) {
+      queue_->tasks.push_back(std::move(task));
+      return;
+    }
     ++queue_->working;
   }
-  executor_.Run([queue = queue_] { queue->Work(); });
+  executor_.Run([queue = queue_, task = std::move(task)] {
+    task();
+    queue->Work();
+  });
 }
 
 void LimitedExecutor::Queue::Work() {

@@ -26,7 +26,7 @@ class LimitedExecutor : public Executor {
     void Work();
 
     Mutex mutex;
-    std::deque<std::function<void()>> tasks ABSL_GUARDED_BY(mutex);
+    std::deque<std::function<void()>> tasks ABSL_GUARDED_BY(mutex);  // behind those that are at work
     std::size_t working ABSL_GUARDED_BY(mutex) = 0;
   };
 

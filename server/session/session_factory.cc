@@ -120,7 +120,11 @@ Step SessionFactory::Remember(SessionLog& log, const Checkpoint& checkpoint) con
   return checkpoint.step;
 }
 
-absl::StatusOr<SessionPtr> SessionFactory::Load(const Journal::Stored& stored) {
+absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
+  absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(id);
+  if (!found.ok()) return found.status();
+  if (!*found) return SessionPtr();
+  const Journal::Stored stored = **std::move(found);
   const Definition* definition = environment_.replay.catalog.Find(stored.head.coroutine, stored.head.version);
   std::unique_ptr<SessionLog> log = NewLog(stored.head);
   log->saved_finished = stored.head.finish_time != absl::InfiniteFuture();

@@ -37,9 +37,10 @@ class SessionFactory {
   // Takes the coroutine out of the copy.
   SessionPtr FromCopy(const History::Copy& copy);
 
-  // The session that the journal was found to have, replayed to its end. One with a problem answers with it. Blocks for
-  // the journal and for bodies that are run again. JOURNAL_UNAVAILABLE, VERSION_UNAVAILABLE.
-  absl::StatusOr<SessionPtr> Load(const Journal::Stored& stored);
+  // The session that the journal has under this id, replayed to its end; nullptr: there is none. One with a problem
+  // answers with it. Blocks for the journal and for bodies that are run again. JOURNAL_UNAVAILABLE,
+  // VERSION_UNAVAILABLE; kDataLoss, if not even its head can be read.
+  absl::StatusOr<SessionPtr> Load(const std::string& id);
 
  private:
   std::unique_ptr<SessionLog> NewLog(const Head& head);

@@ -11,8 +11,8 @@
 namespace corod {
 namespace {
 
-// Look-ups in the journal at a time. Most take microseconds; some wait for the disk.
-constexpr std::size_t kFinding = 16;
+// At a time. Nearly every Create only looks whether its id is there, for which a thread each would be too much.
+constexpr std::size_t kMaxLoading = 64;
 
 absl::Time DueTimeOf(const Session& session) { return session.NextDue().when; }
 absl::Time SleepTimeOf(const Session& session) { return session.SleepDue(); }
@@ -140,7 +140,7 @@ Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& 
                    .uid_key = {random.Next(), random.Next()}},
       history_(environment_.replay),
       factory_(environment_),
-      finding_(executor, kFinding),
+      loading_executor_(executor, kMaxLoading),
       overview_(environment_.replay, table_, history_),
       timers_(clock.Now(), &DueTimeOf),
       recency_(clock.Now(), &SleepTimeOf),
@@ -395,21 +395,11 @@ void Sessions::Wait(std::string_view id, Command* command, Opened then) {
     }
     return;
   }
-  if (begins) finding_.Run([this, key] { Find(key); });
+  if (begins) loading_executor_.Run([this, key] { Load(key); });
 }
 
-void Sessions::Find(const std::string& id) {
-  absl::StatusOr<std::optional<Journal::Stored>> found = journal_.Find(id);
-  if (!found.ok()) {
-    OnLoaded(id, found.status());
-  } else if (!*found) {
-    OnLoaded(id, SessionPtr());
-  } else {
-    environment_.executor.Run([this, id, stored = **std::move(found)] { OnLoaded(id, factory_.Load(stored)); });
-  }
-}
-
-void Sessions::OnLoaded(const std::string& id, absl::StatusOr<SessionPtr> loaded) {
+void Sessions::Load(const std::string& id) {
+  absl::StatusOr<SessionPtr> loaded = factory_.Load(id);
   const bool damaged = absl::IsDataLoss(loaded.status());
   if (damaged) loaded = ProblemStatus(id, DamagedHead());
   SessionPtr session = loaded.ok() ? *loaded : SessionPtr();

@@ -174,10 +174,7 @@ class Sessions {
   void Give(const absl::StatusOr<SessionPtr>& opened, const Opened& then);
   // The same for a command or a caller, when the session is not in memory: behind those who wait for it already.
   void Wait(std::string_view id, Command* command, Opened then);
-  // Looks whether the journal has it.
-  void Find(const std::string& id);
-  // It was looked for. nullptr: there is none. kDataLoss: not even its head can be read.
-  void OnLoaded(const std::string& id, absl::StatusOr<SessionPtr> loaded);
+  void Load(const std::string& id);
   // Carries out a Delete of a session whose head cannot be read.
   void RemoveDamaged(const std::string& id, Command* command);
 
@@ -208,7 +205,7 @@ class Sessions {
   SessionTable table_;
   History history_;
   SessionFactory factory_;
-  LimitedExecutor finding_;  // nearly every Create looks first
+  LimitedExecutor loading_executor_;
   Overview overview_;
   TimerIndex timers_;   // of ephemeral sessions: when they are idle, expire, or may be forgotten
   TimerIndex recency_;  // of durable ones that are in memory: which was used longest ago
