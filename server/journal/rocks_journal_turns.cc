@@ -81,9 +81,8 @@ class RocksJournal::Outbox final : private CompletionScope::Deferred {
   static constexpr std::size_t kFewBytes = 4096;
 
   void RunDeferred() override {
-    const bool is_all = !std::exchange(handed_over_, false);
-    const bool is_little = chunk_->writes.size() <= kFewWrites && chunk_->bytes <= kFewBytes;
-    const bool writes_here = !writes_ && is_all && is_little;
+    const bool is_little = !handed_over_ && chunk_->writes.size() <= kFewWrites && chunk_->bytes <= kFewBytes;
+    const bool writes_here = !writes_ && is_little;
     if (!writes_here) HandOver();
     handed_over_ = false;
     RocksJournal& journal = *std::exchange(journal_, nullptr);
