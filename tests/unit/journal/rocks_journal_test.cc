@@ -156,14 +156,14 @@ TEST_F(RocksJournalTest, NewDirectoryGetsItsFormat) {
   std::ifstream file(directory_.path() + "/FORMAT");
   std::stringstream text;
   text << file.rdbuf();
-  EXPECT_EQ(text.str(), "corod journal 2\n");
+  EXPECT_EQ(text.str(), "corod journal 3\n");
 }
 
 TEST_F(RocksJournalTest, NewerFormatIsRefusedAndLeftAlone) {
-  Write("FORMAT", "corod journal 3\n");
+  Write("FORMAT", "corod journal 4\n");
   const absl::Status status = Open();
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("was written by a newer corod (format 3; this one knows 2)"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("was written by a newer corod (format 4; this one knows 3)"));
   EXPECT_THAT(Files(), ElementsAre("FORMAT"));
 }
 
@@ -750,7 +750,7 @@ TEST_F(RocksJournalTest, WhatStandsInTwoRunsCountsOnce) {
   }
 }
 
-TEST_F(RocksJournalTest, VersionOneIsOpenedAndIsVersionTwoThen) {
+TEST_F(RocksJournalTest, VersionOneIsOpenedAndIsVersionThreeThen) {
   ASSERT_TRUE(Open().ok());
   Writer writer = New("s");
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(writer.Write().ok());
@@ -773,12 +773,25 @@ TEST_F(RocksJournalTest, VersionOneIsOpenedAndIsVersionTwoThen) {
   ASSERT_TRUE(Open().ok());
   std::stringstream text;
   text << std::ifstream(directory_.path() + "/FORMAT").rdbuf();
-  EXPECT_EQ(text.str(), "corod journal 2\n");
+  EXPECT_EQ(text.str(), "corod journal 3\n");
   EXPECT_EQ(*journal_->Read(writer.key(), {}, 1 << 20), writer.written());
   EXPECT_EQ((*journal_->Find("s"))->tail, (BatchId{3, 1}));
   EXPECT_TRUE(Writer(*journal_, writer.key(), 1).Append(BatchOf({4, 1}, {3, 1}, 4)).ok());
   ASSERT_TRUE(Open().ok());
   EXPECT_EQ(journal_->Read(writer.key(), {}, 1 << 20)->size(), 4u);
+}
+
+TEST_F(RocksJournalTest, VersionTwoIsOpenedAndIsVersionThreeThen) {
+  ASSERT_TRUE(Open().ok());
+  Writer writer = New("s");
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(writer.Write().ok());
+  journal_.reset();
+  Write("FORMAT", "corod journal 2\n");  // it had all that is there
+  ASSERT_TRUE(Open().ok());
+  std::stringstream text;
+  text << std::ifstream(directory_.path() + "/FORMAT").rdbuf();
+  EXPECT_EQ(text.str(), "corod journal 3\n");
+  EXPECT_EQ(*Writer(*journal_, writer.key(), 1).Read(), writer.written());
 }
 
 // Whoever reads finds all that was written before, however it goes from the log to RocksDB meanwhile.
