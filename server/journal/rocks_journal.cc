@@ -130,6 +130,7 @@ absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksJournal::OpenDatabase() cons
 
 void RocksJournal::UseDatabase(std::unique_ptr<RocksDatabase> database) {
   lives_.clear();
+  catalog_revision_.reset();
   sessions_ = database->sessions();
   {
     const MutexLock lock(index_mutex_);
