@@ -9,6 +9,7 @@ void AddBuiltinCoroutines(Catalog& catalog) {
   builtin::AddCsvParser(catalog);
   builtin::AddJsonLines(catalog);
   builtin::AddLineSplitter(catalog);
+  builtin::AddPipeline(catalog);
   builtin::AddRollingStats(catalog);
   builtin::AddSlidingWindow(catalog);
   builtin::AddSmtpReceiver(catalog);

@@ -14,6 +14,7 @@ void AddAverager(Catalog& catalog);
 void AddCsvParser(Catalog& catalog);
 void AddJsonLines(Catalog& catalog);
 void AddLineSplitter(Catalog& catalog);
+void AddPipeline(Catalog& catalog);
 void AddRollingStats(Catalog& catalog);
 void AddSlidingWindow(Catalog& catalog);
 void AddSmtpReceiver(Catalog& catalog);
