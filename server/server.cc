@@ -25,9 +25,11 @@
 #include "server/flags.h"
 #include "server/journal/memory_journal.h"
 #include "server/journal/rocks_journal.h"
+#include "server/lua/scripts.h"
 #include "server/rpc/catalog_service.h"
 #include "server/rpc/coroutine_service.h"
 #include "server/session/crash_marks.h"
+#include "server/session/definitions.h"
 #include "server/session/sessions.h"
 
 // What jemalloc reads when the process begins; MALLOC_CONF in the environment comes behind it, as its manual says. What
@@ -87,7 +89,7 @@ absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executo
 
 }  // namespace
 
-int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerHooks hooks) {
+int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks hooks) {
   const std::variant<Flags, FlagsExit> parsed = ParseFlags(argc, argv);
   if (const auto* exit = std::get_if<FlagsExit>(&parsed)) {
     std::fputs(exit->text.c_str(), exit->status == 0 ? stdout : stderr);
@@ -119,10 +121,17 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
     }
     crash_marks = *std::move(opened);
   }
+  lua::Scripts scripts(catalog);
+  Definitions definitions(catalog, **journal, clock, workers,
+                          [&scripts](auto... what) { return scripts.Define(what...); });
+  if (absl::Status opened = definitions.Open(); !opened.ok()) {
+    std::fprintf(stderr, "corod: %s\n", std::string(opened.message()).c_str());
+    return 1;
+  }
   Sessions sessions(flags.sessions, catalog, clock, workers, random, **journal, crash_marks.get());
   sessions.WaitForCrashes();
   rpc::CoroutineService coroutines(sessions);
-  rpc::CatalogService catalog_service(catalog);
+  rpc::CatalogService catalog_service(catalog, definitions);
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();

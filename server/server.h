@@ -22,7 +22,7 @@ struct ServerHooks {
 
 // corod as a whole: reads the flags, serves what is in `catalog`, and returns the exit status when SIGTERM or SIGINT
 // has come and everything has been closed. Once per process.
-int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerHooks hooks = {});
+int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks hooks = {});
 
 }  // namespace corod
 

@@ -366,6 +366,7 @@ constexpr std::array<luaL_Reg, 8> kStringArithmetic = {{{"__add", &StringArithme
 
 // Puts the library on the top into the table below it, so that scripts can read it and no more.
 void AddLibrary(lua_State* state, const char* name) {
+  lua_createtable(state, 0, 0);
   NewReadOnly(state);
   lua_setfield(state, -2, name);
 }
@@ -420,18 +421,13 @@ void OpenLibraries(lua_State* state) {
   lua_setfield(state, -2, "__metatable");
   lua_rawsetp(state, LUA_REGISTRYINDEX, &finalizer_metatable_key);
 
-  // As a metatable that a script sets, so that its globals keep their order.
-  lua_rawgetp(state, LUA_REGISTRYINDEX, &base_key);
-  lua_getfield(state, -1, "setmetatable");
   NewMap(state);
-  lua_newtable(state);
-  lua_pushvalue(state, -4);
+  NewMap(state);
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &base_key);
   lua_setfield(state, -2, "__index");
-  lua_pushboolean(state, false);
-  lua_setfield(state, -2, "__metatable");
-  lua_pushvalue(state, -1);
+  SetSharedMetatable(state);
+  lua_getmetatable(state, -1);
   lua_rawsetp(state, LUA_REGISTRYINDEX, &globals_metatable_key);
-  lua_call(state, 2, 0);
   lua_pop(state, 1);
 }
 

@@ -230,19 +230,13 @@ void OpenExceptions(lua_State* state) {
   lua_pushcfunction(state, &FreeHeld);
   lua_setfield(state, -2, "__gc");
   lua_rawsetp(state, LUA_REGISTRYINDEX, &holder_metatable_key);
-  // As any metatable that a script sets, so that keys which are added keep their order.
-  lua_newtable(state);
-  AddTableFunctions(state);
-  lua_getfield(state, -1, "setmetatable");
   NewMap(state);
-  lua_newtable(state);
+  NewMap(state);
   lua_pushcfunction(state, &ExceptionToText);
   lua_setfield(state, -2, "__tostring");
-  lua_pushboolean(state, false);  // it is everybody's
-  lua_setfield(state, -2, "__metatable");
-  lua_pushvalue(state, -1);
+  SetSharedMetatable(state);
+  lua_getmetatable(state, -1);
   lua_rawsetp(state, LUA_REGISTRYINDEX, &exception_metatable_key);
-  lua_call(state, 2, 0);
   lua_pop(state, 1);
 }
 
