@@ -68,4 +68,12 @@ std::vector<const Definition*> Catalog::ListAfter(std::string_view name, std::si
   return listed;
 }
 
+std::vector<const Definition*> Catalog::All() const {
+  std::vector<const Definition*> all;
+  for (const auto& [name, versions] : definitions_) {
+    for (const auto& [version, definition] : versions) all.push_back(definition.get());
+  }
+  return all;
+}
+
 }  // namespace corod

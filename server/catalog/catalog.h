@@ -34,6 +34,9 @@ class Catalog {
   // The newest version of each, in the order of names, beginning after `name` (empty: from the first), `limit` at most.
   std::vector<const Definition*> ListAfter(std::string_view name, std::size_t limit) const;
 
+  // Every version of each, in the order of names and versions.
+  std::vector<const Definition*> All() const;
+
  private:
   using Versions = std::map<std::uint32_t, std::unique_ptr<Definition>>;
   std::map<std::string, Versions, std::less<>> definitions_;
