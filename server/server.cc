@@ -25,6 +25,7 @@
 #include "server/flags.h"
 #include "server/journal/memory_journal.h"
 #include "server/journal/rocks_journal.h"
+#include "server/plugin/plugins.h"
 #include "server/rpc/catalog_service.h"
 #include "server/rpc/coroutine_service.h"
 #include "server/session/crash_marks.h"
@@ -87,7 +88,7 @@ absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executo
 
 }  // namespace
 
-int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerHooks hooks) {
+int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks hooks) {
   const std::variant<Flags, FlagsExit> parsed = ParseFlags(argc, argv);
   if (const auto* exit = std::get_if<FlagsExit>(&parsed)) {
     std::fputs(exit->text.c_str(), exit->status == 0 ? stdout : stderr);
@@ -96,6 +97,17 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
   const Flags& flags = std::get<Flags>(parsed);
   const ExitSignals signals;
   SetUpLog(flags.log_level);
+  Plugins plugins(catalog);
+  for (const std::string& file : flags.plugins) {
+    const auto added = plugins.Load(file);
+    if (!added.ok()) {
+      std::fprintf(stderr, "corod: %s\n", std::string(added.status().message()).c_str());
+      return 2;
+    }
+    for (const Definition* definition : *added) {
+      spdlog::info("plugin {}: coroutine {} version {}", file, definition->name, definition->version);
+    }
+  }
   // gRPC's locks are Abseil's, and Debian's Abseil looks for deadlocks at each of them unless it is told not to.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // gRPC's own lines about what we report better; whoever wants them sets the variable.
