@@ -72,6 +72,9 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
               {"never", RocksJournal::Sync::kNever}},
              "When an answer is given: always (its command is on the disk), interval (it will be within 100 ms), never "
              "(the system writes it when it likes); only a loss of power tells them apart");
+  app.add_option("--plugin", flags.plugins, "Library with coroutines of your own; may be given several times")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   app.add_option("--max-sessions", flags.sessions.max_sessions,
                  "How many sessions there may be, finished ones that are still kept included")
       ->capture_default_str()

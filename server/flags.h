@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "server/journal/rocks_journal.h"
 #include "server/session/sessions.h"
@@ -17,6 +18,7 @@ struct Flags {
   enum class JournalKind : std::uint8_t { kRocksDb, kMemory } journal = JournalKind::kRocksDb;
   std::string data_dir = "corod-data";
   RocksJournal::Sync sync = RocksJournal::Sync::kAlways;
+  std::vector<std::string> plugins;  // files
   Sessions::Options sessions;
 };
 

@@ -26,6 +26,7 @@
 #include "server/journal/memory_journal.h"
 #include "server/journal/rocks_journal.h"
 #include "server/lua/scripts.h"
+#include "server/plugin/plugins.h"
 #include "server/rpc/catalog_service.h"
 #include "server/rpc/coroutine_service.h"
 #include "server/session/crash_marks.h"
@@ -98,6 +99,17 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   const Flags& flags = std::get<Flags>(parsed);
   const ExitSignals signals;
   SetUpLog(flags.log_level);
+  Plugins plugins(catalog);
+  for (const std::string& file : flags.plugins) {
+    const auto added = plugins.Load(file);
+    if (!added.ok()) {
+      std::fprintf(stderr, "corod: %s\n", std::string(added.status().message()).c_str());
+      return 2;
+    }
+    for (const Definition* definition : *added) {
+      spdlog::info("plugin {}: coroutine {} version {}", file, definition->name, definition->version);
+    }
+  }
   // gRPC's locks are Abseil's, and Debian's Abseil looks for deadlocks at each of them unless it is told not to.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // gRPC's own lines about what we report better; whoever wants them sets the variable.

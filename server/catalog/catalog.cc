@@ -142,4 +142,13 @@ CatalogRevision Catalog::revision() const {
   return revision_;
 }
 
+std::vector<const Definition*> Catalog::All() const {
+  const std::shared_lock lock(mutex_);
+  std::vector<const Definition*> all;
+  for (const auto& [unused, name] : names_) {
+    for (const auto& [version, definition] : name.versions) all.push_back(definition.get());
+  }
+  return all;
+}
+
 }  // namespace corod

@@ -53,6 +53,9 @@ class Catalog {
   // The newest version of each, in the order of names, beginning after `name` (empty: from the first), `limit` at most.
   std::vector<const Definition*> ListAfter(std::string_view name, std::size_t limit) const;
 
+  // Every version of each, in the order of names and versions.
+  std::vector<const Definition*> All() const;
+
   // Of the last change.
   CatalogRevision revision() const;
 

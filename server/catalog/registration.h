@@ -187,8 +187,8 @@ NativeDefinition Native(std::string name, std::uint32_t version, F body) {
   using Body = internal::Body<F>;
   static_assert(
       Body::kIsFunction,
-      "a coroutine's body is a plain function, given as &Body: what a lambda or a function object holds may be "
-      "gone by the first resume");
+      "a coroutine's body is a plain function, given as &Body: a lambda, a function object or the object of a member "
+      "function may be gone by the first resume");
   if constexpr (Body::kIsFunction) {
     static_assert(Body::kReturnsCoroutine, "a coroutine's body returns corod::Coroutine");
     static_assert(

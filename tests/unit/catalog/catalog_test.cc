@@ -66,6 +66,7 @@ TEST(CatalogTest, ListGoesOnBehindTheNameGiven) {
   EXPECT_THAT(NamesOf(catalog.ListAfter("aa", 1)), ElementsAre("b@3"));
   EXPECT_THAT(NamesOf(catalog.ListAfter("c", 2)), IsEmpty());
   EXPECT_THAT(NamesOf(catalog.ListAfter("", 0)), IsEmpty());
+  EXPECT_THAT(NamesOf(catalog.All()), ElementsAre("a@1", "b@1", "b@3", "c@1"));
 }
 
 TEST(CatalogTest, SameVersionTwiceIsRefusedAndTheFirstStays) {
