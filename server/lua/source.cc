@@ -17,7 +17,6 @@ constexpr std::string_view kBlanksInLine = " \t\v\f";
 constexpr std::string_view kLineEnds = "\n\r";
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsHexadecimal(char c) { return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 bool BeginsWord(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool IsOfWord(char c) { return BeginsWord(c) || IsDigit(c); }
 
@@ -162,21 +161,9 @@ class Lexer {
     return std::ranges::find(kOthers, word) != kOthers.end() ? Kind::kOther : Kind::kName;
   }
 
-  // As liberal as Lua, which looks only then whether it is a number.
+  // All of this that comes belongs to the number, or it is none. The sign of an exponent comes as an operator.
   Kind SkipNumber() {
-    SkipOneOf(".");
-    const bool hexadecimal = Peek() == '0' && (Peek(1) == 'x' || Peek(1) == 'X');
-    at_ += hexadecimal ? 2 : 1;
-    for (;;) {
-      if (SkipOneOf(hexadecimal ? "pP" : "eE")) {
-        SkipOneOf("+-");
-      } else if (IsHexadecimal(Peek()) || Peek() == '.') {
-        ++at_;
-      } else {
-        break;
-      }
-    }
-    if (BeginsWord(Peek())) ++at_;
+    while (IsOfWord(Peek()) || Peek() == '.') ++at_;
     return Kind::kOther;
   }
 

@@ -196,7 +196,7 @@ TEST(SourceTest, ProgramsDoWhatTheyDid) {
            "return {x = 1, (function(...) return {...}, ... end)(1, 2)}, {(function() do return 1, 2 end end)()}",
            "return {function() if a then return 1, 2 elseif b then c = 1, 2 else return {1, x = 2}, 3 end end, x = 1}",
            "return {function() for i, j in pairs{1, 2} do local x, y = 1, 2 end while a do b, c = 1, 2 end end, x = 1}",
-           "return {function() repeat local x, y = 1, 2 until x y = 1, 2 end}",
+           "return {x = 1, function() repeat local x, y = 1, 2 until x y = 1, 2 end, 3}",
            "return {(function() repeat local x, y = 1, 2 until x == 1 return x, y end)(), x = 1}",
            "local t = {} for i, v in ipairs{4, 5} do t[#t + 1] = {i = i, v} end return t",
            "goto done do return 1 end ::done:: return {x = 1, '::'}",
