@@ -79,6 +79,10 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
                  "How many sessions there may be, finished ones that are still kept included")
       ->capture_default_str()
       ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000'000}));
+  app.add_option("--max-script-memory", flags.max_script_memory,
+                 "Bytes that coroutines written in Lua may hold; with more than that their steps are refused")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->default_str("2GiB");
   const auto add_duration = [&app](const char* name, absl::Duration& duration, const char* what) {
     app.add_option_function<std::string>(
            name, [&duration](const std::string& text) { ReadDuration(text, duration); }, what)

@@ -133,7 +133,7 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
     }
     crash_marks = *std::move(opened);
   }
-  lua::Scripts scripts(catalog);
+  lua::Scripts scripts(catalog, flags.max_script_memory);
   Definitions definitions(catalog, **journal, clock, workers,
                           [&scripts](auto... what) { return scripts.Define(what...); });
   if (absl::Status opened = definitions.Open(); !opened.ok()) {
@@ -171,6 +171,7 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   int signal = 0;
   for (absl::Time due = clock.Now(); signal == 0; due = sessions.Sweep()) {
     signal = signals.Wait(std::clamp(due - clock.Now(), absl::ZeroDuration(), kSweepInterval));
+    if (scripts.IsFull()) scripts.CollectSome();
   }
 
   spdlog::info("{}: refusing new work, closing or putting to sleep {} sessions", strsignal(signal), sessions.live());

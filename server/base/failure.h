@@ -36,6 +36,7 @@ namespace corod {
   X(PREDECESSOR_FAILED, kAborted)                \
   X(TOO_MANY_SESSIONS, kResourceExhausted)       \
   X(TOO_MANY_DEFINITIONS, kResourceExhausted)    \
+  X(SCRIPT_MEMORY_FULL, kResourceExhausted)      \
   X(QUEUE_FULL, kResourceExhausted)              \
   X(WATCHER_TOO_SLOW, kResourceExhausted)        \
   X(DRAINING, kUnavailable)                      \

@@ -109,6 +109,12 @@ std::variant<std::vector<Value>, ArgumentError> Definition::BindArguments(const 
   return bound;
 }
 
+Coroutine Definition::Make(const Map& arguments, CatalogRevision revision) const {
+  std::variant<std::vector<Value>, ArgumentError> bound = BindArguments(arguments);
+  if (const auto* error = std::get_if<ArgumentError>(&bound)) throw py::ValueError(error->message);
+  return create(std::get<std::vector<Value>>(std::move(bound)), revision);
+}
+
 std::variant<Coroutine, Exception> Definition::Restart(std::vector<Value> arguments, const Value& kept,
                                                        CatalogRevision revision) const {
   const std::string what = name + " version " + std::to_string(version);

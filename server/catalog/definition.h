@@ -1,6 +1,7 @@
 #ifndef COROD_SERVER_CATALOG_DEFINITION_H_
 #define COROD_SERVER_CATALOG_DEFINITION_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -72,6 +73,8 @@ struct Definition {
   Language language = Language::kNative;
   std::string source;     // of what was defined at run time
   bool looks_up = false;  // it finds others by their names, as of a revision of the catalog
+  // Set, and true for a while: there is no memory for more of its steps or coroutines. Outlives it.
+  const std::atomic<bool>* memory_is_full = nullptr;
   // Makes a coroutine, which has not run yet. REQUIRES: one argument for each parameter, in order, as BindArguments
   // gives them.
   std::function<Coroutine(std::vector<Value> arguments, CatalogRevision revision)> create;
@@ -82,6 +85,11 @@ struct Definition {
   // `arguments` (a map of names to values) as one value per parameter, in order, defaults filled in; or what is wrong
   // with them. An integer is accepted where a number is asked for, a boolean is neither.
   std::variant<std::vector<Value>, ArgumentError> BindArguments(const Map& arguments) const;
+
+  bool HasNoMemory() const { return memory_is_full && memory_is_full->load(std::memory_order_relaxed); }
+
+  // A coroutine with these arguments, which has not run yet. Raises ValueError if they will not do.
+  Coroutine Make(const Map& arguments, CatalogRevision revision = kNewestRevision) const;
 
   // Restarts a coroutine: makes it of `kept` (Coroutine::Save) and resumes it to its first yield, whose value is thrown
   // away. It then goes on where the saved one was. Or why that failed: what Load raised, what the body raised, or a

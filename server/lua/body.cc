@@ -17,9 +17,7 @@ namespace {
 Coroutine MakeDelegate(const Catalog& catalog, CatalogRevision revision, const Stop& stop) {
   const Definition* definition = catalog.Newest(stop.name, revision);
   if (!definition) throw py::LookupError("no coroutine '" + stop.name + "' in the catalog");
-  std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(stop.value.AsMap());
-  if (const auto* error = std::get_if<ArgumentError>(&bound)) throw py::ValueError(error->message);
-  return definition->create(std::get<std::vector<Value>>(std::move(bound)), revision);
+  return definition->Make(stop.value.AsMap(), revision);
 }
 
 Thread& ThreadIn(const std::unique_ptr<Thread>& owner) { return *owner; }

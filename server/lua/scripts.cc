@@ -31,22 +31,23 @@ std::optional<std::string> SyntaxError(std::string_view name, std::string_view s
 
 }  // namespace
 
-Scripts::Scripts(const Catalog& catalog, std::size_t universes) : catalog_(catalog), universes_(universes) {}
+Scripts::Scripts(const Catalog& catalog, std::size_t max_bytes, std::size_t universes)
+    : catalog_(catalog), bound_(max_bytes), universes_(universes) {}
 
 Scripts::~Scripts() = default;
 
-std::size_t Scripts::bytes() const {
-  std::size_t bytes = 0;
-  for (const Slot& slot : universes_) {
-    if (const Universe* universe = slot.visible.load(std::memory_order_acquire)) bytes += universe->bytes();
-  }
-  return bytes;
+void Scripts::CollectSome() {
+  Slot& slot = universes_[next_to_collect_.fetch_add(1, std::memory_order_relaxed) % universes_.size()];
+  Universe* universe = slot.visible.load(std::memory_order_acquire);
+  if (!universe) return;
+  const Universe::Lock lock(*universe);
+  universe->Collect();
 }
 
 Universe& Scripts::NextUniverse() {
   Slot& slot = universes_[next_.fetch_add(1, std::memory_order_relaxed) % universes_.size()];
-  std::call_once(slot.made, [&slot] {
-    slot.universe = std::make_unique<Universe>();
+  std::call_once(slot.made, [this, &slot] {
+    slot.universe = std::make_unique<Universe>(bound_);
     slot.visible.store(slot.universe.get(), std::memory_order_release);
   });
   return *slot.universe;
@@ -70,6 +71,7 @@ std::variant<Definition, std::string> Scripts::Define(std::string_view name, std
   if (!documentation.empty()) definition.documentation = documentation;
   definition.never_blocks = true;  // a step is ended by its budget
   definition.looks_up = true;
+  definition.memory_is_full = &bound_.is_full();
   const auto begin = [this, chunk](std::vector<Value> arguments) {
     return std::make_unique<Thread>(NextUniverse(), chunk, std::move(arguments));
   };

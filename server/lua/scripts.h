@@ -22,7 +22,8 @@ namespace corod::lua {
 class Scripts {
  public:
   // What scripts delegate to is looked up in `catalog`.
-  explicit Scripts(const Catalog& catalog, std::size_t universes = 32);
+  // `max_bytes`: with more than that the steps of scripts are refused (Definition::memory_is_full).
+  explicit Scripts(const Catalog& catalog, std::size_t max_bytes = kUnbounded, std::size_t universes = 32);
   ~Scripts();
   Scripts(const Scripts&) = delete;
   Scripts& operator=(const Scripts&) = delete;
@@ -32,20 +33,28 @@ class Scripts {
   std::variant<Definition, std::string> Define(std::string_view name, std::uint32_t version, std::string_view source,
                                                std::string_view documentation);
 
-  // What all scripts hold, in bytes.
-  std::size_t bytes() const;
+  // What all scripts hold, in bytes, but for a few KiB.
+  std::size_t bytes() const { return bound_.bytes(); }
+  bool IsFull() const { return bound_.is_full().load(std::memory_order_relaxed); }
+  // Frees what nothing holds any more in one of the universes, each in its turn. To be called now and then while it is
+  // full, since nothing else does when no step is run.
+  void CollectSome();
+
+  static constexpr std::size_t kUnbounded = std::size_t{1} << 62;
 
  private:
   Universe& NextUniverse();
 
   const Catalog& catalog_;
+  HeapBound bound_;
   struct Slot {
     std::once_flag made;
     std::unique_ptr<Universe> universe;
-    std::atomic<const Universe*> visible{nullptr};  // for those who only look
+    std::atomic<Universe*> visible{nullptr};  // for those who only look
   };
   std::vector<Slot> universes_;  // each made when it is first used
   std::atomic<std::size_t> next_{0};
+  std::atomic<std::size_t> next_to_collect_{0};
 };
 
 }  // namespace corod::lua

@@ -21,6 +21,9 @@ constexpr std::size_t kLongString = 72;
 // What comes with a thread: its stack.
 constexpr std::size_t kStackBytes = 1'024;
 
+// The bound is told of more than this.
+constexpr std::int64_t kUntold = std::int64_t{16} << 10;
+
 // What a collection waits for: so many percent of what the one before left, and how many KiB a dropped thread counts.
 constexpr int kPause = 150;
 constexpr int kDroppedKibibytes = 2;
@@ -35,7 +38,7 @@ int OpenAll(lua_State* state) {
 
 }  // namespace
 
-Universe::Universe() {
+Universe::Universe(HeapBound& bound) : bound_(bound) {
   main_ = lua_newstate(&Allocate, this);
   if (!main_) throw std::bad_alloc();
   *static_cast<Meter**>(lua_getextraspace(main_)) = &meter_;
@@ -43,9 +46,18 @@ Universe::Universe() {
   Refill();
   lua_pushcfunction(main_, &OpenAll);
   lua_call(main_, 0, 0);
+  TellBound();
 }
 
-Universe::~Universe() { lua_close(main_); }
+Universe::~Universe() {
+  lua_close(main_);
+  TellBound();
+}
+
+void Universe::TellBound() {
+  bound_.Add(bytes_ - told_);
+  told_ = bytes_;
+}
 
 void Universe::Refill() {
   meter_.instructions = std::numeric_limits<std::uint64_t>::max();
@@ -60,6 +72,8 @@ Universe::Lock::Lock(Universe& universe) : universe_(universe) {
 
 Universe::Lock::~Lock() {
   universe_.ForgetDropped();
+  const std::int64_t untold = universe_.bytes_ - universe_.told_;
+  if (untold > kUntold || untold < -kUntold) universe_.TellBound();
   universe_.mutex_.Unlock();
 }
 
@@ -157,15 +171,15 @@ bool Universe::Count(std::size_t kind, std::size_t bytes) {
 
 void* Universe::Allocate(void* self, void* block, std::size_t old_size, std::size_t new_size) {
   auto& universe = *static_cast<Universe*>(self);
-  const std::size_t before = block ? old_size : 0;
+  const auto before = static_cast<std::int64_t>(block ? old_size : 0);
   if (new_size == 0) {
     std::free(block);  // NOLINT: Lua's allocator is realloc
-    universe.bytes_.store(universe.bytes() - before, std::memory_order_relaxed);
+    universe.bytes_ -= before;
     return nullptr;
   }
   if (!block && universe.running_.thread && !universe.Count(old_size, new_size)) return nullptr;
   void* moved = std::realloc(block, new_size);  // NOLINT
-  if (moved) universe.bytes_.store(universe.bytes() - before + new_size, std::memory_order_relaxed);
+  if (moved) universe.bytes_ += static_cast<std::int64_t>(new_size) - before;
   return moved;
 }
 

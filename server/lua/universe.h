@@ -25,12 +25,28 @@ struct Chunk {
   std::string code;  // rewritten (source.h)
 };
 
+// What all universes of a server hold together, against what they may. Thread-safe.
+class HeapBound {
+ public:
+  explicit HeapBound(std::size_t most) : most_(static_cast<std::int64_t>(most)) {}
+  void Add(std::int64_t bytes) {
+    is_full_.store(bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes > most_, std::memory_order_relaxed);
+  }
+  const std::atomic<bool>& is_full() const { return is_full_; }
+  std::size_t bytes() const { return static_cast<std::size_t>(bytes_.load(std::memory_order_relaxed)); }
+
+ private:
+  const std::int64_t most_;
+  std::atomic<std::int64_t> bytes_{0};
+  std::atomic<bool> is_full_{false};
+};
+
 // One memory of Lua's, with its collector and its libraries, which many sessions share: a state of its own for each
 // would take ten times as much. Each session is a thread of Lua's with globals of its own; what they share cannot be
 // changed. One of them runs at a time.
 class Universe {
  public:
-  Universe();
+  explicit Universe(HeapBound& bound);
   ~Universe();
   Universe(const Universe&) = delete;
   Universe& operator=(const Universe&) = delete;
@@ -75,11 +91,12 @@ class Universe {
   // Lets those through who wait. REQUIRES: the lock is held, and Lua has called whoever calls this.
   void LetOthersThrough();
 
-  // What Lua has allocated here, in bytes. Without the lock.
-  std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+  // Frees what nothing holds any more. REQUIRES: the lock is held.
+  void Collect() { lua_gc(main_, LUA_GCCOLLECT); }
 
  private:
   static void* Allocate(void* self, void* block, std::size_t old_size, std::size_t new_size);
+  void TellBound();
   bool Count(std::size_t kind, std::size_t bytes);
   void Refill();
   void ForgetDropped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -88,7 +105,9 @@ class Universe {
   Meter meter_;  // of what runs in main_
   lua_State* main_ = nullptr;
   Running running_;
-  std::atomic<std::size_t> bytes_{0};
+  HeapBound& bound_;
+  std::int64_t bytes_ = 0;                              // that are allocated
+  std::int64_t told_ = 0;                               // of that, what the bound knows of
   std::vector<std::shared_ptr<const Chunk>> compiled_;  // whose addresses are the registry's keys
   Mutex dropped_mutex_;
   std::vector<Dropped> dropped_ ABSL_GUARDED_BY(dropped_mutex_);

@@ -343,6 +343,7 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return failed(Reason::NOT_PRIMED, "can't send non-None value to a just-started generator");
   }
   const bool ends = command.operation == Operation::kClose || command.operation == Operation::kDelete;
+  if (!ends && definition()->HasNoMemory()) return refused(NoScriptMemory(definition()->name));
   // One that can be restarted makes its checkpoints in time, unless it cannot be saved where it stands.
   const DurabilityOptions& keeping = environment().durability;
   const Step history_limit = keeping.history_limit;
@@ -442,7 +443,7 @@ bool Session::CompleteStep(Step step, const Outcome& outcome, absl::Time end) {
 bool Session::BeginSend(absl::Time now, Reply& reply) {
   const SessionEnvironment& shared = environment();
   if (durable_ || !MayRunHere() || (shared.watchers.Any() && shared.watchers.Watches(uid())) ||
-      shared.draining.load(std::memory_order_relaxed)) {
+      shared.draining.load(std::memory_order_relaxed) || definition()->HasNoMemory()) {
     return false;
   }
   {

@@ -43,6 +43,7 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
                   "no coroutine '" + spec.coroutine + "' in the catalog; ListCoroutines shows what there is",
                   {{"coroutine", spec.coroutine}});
   }
+  if (definition->HasNoMemory()) return NoScriptMemory(spec.coroutine);
   const bool durable = spec.durability == Durability::kDurable ||
                        (spec.durability == Durability::kDefault && environment_.journal.IsDurable());
   if (durable && !environment_.journal.IsDurable()) {

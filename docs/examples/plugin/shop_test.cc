@@ -23,7 +23,7 @@ void Expect(bool holds, const char* what) {
 
 // A coroutine as Create makes it.
 Coroutine Make(const Definition& definition, const Map& arguments) {
-  return definition.create(std::get<std::vector<Value>>(definition.BindArguments(arguments)));
+  return definition.Make(arguments);
 }
 
 void TestCheckout(const Definition& definition) {

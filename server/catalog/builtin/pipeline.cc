@@ -80,9 +80,7 @@ std::string CheckStages(const Catalog& catalog, const Value& value) {
 Coroutine MakeStage(const Catalog& catalog, CatalogRevision revision, const StageSpec& spec) {
   const Definition* definition = catalog.Newest(spec.coroutine, revision);
   if (!definition) throw py::LookupError("no coroutine '" + spec.coroutine + "' in the catalog");
-  std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(spec.arguments);
-  if (const auto* error = std::get_if<ArgumentError>(&bound)) throw py::ValueError(error->message);
-  return definition->create(std::get<std::vector<Value>>(std::move(bound)), revision);
+  return definition->Make(spec.arguments, revision);
 }
 
 // Stages behind each other, each of which is sent what the one before yields.

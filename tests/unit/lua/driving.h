@@ -86,7 +86,7 @@ class ScriptTest : public testing::Test {
   }
 
   Catalog catalog_;
-  Scripts scripts_{catalog_, 2};
+  Scripts scripts_{catalog_, Scripts::kUnbounded, 2};
   std::chrono::sys_time<std::chrono::nanoseconds> time_{std::chrono::milliseconds(1'500)};
   std::uint64_t step_ = 0;
 };
