@@ -90,7 +90,7 @@ void LogStore::NoteCreate(const Journal::NewSession& made) {
     life.first = made.checkpoint->step + 1;
     life.digests.push_back(made.checkpoint->digest);
     std::variant<Coroutine, Exception> restarted =
-        life.definition->Restart(std::move(arguments), made.checkpoint->state);
+        life.definition->Restart(std::move(arguments), made.checkpoint->state, made.head.catalog_revision);
     if (const auto* why = std::get_if<Exception>(&restarted)) {
       complain_("a fork cannot be restarted: " + why->message());
       return;
@@ -98,7 +98,7 @@ void LogStore::NoteCreate(const Journal::NewSession& made) {
     life.coroutine = std::get<Coroutine>(std::move(restarted));
     life.state = life.coroutine.state();
   } else {
-    life.coroutine = life.definition->create(std::move(arguments));
+    life.coroutine = life.definition->create(std::move(arguments), made.head.catalog_revision);
     life.digests.push_back(0);
   }
   for (const Batch& batch : made.log) NoteRecords(life, batch);
