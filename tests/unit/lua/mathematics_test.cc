@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <initializer_list>
 #include <limits>
-#include <memory>
 #include <random>
 #include <string>
 #include <thread>

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <random>
 #include <sstream>
@@ -348,7 +350,7 @@ TEST(SourceTest, RandomProgramsDoWhatTheyDid) {
 TEST(SourceTest, DamagedProgramsThatCompileStillDo) {
   RandomPrograms programs(2);
   int compiled = 0;
-  for (int i = 0; i < 20000 && !HasFailure(); ++i) {
+  for (int i = 0; i < 8000 && !HasFailure(); ++i) {
     std::string source = programs.Next();
     for (std::size_t left = 1 + programs.Below(3); left > 0; --left) source.erase(programs.Below(source.size()), 1);
     const std::string rewritten = RewriteConstructors(source);
@@ -356,12 +358,12 @@ TEST(SourceTest, DamagedProgramsThatCompileStillDo) {
     ++compiled;
     EXPECT_TRUE(Compiles(rewritten)) << source << "\nas\n" << rewritten;
   }
-  EXPECT_GT(compiled, 1000);
+  EXPECT_GT(compiled, 500);
 }
 
 TEST(SourceTest, WhatIsNotLuaComesToAnEnd) {
   RandomPrograms programs(3);
-  for (int i = 0; i < 30; ++i) {
+  for (int i = 0; i < 10; ++i) {
     const std::string source = programs.Next();
     for (std::size_t size = 0; size < source.size(); ++size) {
       RewriteConstructors(source.substr(0, size));
@@ -377,17 +379,30 @@ TEST(SourceTest, WhatIsNotLuaComesToAnEnd) {
   }
 }
 
-// A mebibyte of each, in time that a quadratic algorithm would not do with, and without recursion.
+std::string Repeat(std::string_view part, std::size_t times) {
+  std::string text;
+  for (; times > 0; --times) text += part;
+  return text;
+}
+
+// So deep that recursion would have no stack for it, and a quadratic algorithm no time.
+TEST(SourceTest, NestedDeep) {
+  constexpr std::size_t kDepth = 1 << 19;
+  EXPECT_EQ(RewriteConstructors(Repeat("{", kDepth) + Repeat("}", kDepth)),
+            Repeat("__list{", kDepth) + Repeat("}", kDepth));
+  EXPECT_EQ(RewriteConstructors(Repeat("{x=", kDepth) + "1" + Repeat(",}", kDepth)),
+            Repeat("__map({\"x\",", kDepth) + "1" + Repeat("}, 1)", kDepth));
+  EXPECT_EQ(RewriteConstructors(Repeat("{[f{", kDepth) + Repeat("}]=1}", kDepth)),
+            Repeat("__map({f(__list{", kDepth) + Repeat("}),1}, 1)", kDepth));
+}
+
 TEST(SourceTest, HostileSources) {
-  constexpr std::size_t kBytes = 1 << 20;
   for (const char* part : {"{",   "}",      "{{},", "a{",    "a{x={", "{[",  "{[{",       "{x=1,", "{x=1,{",
                            "{1,", "[",      "]",    "[=",    "[[",    "]]",  "]=",        "--[=",  "--",
                            "\\",  "\"\\z ", "\"",   "'\\\n", "=",     "(",   "function ", "end ",  "repeat until ",
                            ",",   "{,",     "{},",  "{}(",   "...",   "1e+", "0x",        "a",     "\n"}) {
-    std::string source;
-    while (source.size() < kBytes) source += part;
-    source.insert(0, "{");
-    EXPECT_GE(RewriteConstructors(source).size(), source.size() / 8) << part;
+    const std::string source = "{" + Repeat(part, 100'000);
+    EXPECT_GE(RewriteConstructors(source).size(), source.size()) << part;
   }
 }
 
