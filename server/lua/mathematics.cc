@@ -4,13 +4,15 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 
 // What Lua's virtual machine and its compiler call for `^`: linked with --wrap=pow.
 extern "C" double __wrap_pow(double base, double exponent);  // NOLINT(bugprone-reserved-identifier)
-double __wrap_pow(double base, double exponent) { return corod::lua::Pow(base, exponent); }
 
 namespace corod::lua {
 namespace {
+
+thread_local std::uint64_t powers = 0;
 
 using Limits = std::numeric_limits<double>;
 
@@ -103,4 +105,11 @@ double Asin(double x) { return Compute(mpfr_asin, x); }
 double Acos(double x) { return Compute(mpfr_acos, x); }
 double Atan2(double y, double x) { return Compute(mpfr_atan2, y, x); }
 
+std::uint64_t TakePowers() { return std::exchange(powers, 0); }
+
 }  // namespace corod::lua
+
+double __wrap_pow(double base, double exponent) {
+  ++corod::lua::powers;
+  return corod::lua::Pow(base, exponent);
+}

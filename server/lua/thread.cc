@@ -5,12 +5,14 @@
 #include "server/coroutine/errors.h"
 #include "server/lua/exceptions.h"
 #include "server/lua/libraries.h"
+#include "server/lua/mathematics.h"
 #include "server/lua/tables.h"
 #include "server/lua/values.h"
 
 namespace corod::lua {
 namespace {
 
+constexpr std::uint64_t kInstructionsOfPower = 100;
 constexpr std::uint64_t kTurn = std::uint64_t{10} * kHookInterval;  // others wait for so many instructions
 
 // Where the registry has a thread's state table.
@@ -19,9 +21,12 @@ const void* StateKey(const Thread& thread) { return &thread; }
 void CountInstructions(lua_State* state, lua_Debug* /*activation*/) {
   Thread& thread = ThreadOf(state);
   if (thread.abort != Abort::kNone) RaiseAbort(state, thread.abort);
-  if (thread.instructions < kHookInterval) RaiseAbort(state, Abort::kInstructions);
-  thread.instructions -= kHookInterval;
-  if (thread.instructions % kTurn < kHookInterval) thread.universe().LetOthersThrough();
+  const std::uint64_t taken = kHookInterval + TakePowers() * kInstructionsOfPower;
+  if (thread.instructions < taken) RaiseAbort(state, Abort::kInstructions);
+  const std::uint64_t left = thread.instructions - taken;
+  const bool turn_is_over = left / kTurn != thread.instructions / kTurn;
+  thread.instructions = left;
+  if (turn_is_over) thread.universe().LetOthersThrough();
 }
 
 Exception ExceptionOf(Abort abort) {
@@ -344,6 +349,7 @@ Stop Thread::Resume(Input input) {
   instructions = Limits::kInstructions;
   memory = Limits::kMemory;
   abort = Abort::kNone;
+  static_cast<void>(TakePowers());  // of others
   input_ = &input;
   stop_ = &stop;
   int status = LUA_ERRMEM;

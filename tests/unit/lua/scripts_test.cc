@@ -89,7 +89,8 @@ TEST_F(ScriptsTest, RefusesWhatIsWrongAndSaysWhere) {
   EXPECT_THAT(Refusal("\n\nlocal t = {a = 1"), StartsWith("script:3: '}' expected"));
   EXPECT_THAT(Refusal("\n\nnothing()"), HasSubstr("script:3: attempt to call a nil value (global 'nothing')"));
   EXPECT_THAT(Refusal(""), HasSubstr("must return a function"));
-  EXPECT_THAT(Refusal("return 7"), HasSubstr("must return a function, or a table with one as 'run'; it returns number"));
+  EXPECT_THAT(Refusal("return 7"),
+              HasSubstr("must return a function, or a table with one as 'run'; it returns number"));
   EXPECT_THAT(Refusal("return {}"), HasSubstr("'run' must be the script's function, and is a nil"));
   EXPECT_THAT(Refusal("return {run = function() end, sumary = ''}"), HasSubstr("has a field 'sumary'"));
   EXPECT_THAT(Refusal("return {run = function(a) end, parameters = {}}"),
@@ -299,6 +300,11 @@ TEST_F(ScriptsTest, KnowsTheTimeAndDraws) {
   step_ = 1;
   EXPECT_EQ(Next(again), drawn);
   EXPECT_EQ(Run("return random(2, 1)"), "X RuntimeError: script:2: bad argument #2 to 'random' (interval is empty)");
+}
+
+TEST_F(ScriptsTest, PowersCountForWhatTheyTake) {
+  EXPECT_THAT(Run("local x, y, z = 1.1, 1.3  for i = 1, 1e6 do z = x ^ y end"), StartsWith("X BudgetExceeded"));
+  EXPECT_EQ(Run("local x = 1.1  for i = 1, 1e4 do x = 1.1 ^ (i % 7) end  return 'done'"), "R 'done'");
 }
 
 TEST_F(ScriptsTest, ARestartableOneGoesOnWithItsState) {
