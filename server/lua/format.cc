@@ -279,7 +279,8 @@ int Format(lua_State* state) {
       continue;
     }
     if (++argument > arguments) luaL_argerror(state, argument, "no value");
-    const std::size_t modifiers = std::min(rest.find_first_not_of(kModifiers), rest.size());
+    const std::string_view head = rest.substr(0, kLongestModifiers + 1);
+    const std::size_t modifiers = std::min(head.find_first_not_of(kModifiers), head.size());
     if (modifiers > kLongestModifiers) luaL_error(state, "invalid format (too long)");
     const char letter = modifiers < rest.size() ? rest[modifiers] : '\0';
     AppendItem(state, out, {.modifiers = rest.substr(0, modifiers), .letter = letter}, argument);

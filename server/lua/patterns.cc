@@ -14,8 +14,8 @@ constexpr int kMaxDepth = 200;
 
 // FindPlain looks at so many bytes first.
 constexpr std::size_t kFirstWindow = 64;
-// Not as many as are copied in a step: a long part that comes close everywhere takes longer.
-constexpr std::size_t kPlainBytesPerStep = 4;
+// Once its first byte is found. Not as many as are copied in a step: a part that comes close everywhere takes longer.
+constexpr std::size_t kComparedPerStep = 4;
 
 // %a and the like; of a letter in upper case the complement. What names no class is itself.
 bool InClass(unsigned char c, unsigned char name) {
@@ -60,6 +60,8 @@ bool InClass(unsigned char c, unsigned char name) {
   return in != IsUpper(name);
 }
 
+std::string NoCapture(int index) { return "invalid capture index %" + std::to_string(index + 1); }
+
 }  // namespace
 
 bool Matcher::Find(std::size_t from, bool only_there, std::size_t barred) {
@@ -77,7 +79,7 @@ bool Matcher::Find(std::size_t from, bool only_there, std::size_t barred) {
 
 Matcher::Captured Matcher::Capture(int index) const {
   if (captures_ == 0 && index == 0) return {.text = match()};
-  if (index < 0 || index >= captures_) FailAt(index);
+  if (index < 0 || index >= captures_) host_.Fail(NoCapture(index));
   const Range& range = ranges_[static_cast<std::size_t>(index)];
   if (range.length == kOpen) host_.Fail("unfinished capture");
   if (range.length == kPosition) return {.position = range.start + 1};
@@ -85,7 +87,7 @@ Matcher::Captured Matcher::Capture(int index) const {
 }
 
 std::size_t Matcher::Match(std::size_t at, std::size_t item) {
-  if (depth_ == kMaxDepth) host_.Fail("pattern too complex");
+  if (depth_ == kMaxDepth) Fail("pattern too complex");
   ++depth_;
   const std::size_t end = MatchItems(at, item);
   --depth_;
@@ -110,7 +112,7 @@ std::size_t Matcher::MatchItems(std::size_t at, std::size_t item) {
           at = SkipBalanced(at, item + 2);
           item += 4;
         } else if (kind == 'f') {
-          if (PatternAt(item + 2) != '[') host_.Fail("missing '[' after '%f' in pattern");
+          if (PatternAt(item + 2) != '[') Fail("missing '[' after '%f' in pattern");
           const std::size_t after = EndOfItem(item + 2);
           if (!AtFrontier(at, item + 2, after)) return kNowhere;
           item = after;
@@ -156,7 +158,7 @@ std::size_t Matcher::MatchItems(std::size_t at, std::size_t item) {
 }
 
 std::size_t Matcher::OpenCapture(std::size_t at, std::size_t item, std::size_t length) {
-  if (captures_ == kMaxCaptures) host_.Fail("too many captures");
+  if (captures_ == kMaxCaptures) Fail("too many captures");
   ranges_[static_cast<std::size_t>(captures_)] = {.start = at, .length = length};
   ++captures_;
   const std::size_t end = Match(at, item);
@@ -167,7 +169,7 @@ std::size_t Matcher::OpenCapture(std::size_t at, std::size_t item, std::size_t l
 std::size_t Matcher::CloseCapture(std::size_t at, std::size_t item) {
   int open = captures_ - 1;
   while (open >= 0 && ranges_[static_cast<std::size_t>(open)].length != kOpen) --open;
-  if (open < 0) host_.Fail("invalid pattern capture");
+  if (open < 0) Fail("invalid pattern capture");
   Range& range = ranges_[static_cast<std::size_t>(open)];
   range.length = at - range.start;
   const std::size_t end = Match(at, item);
@@ -194,7 +196,7 @@ std::size_t Matcher::MatchShortest(std::size_t at, std::size_t item, std::size_t
 }
 
 std::size_t Matcher::SkipBalanced(std::size_t at, std::size_t delimiters) {
-  if (delimiters + 1 >= pattern_.size()) host_.Fail("malformed pattern (missing arguments to '%b')");
+  if (delimiters + 1 >= pattern_.size()) Fail("malformed pattern (missing arguments to '%b')");
   const char opening = pattern_[delimiters];
   const char closing = pattern_[delimiters + 1];
   if (at == text_.size() || text_[at] != opening) return kNowhere;
@@ -213,12 +215,12 @@ std::size_t Matcher::SkipBalanced(std::size_t at, std::size_t delimiters) {
 
 std::size_t Matcher::SkipRepeated(std::size_t at, unsigned char digit) {
   const int index = digit - '1';
-  if (index < 0 || index >= captures_) FailAt(index);
+  if (index < 0 || index >= captures_) Fail(NoCapture(index));
   const Range& range = ranges_[static_cast<std::size_t>(index)];
-  if (range.length == kOpen) FailAt(index);
+  if (range.length == kOpen) Fail(NoCapture(index));
   // A place is longer than any text.
   if (range.length > text_.size() - at) return kNowhere;
-  host_.Spend(range.length / 16);
+  Step(range.length / 16);
   return text_.substr(at, range.length) == text_.substr(range.start, range.length) ? at + range.length : kNowhere;
 }
 
@@ -247,8 +249,8 @@ bool Matcher::InSet(unsigned char c, std::size_t set, std::size_t last) {
   std::size_t i = set + 1;
   const bool complement = PatternAt(i) == '^';
   if (complement) ++i;
+  Step(last - i);
   for (; i < last; ++i) {
-    Step();
     bool in = false;
     if (pattern_[i] == '%') {
       ++i;
@@ -267,17 +269,21 @@ bool Matcher::InSet(unsigned char c, std::size_t set, std::size_t last) {
 std::size_t Matcher::EndOfItem(std::size_t item) {
   const char first = pattern_[item++];
   if (first == '%') {
-    if (item == pattern_.size()) host_.Fail("malformed pattern (ends with '%')");
+    if (item == pattern_.size()) Fail("malformed pattern (ends with '%')");
     return item + 1;
   }
   if (first != '[') return item;
   if (PatternAt(item) == '^') ++item;
+  const std::size_t begin = item;
   // A bracket that comes first is one of the set.
   do {
-    Step();
-    if (item >= pattern_.size()) host_.Fail("malformed pattern (missing ']')");
+    if (item >= pattern_.size()) {
+      Step(item - begin);
+      Fail("malformed pattern (missing ']')");
+    }
     item += pattern_[item] == '%' && item + 1 < pattern_.size() ? 2 : 1;
   } while (PatternAt(item) != ']');
+  Step(item - begin);
   return item + 1;
 }
 
@@ -291,7 +297,10 @@ unsigned char Matcher::TextAt(std::size_t i) const {
 
 void Matcher::Pay() { host_.Spend(std::exchange(unpaid_, 0)); }
 
-void Matcher::FailAt(int capture) const { host_.Fail("invalid capture index %" + std::to_string(capture + 1)); }
+void Matcher::Fail(const std::string& message) {
+  Pay();
+  host_.Fail(message);
+}
 
 std::size_t FindPlain(std::string_view text, std::string_view part, std::size_t from, MatchHost& host) {
   if (part.empty()) return from <= text.size() ? from : Matcher::kNowhere;
@@ -300,10 +309,15 @@ std::size_t FindPlain(std::string_view text, std::string_view part, std::size_t 
   while (from <= text.size() && part.size() <= text.size() - from) {
     const std::size_t places = std::min(window, text.size() - from - part.size() + 1);
     const std::string_view looked_at = text.substr(from, places + part.size() - 1);
-    host.Spend(1 + looked_at.size() / kPlainBytesPerStep);
-    // Unlike string_view's, linear for any part.
-    const void* const found = memmem(looked_at.data(), looked_at.size(), part.data(), part.size());
-    if (found != nullptr) return static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+    host.Spend(1 + places / 16);
+    const std::size_t first = looked_at.substr(0, places).find(part.front());
+    if (first != std::string_view::npos) {
+      // Unlike string_view's, linear for any part.
+      const std::string_view rest = looked_at.substr(first);
+      host.Spend(rest.size() / kComparedPerStep);
+      const void* const found = memmem(rest.data(), rest.size(), part.data(), part.size());
+      if (found != nullptr) return static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+    }
     from += places;
     window *= 2;
   }

@@ -59,7 +59,7 @@ class Matcher {
   };
   static constexpr std::size_t kOpen = kNowhere;
   static constexpr std::size_t kPosition = kNowhere - 1;
-  static constexpr std::uint32_t kUnpaidSteps = 256;
+  static constexpr std::uint64_t kUnpaidSteps = 256;
 
   // Each matches the pattern from `item` on against the text from `at` on, and returns where in the text the match ends
   // or kNowhere. `after` is where a single-character item ends: at its quantifier, if it has one.
@@ -85,16 +85,17 @@ class Matcher {
   unsigned char PatternAt(std::size_t i) const;
   unsigned char TextAt(std::size_t i) const;
 
-  void Step() {
-    if (++unpaid_ >= kUnpaidSteps) Pay();
+  void Step(std::uint64_t steps = 1) {
+    unpaid_ += steps;
+    if (unpaid_ >= kUnpaidSteps) Pay();
   }
   void Pay();
-  [[noreturn]] void FailAt(int capture) const;
+  [[noreturn]] void Fail(const std::string& message);
 
   const std::string_view text_;
   const std::string_view pattern_;
   MatchHost& host_;
-  std::uint32_t unpaid_ = 0;
+  std::uint64_t unpaid_ = 0;
   int depth_ = 0;
   int captures_ = 0;
   std::size_t start_ = 0;

@@ -19,7 +19,7 @@ constexpr int kStack = 20;
 // Scripts have no light userdata but null, and what tables hold under others (metatables.h) is not for them.
 void CheckNotHidden(lua_State* state, int key) {
   if (lua_islightuserdata(state, key) && lua_touserdata(state, key) != nullptr) {
-    luaL_error(state, "table index is no value of a script's");
+    luaL_error(state, "table index is light userdata");
   }
 }
 
@@ -61,7 +61,7 @@ void SetAbsent(lua_State* state, int table, bool fresh) {
   if (event) {
     const std::string_view name = lua_tostring(state, key);
     if ((name == "__gc" || name == "__mode") && !lua_isnil(state, value)) {
-      luaL_error(state, "tables cannot have a field '%s'", name.data());
+      luaL_error(state, "tables cannot have a field '%s'", lua_tostring(state, key));
     }
     lua_pushvalue(state, key);
     const bool there = PushEvent(state, table) != LUA_TNIL;
@@ -288,7 +288,8 @@ int TakeMap(lua_State* state) {
     if (!SetPresent(state, table)) SetAbsent(state, table, fresh);
   }
   for (int i = 0; i < extras; ++i) {
-    lua_pushinteger(state, first + i);
+    // Beyond the last integer it goes on as Lua's do.
+    lua_pushinteger(state, static_cast<lua_Integer>(static_cast<lua_Unsigned>(first) + static_cast<lua_Unsigned>(i)));
     lua_pushvalue(state, 4 + i);
     if (!SetPresent(state, table)) SetAbsent(state, table, false);
   }
@@ -298,7 +299,7 @@ int TakeMap(lua_State* state) {
 struct Function {
   const char* name;
   lua_CFunction function;
-  Hidden upvalue = Hidden::kNoKey;  // one of the metatables, if it makes tables
+  Hidden upvalue = Hidden::kNoKey;  // the metatable of the tables that it makes, if it makes any
 };
 constexpr Function kFunctions[] = {
     {"pairs", Pairs},
@@ -423,7 +424,11 @@ void NewReadOnly(lua_State* state) {
 void AddTableFunctions(lua_State* state) {
   luaL_checkstack(state, kStack, nullptr);
   const int table = lua_gettop(state);
-  const bool ordered = HasOrder(state, table);
+  bool ordered = HasOrder(state, table);
+  if (lua_getmetatable(state, table)) {
+    ordered = true;
+    lua_pop(state, 1);
+  }
   for (const Function& each : kFunctions) {
     lua_pushstring(state, each.name);
     if (ordered) AddKey(state, table, lua_gettop(state), false);

@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::size_t kFirstRoom = 64;
 constexpr std::size_t kStackSlot = 16;  // bytes
-constexpr int kDigits = 14;             // of a float
+// A stack that has grown stays, so that few results ask for nothing most of the time.
+constexpr std::size_t kFreeSlots = 1000;
+constexpr int kDigits = 14;  // of a float
 
 void PushInteger(lua_State* state, lua_Integer value) {
   std::array<char, 24> text;
@@ -126,7 +128,7 @@ void ReserveSlice(lua_State* state, std::size_t results) {
   // Of more than fit, nothing is allocated.
   if (results < LUAI_MAXSTACK) {
     Charge(state, results);
-    if (results > LUA_MINSTACK) ChargeMemory(state, results * kStackSlot);
+    if (results > kFreeSlots) ChargeMemory(state, results * kStackSlot);
   }
   luaL_checkstack(state, static_cast<int>(results), kTooLong);
 }

@@ -649,7 +649,7 @@ TEST_F(RocksJournalTest, TheCatalogComesFromTheLog) {
   }
   const std::string copy = directory_.path() + "-after";
   int failures = 0;
-  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
     SCOPED_TRACE(seed);
     std::filesystem::remove_all(copy);
     std::filesystem::copy(directory_.path(), copy, std::filesystem::copy_options::recursive);
@@ -666,7 +666,7 @@ TEST_F(RocksJournalTest, TheCatalogComesFromTheLog) {
     EXPECT_TRUE(Define(**after, EventOf(21)).ok());
     EXPECT_EQ(ReadCatalog(**after)->size(), 21u);
   }
-  EXPECT_GT(failures, 16) << "one for each that succeeds";
+  EXPECT_GT(failures, 10) << "it fails at some place more often than not";
   std::filesystem::remove_all(copy);
 }
 
@@ -803,7 +803,7 @@ TEST_F(RocksJournalTest, KeepsWhatItAcknowledgedWhenWritesFailAtRandom) {
 
 TEST_F(RocksJournalTest, WhatIsNotSyncedIsLostInAPowerCutAndWhatIsStays) {
   const auto copy = directory_.path() + "-after";
-  // How many of 40 batches are left.
+  // How many of 40 batches are left. What was defined behind them is left if it was synced.
   const auto left = [&](RocksJournal::Sync sync, std::uint64_t seed) -> std::size_t {
     journal_.reset();
     std::filesystem::remove_all(directory_.path());
@@ -813,10 +813,12 @@ TEST_F(RocksJournalTest, WhatIsNotSyncedIsLostInAPowerCutAndWhatIsStays) {
     Writer writer = New("s");
     for (int i = 0; i < 40; ++i) EXPECT_TRUE(writer.Write().ok());
     EXPECT_EQ(writer.Read()->size(), 40u);
+    EXPECT_TRUE(Define(*journal_, EventOf(1)).ok());
     // What a process that is killed now leaves.
     std::filesystem::copy(directory_.path(), copy, std::filesystem::copy_options::recursive);
     absl::StatusOr<std::unique_ptr<RocksJournal>> after = RocksJournal::Open({.directory = copy});
     EXPECT_TRUE(after.ok()) << after.status();
+    if (sync == RocksJournal::Sync::kAlways) EXPECT_EQ(ReadCatalog(**after)->size(), 1u) << seed;
     return Writer(**after, writer.key(), 1).Read()->size();
   };
   bool loses = false;
