@@ -10,7 +10,9 @@
 #include "server/coroutine/step_context.h"
 #include "server/lua/exceptions.h"
 #include "server/lua/libraries.h"
+#include "server/lua/stack.h"
 #include "server/lua/tables.h"
+#include "server/lua/text.h"
 #include "server/lua/thread.h"
 #include "server/lua/values.h"
 
@@ -24,6 +26,7 @@ char globals_metatable_key;
 char finalizer_metatable_key;
 
 constexpr std::uint64_t kInstructionsOfRaise = 200;
+constexpr std::uint64_t kInstructionsOfDelegation = 1'000;  // to make the coroutine and to end it
 
 // Stack: what was being handled before, `true`, the results.
 int PcallDone(lua_State* state, int status, lua_KContext /*context*/) {
@@ -101,7 +104,7 @@ int Select(lua_State* state) {
     lua_pushinteger(state, count - 1);
     return 1;
   }
-  lua_Integer from = luaL_checkinteger(state, 1);
+  lua_Integer from = CheckInteger(state, 1);
   if (from < 0) {
     from = count + from;
   } else if (from > count) {
@@ -158,11 +161,12 @@ int ToNumber(lua_State* state) {
     luaL_checkany(state, 1);
     std::size_t size = 0;
     const char* text = lua_type(state, 1) == LUA_TSTRING ? lua_tolstring(state, 1, &size) : nullptr;
+    Charge(state, size);
     if (text && lua_stringtonumber(state, text) == size + 1) return 1;
     luaL_pushfail(state);
     return 1;
   }
-  const lua_Integer base = luaL_checkinteger(state, 2);
+  const lua_Integer base = CheckInteger(state, 2);
   luaL_checktype(state, 1, LUA_TSTRING);
   luaL_argcheck(state, 2 <= base && base <= 36, 2, "base out of range");
   std::size_t size = 0;
@@ -205,8 +209,8 @@ int Random(lua_State* state) {
     return 1;
   }
   if (arguments > 2) return luaL_error(state, "wrong number of arguments");
-  const lua_Integer low = arguments == 1 ? 1 : luaL_checkinteger(state, 1);
-  const lua_Integer high = luaL_checkinteger(state, arguments);
+  const lua_Integer low = arguments == 1 ? 1 : CheckInteger(state, 1);
+  const lua_Integer high = CheckInteger(state, arguments);
   if (arguments == 1 && high == 0) {
     lua_pushinteger(state, static_cast<lua_Integer>(Converting(state, [] { return StepRandom(); })));
     return 1;
@@ -246,6 +250,7 @@ int Yield(lua_State* state) {
   if (state != thread.state()) return lua_yield(state, lua_gettop(state));
   CheckMayStop(state, "yield");
   lua_settop(state, 1);
+  ChargeStack(state);
   thread.stop().value = ToValue(state, 1);
   thread.stop().kind = Stop::Kind::kYielded;
   return lua_yieldk(state, 0, 0, &Resumed);
@@ -255,6 +260,8 @@ int Yield(lua_State* state) {
 int Delegate(lua_State* state) {
   Thread& thread = ThreadOf(state);
   CheckMayStop(state, "delegate");
+  Charge(state, kInstructionsOfDelegation);
+  ChargeStack(state);
   std::size_t size = 0;
   const char* name = luaL_checklstring(state, 1, &size);
   lua_settop(state, 2);
@@ -278,10 +285,10 @@ int FinalizerRan(lua_State* state, int /*status*/, lua_KContext /*context*/) {
 int CloseFinalizer(lua_State* state) {
   lua_settop(state, 2);
   PushHandled(state);
-  lua_rawgeti(state, 1, 1);
+  lua_getiuservalue(state, 1, 1);
   if (!lua_isfunction(state, -1)) return 0;  // has run
   lua_pushnil(state);
-  lua_rawseti(state, 1, 1);
+  lua_setiuservalue(state, 1, 1);
   if (!lua_isnil(state, 2)) {
     lua_pushvalue(state, 2);
     MakeCatchable(state);
@@ -299,9 +306,10 @@ int FinallyFunction(lua_State* state) {
   luaL_checktype(state, 1, LUA_TFUNCTION);
   lua_settop(state, 1);
   ChargeMemory(state, 128);
-  lua_createtable(state, 1, 0);
+  // No table: a script could put into one what nobody counts.
+  lua_newuserdatauv(state, 0, 1);
   lua_insert(state, 1);
-  lua_rawseti(state, 1, 1);
+  lua_setiuservalue(state, 1, 1);
   lua_rawgetp(state, LUA_REGISTRYINDEX, &finalizer_metatable_key);
   lua_setmetatable(state, 1);
   const void* key = FinalizersKey(ThreadOf(state));
@@ -315,7 +323,7 @@ int FinallyFunction(lua_State* state) {
   auto count = static_cast<lua_Integer>(lua_rawlen(state, 2));
   for (; count > 0; --count) {
     lua_rawgeti(state, 2, count);
-    const bool waits = lua_rawgeti(state, -1, 1) == LUA_TFUNCTION;
+    const bool waits = lua_getiuservalue(state, -1, 1) == LUA_TFUNCTION;
     lua_pop(state, 2);
     if (waits) break;
     lua_pushnil(state);
@@ -334,6 +342,7 @@ int StringArithmetic(lua_State* state) {
     if (lua_type(state, index) == LUA_TNUMBER) continue;
     std::size_t size = 0;
     const char* text = lua_type(state, index) == LUA_TSTRING ? lua_tolstring(state, index, &size) : nullptr;
+    Charge(state, size);
     if (!text || lua_stringtonumber(state, text) != size + 1) {
       return luaL_error(state, "attempt to perform arithmetic on a %s value", TypeNameOf(state, index));
     }
@@ -417,8 +426,6 @@ void OpenLibraries(lua_State* state) {
   lua_newtable(state);
   lua_pushcfunction(state, &CloseFinalizer);
   lua_setfield(state, -2, "__close");
-  lua_pushboolean(state, false);
-  lua_setfield(state, -2, "__metatable");
   lua_rawsetp(state, LUA_REGISTRYINDEX, &finalizer_metatable_key);
 
   NewMap(state);

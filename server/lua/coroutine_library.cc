@@ -7,6 +7,7 @@
 #include "server/lua/exceptions.h"
 #include "server/lua/libraries.h"
 #include "server/lua/meter.h"
+#include "server/lua/stack.h"
 #include "server/lua/thread.h"
 
 // Coroutines within a script. As Lua's, but that nothing in them keeps a step from being ended.
@@ -14,6 +15,9 @@ namespace corod::lua {
 namespace {
 
 constexpr std::size_t kThreadBytes = 1'024;
+// Besides what it runs, which is counted by the thousand instructions of each coroutine.
+constexpr std::uint64_t kInstructionsOfCreate = 500;
+constexpr std::uint64_t kInstructionsOfResume = 20;
 constexpr int kMaxClosing = 100;
 
 lua_State* CoroutineAt(lua_State* state, int index) {
@@ -55,15 +59,17 @@ int Resume(lua_State* state, lua_State* coroutine, int arguments) {
     return -1;
   }
   Thread& thread = ThreadOf(state);
+  Charge(state, kInstructionsOfResume);
+  ChargeStack(state);
   lua_xmove(state, coroutine, arguments);
   std::optional<Exception> handled = thread.handled;
   const Universe::Running before = thread.universe().running();
   thread.universe().SetRunning({&thread, coroutine});
-  lua_sethook(coroutine, lua_gethook(state), LUA_MASKCOUNT, kHookInterval);
   int results = 0;
   const int resumed = lua_resume(coroutine, state, arguments, &results);
   thread.universe().SetRunning(before);
   if (thread.abort != Abort::kNone) RaiseAbort(state, thread.abort);
+  if (resumed == LUA_YIELD) ChargeStack(coroutine);
   if (resumed == LUA_OK || resumed == LUA_YIELD) {
     thread.handled = std::move(handled);
     if (!lua_checkstack(state, results + 1)) {
@@ -97,6 +103,7 @@ int ResumeFunction(lua_State* state) {
 // Ends a coroutine: runs what its variables are to be closed by. False: what that raised is on the stack.
 bool Close(lua_State* state, lua_State* coroutine) {
   Thread& thread = ThreadOf(state);
+  ChargeStack(state);
   if (thread.closing() >= kMaxClosing) {
     lua_pushliteral(state, "C stack overflow");
     return false;
@@ -104,7 +111,6 @@ bool Close(lua_State* state, lua_State* coroutine) {
   ++thread.closing();
   const Universe::Running before = thread.universe().running();
   thread.universe().SetRunning({&thread, coroutine});
-  lua_sethook(coroutine, lua_gethook(state), LUA_MASKCOUNT, kHookInterval);
   const int closed = lua_resetthread(coroutine);
   thread.universe().SetRunning(before);
   --thread.closing();
@@ -132,9 +138,10 @@ int CloseFunction(lua_State* state) {
 
 int Create(lua_State* state) {
   luaL_checktype(state, 1, LUA_TFUNCTION);
+  Charge(state, kInstructionsOfCreate);
   ChargeMemory(state, kThreadBytes);
-  lua_State* coroutine = lua_newthread(state);
-  *static_cast<Meter**>(lua_getextraspace(coroutine)) = &MeterOf(state);
+  lua_State* coroutine = lua_newthread(state);  // with the hook, and a count of its own
+  SetMeter(coroutine, &MeterOf(state));
   lua_pushvalue(state, 1);
   lua_xmove(state, coroutine, 1);
   return 1;

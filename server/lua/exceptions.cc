@@ -1,5 +1,7 @@
 #include "server/lua/exceptions.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <new>
 #include <optional>
@@ -26,6 +28,47 @@ char holder_key;               // table: what holds its Exception
 constexpr std::uint64_t kInstructionsOfRaise = 200;
 
 constexpr int kMaxChain = 16;
+
+// Exceptions among the arguments of exceptions, each of which is converted on the native stack.
+constexpr int kMaxNested = 24;
+// A longer chain is copied, which cuts it (Exception::Snapshot): raising takes time in proportion to it.
+constexpr std::size_t kMaxLinks = 64;
+
+// Counts the exceptions that are being converted within each other.
+class Nesting {
+ public:
+  explicit Nesting(lua_State* state) : meter_(MeterOf(state)) {
+    if (meter_.nested_exceptions >= kMaxNested) RaiseException(state, "ValueError", "value too deep");
+    ++meter_.nested_exceptions;
+  }
+  ~Nesting() { --meter_.nested_exceptions; }
+  Nesting(const Nesting&) = delete;
+  Nesting& operator=(const Nesting&) = delete;
+
+ private:
+  Meter& meter_;
+};
+
+// What `exception` leads to, itself included, or more than kMaxLinks of it.
+std::vector<Exception> Links(const Exception& exception) {
+  std::vector<Exception> links{exception};
+  const auto add = [&links](const std::optional<Exception>& link) {
+    if (link && std::ranges::none_of(links, [&](const Exception& each) { return each.Is(*link); })) {
+      links.push_back(*link);
+    }
+  };
+  for (std::size_t i = 0; i < links.size() && links.size() <= kMaxLinks; ++i) {
+    const Exception link = links[i];
+    add(link.cause());
+    add(link.context());
+  }
+  return links;
+}
+
+// As cause or context of another.
+Exception AsLink(const Exception& exception) {
+  return Links(exception).size() <= kMaxLinks ? exception : exception.Snapshot();
+}
 
 Exception* HeldBy(lua_State* state, int index) {
   if (!lua_istable(state, index)) return nullptr;
@@ -75,15 +118,23 @@ void SetFields(lua_State* state, int index, const Exception& exception) {
 }
 
 void PushChain(lua_State* state, const Exception& exception, int levels) {
+  Charge(state, kInstructionsOfRaise);
   luaL_checkstack(state, LUA_MINSTACK, "too many causes");
   NewMap(state, 5);
   SetFields(state, -1, exception);
   if (levels > 0) {
-    if (const std::optional<Exception> cause = exception.cause()) {
+    const std::optional<Exception> cause = exception.cause();
+    const std::optional<Exception> context = exception.context();
+    const bool both = cause && context && cause->Is(*context);
+    if (cause) {
       PushChain(state, *cause, levels - 1);
+      if (both) {
+        lua_pushvalue(state, -1);
+        SetField(state, -3, "context");
+      }
       SetField(state, -2, "cause");
     }
-    if (const std::optional<Exception> context = exception.context()) {
+    if (context && !both) {
       PushChain(state, *context, levels - 1);
       SetField(state, -2, "context");
     }
@@ -161,7 +212,7 @@ Exception FromFields(lua_State* state, int index, std::string type, int levels) 
   if (has_both) exception.SetMessage(*message);
   for (std::string& note : TextsField(state, index, "notes")) exception.AddNote(std::move(note));
   if (RawField(state, index, "cause") != LUA_TNIL && levels > 0) {
-    exception.SetCause(ToChain(state, lua_gettop(state), levels - 1));
+    exception.SetCause(AsLink(ToChain(state, lua_gettop(state), levels - 1)));
   }
   lua_pop(state, 1);
   return exception;
@@ -240,14 +291,34 @@ void OpenExceptions(lua_State* state) {
   lua_pop(state, 1);
 }
 
-void PushException(lua_State* state, const Exception& exception) {
-  Charge(state, kInstructionsOfRaise);
-  PushChain(state, exception, kMaxChain);
-}
+void PushException(lua_State* state, const Exception& exception) { PushChain(state, exception, kMaxChain); }
 
 bool IsException(lua_State* state, int index) { return HeldBy(state, index) != nullptr; }
 
-Exception ToException(lua_State* state, int index) { return ToChain(state, lua_absindex(state, index), kMaxChain); }
+Exception ToException(lua_State* state, int index) {
+  if (!lua_istable(state, index)) return ToChain(state, lua_absindex(state, index), kMaxChain);
+  const Nesting nesting(state);
+  return ToChain(state, lua_absindex(state, index), kMaxChain);
+}
+
+std::size_t BytesBehindException(lua_State* state, int index) {
+  const auto* held = static_cast<const Exception*>(lua_touserdata(state, index));
+  std::size_t bytes = 0;
+  for (const Exception& each : Links(*held)) {
+    bytes += each.type().size() + each.message().size() + SizeOf(each.arguments());
+    for (const std::string& text : each.notes()) bytes += text.size();
+    for (const std::string& text : each.bases()) bytes += text.size();
+  }
+  return bytes;
+}
+
+bool IsExceptionHolder(lua_State* state, int index) {
+  if (lua_type(state, index) != LUA_TUSERDATA || !lua_getmetatable(state, index)) return false;
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &holder_metatable_key);
+  const bool is = lua_rawequal(state, -1, -2);
+  lua_pop(state, 2);
+  return is;
+}
 
 void RaiseException(lua_State* state, const Exception& exception) {
   PushException(state, exception);
@@ -260,7 +331,7 @@ void RaiseException(lua_State* state, const char* type, const std::string& messa
 
 void RaiseValue(lua_State* state, Exception exception) {
   std::optional<Exception>& handled = ThreadOf(state).handled;
-  if (handled && !handled->Is(exception)) exception.SetContext(*handled);
+  if (handled && !handled->Is(exception)) exception.SetContext(AsLink(*handled));
   handled = std::move(exception);  // until it is caught: what is raised on the way has it as its context
   lua_error(state);
   __builtin_unreachable();
@@ -271,7 +342,7 @@ void MakeCatchable(lua_State* state) {
   Exception exception = ToException(state, -1);
   // Raised by Lua itself, so that nobody has looked at what was being handled.
   const std::optional<Exception>& handled = ThreadOf(state).handled;
-  if (handled && !handled->Is(exception)) exception.SetContext(*handled);
+  if (handled && !handled->Is(exception)) exception.SetContext(AsLink(*handled));
   PushException(state, exception);
   lua_replace(state, -2);
 }

@@ -1,6 +1,7 @@
 #ifndef COROD_SERVER_LUA_EXCEPTIONS_H_
 #define COROD_SERVER_LUA_EXCEPTIONS_H_
 
+#include <cstddef>
 #include <string>
 
 #include "server/coroutine/exception.h"
@@ -19,6 +20,10 @@ void PushException(lua_State* state, const Exception& exception);
 
 // The value at `index` was pushed by PushException.
 bool IsException(lua_State* state, int index);
+
+// The userdata at `index` is what holds such a table's exception; what that holds beside itself, in bytes.
+bool IsExceptionHolder(lua_State* state, int index);
+std::size_t BytesBehindException(lua_State* state, int index);
 
 // What the value at `index` means when it is raised. A table with a `type` is an exception of that type; a text is the
 // message of a RuntimeError, as is anything else. What a table stands for once it stands for always.

@@ -6,6 +6,7 @@
 #include "server/lua/libraries.h"
 #include "server/lua/mathematics.h"
 #include "server/lua/meter.h"
+#include "server/lua/text.h"
 
 // Function by function what Lua 5.4's lmathlib.c does, so that results and errors are the same.
 namespace corod::lua {
@@ -26,24 +27,24 @@ void PushWhole(lua_State* state, double number) {
 
 template <double (*kFunction)(double)>
 int Compute(lua_State* state) {
-  const double x = luaL_checknumber(state, 1);
+  const double x = CheckNumber(state, 1);
   Charge(state, kInstructionsOfFunction);
   lua_pushnumber(state, kFunction(x));
   return 1;
 }
 
 int ComputeAtan(lua_State* state) {
-  const double y = luaL_checknumber(state, 1);
-  const double x = luaL_optnumber(state, 2, 1);
+  const double y = CheckNumber(state, 1);
+  const double x = lua_isnoneornil(state, 2) ? 1 : CheckNumber(state, 2);
   Charge(state, kInstructionsOfFunction);
   lua_pushnumber(state, Atan2(y, x));
   return 1;
 }
 
 int ComputeLog(lua_State* state) {
-  const double x = luaL_checknumber(state, 1);
+  const double x = CheckNumber(state, 1);
   if (lua_isnoneornil(state, 2)) return Compute<Log>(state);
-  const double base = luaL_checknumber(state, 2);
+  const double base = CheckNumber(state, 2);
   if (base == 2) return Compute<Log2>(state);
   if (base == 10) return Compute<Log10>(state);
   Charge(state, 2 * kInstructionsOfFunction);
@@ -52,23 +53,23 @@ int ComputeLog(lua_State* state) {
 }
 
 int Sqrt(lua_State* state) {
-  lua_pushnumber(state, std::sqrt(luaL_checknumber(state, 1)));
+  lua_pushnumber(state, std::sqrt(CheckNumber(state, 1)));
   return 1;
 }
 
 int Deg(lua_State* state) {
-  lua_pushnumber(state, luaL_checknumber(state, 1) * (180.0 / std::numbers::pi));
+  lua_pushnumber(state, CheckNumber(state, 1) * (180.0 / std::numbers::pi));
   return 1;
 }
 
 int Rad(lua_State* state) {
-  lua_pushnumber(state, luaL_checknumber(state, 1) * (std::numbers::pi / 180.0));
+  lua_pushnumber(state, CheckNumber(state, 1) * (std::numbers::pi / 180.0));
   return 1;
 }
 
 int Abs(lua_State* state) {
   if (lua_isinteger(state, 1) == 0) {
-    lua_pushnumber(state, std::fabs(luaL_checknumber(state, 1)));
+    lua_pushnumber(state, std::fabs(CheckNumber(state, 1)));
     return 1;
   }
   const lua_Integer integer = lua_tointeger(state, 1);
@@ -81,7 +82,7 @@ int Ceil(lua_State* state) {
   if (lua_isinteger(state, 1) != 0) {
     lua_settop(state, 1);
   } else {
-    PushWhole(state, std::ceil(luaL_checknumber(state, 1)));
+    PushWhole(state, std::ceil(CheckNumber(state, 1)));
   }
   return 1;
 }
@@ -90,7 +91,7 @@ int Floor(lua_State* state) {
   if (lua_isinteger(state, 1) != 0) {
     lua_settop(state, 1);
   } else {
-    PushWhole(state, std::floor(luaL_checknumber(state, 1)));
+    PushWhole(state, std::floor(CheckNumber(state, 1)));
   }
   return 1;
 }
@@ -101,7 +102,7 @@ int Modf(lua_State* state) {
     lua_pushnumber(state, 0);
     return 2;
   }
-  const double number = luaL_checknumber(state, 1);
+  const double number = CheckNumber(state, 1);
   const double whole = std::trunc(number);
   PushWhole(state, whole);
   lua_pushnumber(state, number == whole ? 0.0 : number - whole);  // infinity has no fraction either
@@ -110,8 +111,8 @@ int Modf(lua_State* state) {
 
 int Fmod(lua_State* state) {
   if (lua_isinteger(state, 1) == 0 || lua_isinteger(state, 2) == 0) {
-    const double divisor = luaL_checknumber(state, 2);  // if both are wrong, this is the one that Lua complains of
-    lua_pushnumber(state, std::fmod(luaL_checknumber(state, 1), divisor));
+    const double divisor = CheckNumber(state, 2);  // if both are wrong, this is the one that Lua complains of
+    lua_pushnumber(state, std::fmod(CheckNumber(state, 1), divisor));
     return 1;
   }
   const lua_Integer divisor = lua_tointeger(state, 2);
@@ -158,8 +159,8 @@ int Type(lua_State* state) {
 }
 
 int Ult(lua_State* state) {
-  const lua_Integer left = luaL_checkinteger(state, 1);
-  const lua_Integer right = luaL_checkinteger(state, 2);
+  const lua_Integer left = CheckInteger(state, 1);
+  const lua_Integer right = CheckInteger(state, 2);
   lua_pushboolean(state, static_cast<lua_Unsigned>(left) < static_cast<lua_Unsigned>(right) ? 1 : 0);
   return 1;
 }

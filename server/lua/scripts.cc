@@ -56,6 +56,9 @@ Universe& Scripts::NextUniverse() {
 std::variant<Definition, std::string> Scripts::Define(std::string_view name, std::uint32_t version,
                                                       std::string_view source, std::string_view documentation) {
   if (std::optional<std::string> error = SyntaxError(name, source)) return *std::move(error);
+  if (const std::optional<int> line = FindReservedName(source)) {
+    return std::string(name) + ":" + std::to_string(*line) + ": the names __list and __map are taken";
+  }
   const auto chunk =
       std::make_shared<const Chunk>(Chunk{.name = std::string(name), .code = kPrologue + RewriteConstructors(source)});
   Thread look(NextUniverse(), chunk, {}, &Describe);

@@ -427,6 +427,20 @@ class Writer {
 
 }  // namespace
 
+std::optional<int> FindReservedName(std::string_view source) {
+  Lexer lexer(source);
+  std::string_view last;
+  for (Token token = lexer.Next(); token.kind != Kind::kEnd; token = lexer.Next()) {
+    const bool reserved = token.text == "__list" || token.text == "__map";
+    if (reserved && last != "." && last != ":") {
+      const auto at = static_cast<std::size_t>(token.text.data() - source.data());
+      return 1 + static_cast<int>(std::ranges::count(source.substr(0, at), '\n'));
+    }
+    last = token.text;
+  }
+  return std::nullopt;
+}
+
 std::string RewriteConstructors(std::string_view source) {
   const std::vector<Shape> shapes = Survey(source);
   Writer writer(shapes, source.size() + source.size() / 4);

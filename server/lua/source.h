@@ -1,6 +1,7 @@
 #ifndef COROD_SERVER_LUA_SOURCE_H_
 #define COROD_SERVER_LUA_SOURCE_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,10 @@ namespace corod::lua {
 // does not compile: keys and values wait in registers (a function has 255) until 50 have come, and take nesting levels
 // (Lua has 200).
 std::string RewriteConstructors(std::string_view source);
+
+// The line of the first place where `source` has the name of a function that rewriting calls, but for a field: a
+// variable of that name would get what the constructors behind it make. None: it has none.
+std::optional<int> FindReservedName(std::string_view source);
 
 }  // namespace corod::lua
 

@@ -1,11 +1,14 @@
 #include "server/lua/thread.h"
 
+#include <ctime>
 #include <unordered_set>
 
 #include "server/coroutine/errors.h"
+#include "server/coroutine/step_context.h"
 #include "server/lua/exceptions.h"
 #include "server/lua/libraries.h"
 #include "server/lua/mathematics.h"
+#include "server/lua/stack.h"
 #include "server/lua/tables.h"
 #include "server/lua/values.h"
 
@@ -18,6 +21,23 @@ constexpr std::uint64_t kTurn = std::uint64_t{10} * kHookInterval;  // others wa
 // Where the registry has a thread's state table.
 const void* StateKey(const Thread& thread) { return &thread; }
 
+// What is left of the budget of the step that runs on this thread, for all scripts that have a part in it: those that
+// are delegated to take from the same.
+struct StepBudget {
+  std::uint64_t serial = 0;  // of the step
+  std::uint64_t instructions = 0;
+  std::size_t memory = 0;
+  std::chrono::steady_clock::time_point began;
+  std::chrono::nanoseconds late{0};
+};
+thread_local StepBudget step_budget;
+
+std::chrono::nanoseconds ThreadTime() {
+  timespec now = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
 void CountInstructions(lua_State* state, lua_Debug* /*activation*/) {
   Thread& thread = ThreadOf(state);
   if (thread.abort != Abort::kNone) RaiseAbort(state, thread.abort);
@@ -26,12 +46,15 @@ void CountInstructions(lua_State* state, lua_Debug* /*activation*/) {
   const std::uint64_t left = thread.instructions - taken;
   const bool turn_is_over = left / kTurn != thread.instructions / kTurn;
   thread.instructions = left;
+  if (thread.IsLate()) RaiseAbort(state, Abort::kTime);
+  ChargeStack(state);
   if (turn_is_over) thread.universe().LetOthersThrough();
 }
 
 Exception ExceptionOf(Abort abort) {
   if (abort == Abort::kMemory)
     return Exception("MemoryError", {Value("the step asked for more than 64 MiB of memory")});
+  if (abort == Abort::kTime) return Exception("BudgetExceeded", {Value("the step took too long")}, {"RuntimeError"});
   return Exception("BudgetExceeded", {Value("the step took more than 10,000,000 instructions")}, {"RuntimeError"});
 }
 
@@ -63,9 +86,9 @@ bool PopFinalizer(lua_State* state) {
     lua_pushnil(state);
     lua_rawseti(state, -3, static_cast<lua_Integer>(last));
     // One that has run at the end of its block is no function any more.
-    lua_rawgeti(state, -1, 1);
+    lua_getiuservalue(state, -1, 1);
     lua_pushnil(state);
-    lua_rawseti(state, -3, 1);
+    lua_setiuservalue(state, -3, 1);
     if (lua_isfunction(state, -1)) {
       lua_replace(state, -3);
       lua_pop(state, 1);
@@ -156,7 +179,7 @@ class Holdings {
           AddThread(lua_tothread(state_, -1));
           break;
         default:
-          bytes_ += kObject + BytesBehind(state_, -1);
+          AddUserdata();
           break;
       }
       lua_pop(state_, 1);
@@ -188,8 +211,14 @@ class Holdings {
     for (int i = 1; lua_getupvalue(state_, -1, i); ++i) Add();
   }
 
+  void AddUserdata() {
+    bytes_ += kObject + BytesBehind(state_, -1);
+    for (int i = 1; lua_getiuservalue(state_, -1, i) != LUA_TNONE; ++i) Add();
+    lua_pop(state_, 1);
+  }
+
   void AddThread(lua_State* thread) {
-    bytes_ += kThread;
+    bytes_ += kThread + StackBytes(thread);
     lua_Debug activation;
     for (int level = 0; lua_getstack(thread, level, &activation); ++level) {
       bytes_ += kLevel;
@@ -225,8 +254,10 @@ int MeasureHoldings(lua_State* main) {
   lua_pushthread(thread->state());
   lua_xmove(thread->state(), main, 1);
   holdings.Add();
-  lua_rawgetp(main, LUA_REGISTRYINDEX, StateKey(*thread));
-  holdings.Add();
+  for (const void* key : {StateKey(*thread), FinalizersKey(*thread)}) {
+    lua_rawgetp(main, LUA_REGISTRYINDEX, key);
+    holdings.Add();
+  }
   lua_pushinteger(main, static_cast<lua_Integer>(holdings.Count()));
   lua_replace(main, 1);
   lua_settop(main, 1);
@@ -314,7 +345,7 @@ Value Thread::SaveState() {
 int Thread::Begin(lua_State* main) {
   auto& thread = *static_cast<Thread*>(lua_touserdata(main, 1));
   lua_State* state = lua_newthread(main);
-  *static_cast<Meter**>(lua_getextraspace(state)) = &thread;
+  SetMeter(state, &thread);
   lua_pushcfunction(state, thread.main_);
   thread.reference_ = luaL_ref(main, LUA_REGISTRYINDEX);
   thread.state_ = state;
@@ -343,11 +374,32 @@ void Thread::MeasureHeld(Stop& stop) {
   stop.value = Exception("MemoryError", {Value("the session holds more than 16 MiB of memory")});
 }
 
+void Thread::TakeBudget() {
+  const std::uint64_t serial = StepSerial();
+  if (serial == 0 || serial != step_budget.serial) {
+    step_budget = {.serial = serial,
+                   .instructions = Limits::kInstructions,
+                   .memory = Limits::kMemory,
+                   .began = std::chrono::steady_clock::now()};
+  }
+  instructions = step_budget.instructions;
+  memory = step_budget.memory;
+  began_ = step_budget.began;
+  late_ = step_budget.late;
+}
+
+bool Thread::IsLate() {
+  if (std::chrono::steady_clock::now() - began_ < Limits::kTime) return false;
+  // The thread may have waited, so from here on its own clock counts.
+  const std::chrono::nanoseconds now = ThreadTime();
+  if (late_.count() == 0) late_ = now;
+  return now - late_ > Limits::kTime;
+}
+
 Stop Thread::Resume(Input input) {
   Stop stop;
   const Universe::Lock lock(universe_);
-  instructions = Limits::kInstructions;
-  memory = Limits::kMemory;
+  TakeBudget();
   abort = Abort::kNone;
   static_cast<void>(TakePowers());  // of others
   input_ = &input;
@@ -360,6 +412,8 @@ Stop Thread::Resume(Input input) {
     status = lua_resume(state_, nullptr, 0, &results);
     universe_.SetRunning({});
   }
+  step_budget = {
+      .serial = StepSerial(), .instructions = instructions, .memory = memory, .began = began_, .late = late_};
   if (abort != Abort::kNone || status == LUA_ERRMEM) {
     stop.kind = Stop::Kind::kRaised;
     stop.value = ExceptionOf(abort == Abort::kNone ? Abort::kMemory : abort);

@@ -1,6 +1,7 @@
 #ifndef COROD_SERVER_LUA_THREAD_H_
 #define COROD_SERVER_LUA_THREAD_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,6 +23,10 @@ struct Limits {
   static constexpr std::uint64_t kInstructions = 10'000'000;
   static constexpr std::size_t kMemory = std::size_t{64} << 20;  // asked for in a step
   static constexpr std::size_t kHeld = std::size_t{16} << 20;    // by a session between steps
+  // Some instructions of Lua's take time in proportion to what they are given and cannot be counted (a call with a
+  // hundred thousand arguments). A step that does little else is ended by the clock of the thread: twice this is more
+  // than ten times what any other step takes, so that it does not matter where exactly.
+  static constexpr std::chrono::seconds kTime{2};
 };
 
 // Instructions are counted by so many.
@@ -76,6 +81,8 @@ class Thread : public Meter {
   Input TakeInput() { return std::exchange(*input_, Input()); }
   // How deep coroutines that close each other are nested; Lua does not count that.
   int& closing() { return closing_; }
+  // Whether the step has taken too much of the processor. To be asked now and then.
+  bool IsLate();
 
   // Evaluates the source, in globals of its own. LUA_OK: pushes what it returns; else pushes what it raises.
   int Evaluate(lua_State* state);
@@ -88,6 +95,7 @@ class Thread : public Meter {
   static int Begin(lua_State* main);
   bool Start();
   void MeasureHeld(Stop& stop);
+  void TakeBudget();
 
   Universe& universe_;
   const std::shared_ptr<const Chunk> chunk_;
@@ -96,8 +104,10 @@ class Thread : public Meter {
   lua_State* state_ = nullptr;  // null: has not begun
   int reference_ = LUA_NOREF;   // in the registry
   int closing_ = 0;
-  bool has_state_ = false;  // arguments_ begin with it
-  Input* input_ = nullptr;  // while it runs
+  bool has_state_ = false;                       // arguments_ begin with it
+  std::chrono::steady_clock::time_point began_;  // the step
+  std::chrono::nanoseconds late_{0};             // the thread's clock when it was seen to take long; 0: not yet
+  Input* input_ = nullptr;                       // while it runs
   Stop* stop_ = nullptr;
 };
 

@@ -4,10 +4,12 @@
 #include <limits>
 #include <new>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 
 #include "server/lua/exceptions.h"
 #include "server/lua/libraries.h"
+#include "server/lua/stack.h"
 #include "server/lua/tables.h"
 #include "server/lua/thread.h"
 #include "server/lua/values.h"
@@ -41,7 +43,8 @@ int OpenAll(lua_State* state) {
 Universe::Universe(HeapBound& bound) : bound_(bound) {
   main_ = lua_newstate(&Allocate, this);
   if (!main_) throw std::bad_alloc();
-  *static_cast<Meter**>(lua_getextraspace(main_)) = &meter_;
+  SetMeter(main_, &meter_);
+  if (!KnowsStack(main_)) throw std::logic_error("this is another version of Lua");
   lua_gc(main_, LUA_GCINC, kPause, 0, 0);
   Refill();
   lua_pushcfunction(main_, &OpenAll);

@@ -24,6 +24,8 @@ char message_key;
 
 constexpr std::uint64_t kBytesAnInstruction = 16;
 constexpr std::size_t kKibibyte = 1024;
+// Of a value: for a map, and for each of its entries.
+constexpr std::size_t kMapBytes = 64;
 
 // Deeper than any value that may leave a session; what refuses it names the limit.
 const int kMaxDepth = ValueLimits().max_depth + 1;
@@ -140,12 +142,14 @@ Value ToValueAt(lua_State* state, int index, int depth);
 
 Value ToMap(lua_State* state, int index, int depth) {
   Map map;
+  ChargeMemory(state, kMapBytes);
   lua_Integer position = 0;
   while (NextEntry(state, index, &position)) {
     if (lua_type(state, -2) != LUA_TSTRING) {
       RaiseValueError(state, std::string("a table with texts as keys has also ") + TypeNameOf(state, -2) +
                                  " as a key; it must be a list (1, 2, ...) or a map (texts)");
     }
+    ChargeMemory(state, kMapBytes);
     std::string key = TextAt(state, -2);
     map[key] = ToValueAt(state, lua_gettop(state), depth);
     lua_pop(state, 2);
@@ -227,7 +231,32 @@ void OpenValues(lua_State* state) {
 std::size_t BytesBehind(lua_State* state, int index) {
   if (const Value* blob = HeldBy(state, index, &blob_key)) return blob->AsBlob().size();
   if (const Value* message = HeldBy(state, index, &message_key)) return message->AsMessage().payload.size();
-  return 0;
+  return IsExceptionHolder(state, index) ? BytesBehindException(state, index) : 0;
+}
+
+std::size_t SizeOf(const Value& value) {
+  std::size_t bytes = sizeof(Value);
+  switch (value.kind()) {
+    case Value::Kind::kText:
+      return bytes + value.AsText().size();
+    case Value::Kind::kBlob:
+      return bytes + value.AsBlob().size();
+    case Value::Kind::kMessage:
+      return bytes + value.AsMessage().payload.size();
+    case Value::Kind::kList:
+      return bytes + SizeOf(value.AsList());
+    case Value::Kind::kMap:
+      for (const Map::Entry& entry : value.AsMap()) bytes += entry.key.size() + SizeOf(entry.value);
+      return bytes;
+    default:
+      return bytes;
+  }
+}
+
+std::size_t SizeOf(const List& list) {
+  std::size_t bytes = 0;
+  for (const Value& item : list) bytes += SizeOf(item);
+  return bytes;
 }
 
 void PushNull(lua_State* state) { lua_pushlightuserdata(state, nullptr); }

@@ -29,6 +29,9 @@ Value ToValue(lua_State* state, int index);
 
 // What an object that is no table holds beside itself, in bytes.
 std::size_t BytesBehind(lua_State* state, int index);
+// The same for values that scripts do not see, without the exceptions in them.
+std::size_t SizeOf(const Value& value);
+std::size_t SizeOf(const List& list);
 
 // Pushes `null`; the name of a value's type.
 void PushNull(lua_State* state);
