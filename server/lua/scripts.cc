@@ -31,7 +31,8 @@ std::optional<std::string> SyntaxError(std::string_view name, std::string_view s
 
 }  // namespace
 
-Scripts::Scripts(const Catalog& catalog, std::size_t universes) : catalog_(catalog), universes_(universes) {}
+Scripts::Scripts(const Catalog& catalog, std::size_t universes, lua_CFunction more)
+    : catalog_(catalog), more_(more), universes_(universes) {}
 
 Scripts::~Scripts() = default;
 
@@ -45,8 +46,8 @@ std::size_t Scripts::bytes() const {
 
 Universe& Scripts::NextUniverse() {
   Slot& slot = universes_[next_.fetch_add(1, std::memory_order_relaxed) % universes_.size()];
-  std::call_once(slot.made, [&slot] {
-    slot.universe = std::make_unique<Universe>();
+  std::call_once(slot.made, [this, &slot] {
+    slot.universe = std::make_unique<Universe>(more_);
     slot.visible.store(slot.universe.get(), std::memory_order_release);
   });
   return *slot.universe;

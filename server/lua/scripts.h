@@ -21,8 +21,8 @@ namespace corod::lua {
 // has less to go through and sessions wait for each other less. Thread-safe. Outlives what it defines.
 class Scripts {
  public:
-  // What scripts delegate to is looked up in `catalog`.
-  explicit Scripts(const Catalog& catalog, std::size_t universes = 32);
+  // What scripts delegate to is looked up in `catalog`. `more`: adds to what scripts find (libraries.h).
+  explicit Scripts(const Catalog& catalog, std::size_t universes = 32, lua_CFunction more = nullptr);
   ~Scripts();
   Scripts(const Scripts&) = delete;
   Scripts& operator=(const Scripts&) = delete;
@@ -39,6 +39,7 @@ class Scripts {
   Universe& NextUniverse();
 
   const Catalog& catalog_;
+  const lua_CFunction more_;
   struct Slot {
     std::once_flag made;
     std::unique_ptr<Universe> universe;

@@ -29,20 +29,21 @@ int OpenAll(lua_State* state) {
   OpenTables(state);
   OpenValues(state);
   OpenExceptions(state);
-  OpenLibraries(state);
+  OpenLibraries(state, lua_tocfunction(state, 1));
   return 0;
 }
 
 }  // namespace
 
-Universe::Universe() {
+Universe::Universe(lua_CFunction more) {
   main_ = lua_newstate(&Allocate, this);
   if (!main_) throw std::bad_alloc();
   *static_cast<Meter**>(lua_getextraspace(main_)) = &meter_;
   lua_gc(main_, LUA_GCINC, kPause, 0, 0);
   Refill();
   lua_pushcfunction(main_, &OpenAll);
-  lua_call(main_, 0, 0);
+  if (more) lua_pushcfunction(main_, more);
+  lua_call(main_, more ? 1 : 0, 0);
 }
 
 Universe::~Universe() { lua_close(main_); }

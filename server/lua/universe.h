@@ -30,7 +30,8 @@ struct Chunk {
 // changed. One of them runs at a time.
 class Universe {
  public:
-  Universe();
+  // `more`: adds to what scripts find (libraries.h).
+  explicit Universe(lua_CFunction more = nullptr);
   ~Universe();
   Universe(const Universe&) = delete;
   Universe& operator=(const Universe&) = delete;
