@@ -384,7 +384,7 @@ void AddLibrary(lua_State* state, const char* name) {
 
 const void* FinalizersKey(const Thread& thread) { return reinterpret_cast<const char*>(&thread) + 1; }
 
-void OpenLibraries(lua_State* state) {
+void OpenLibraries(lua_State* state, lua_CFunction more) {
   lua_newtable(state);
   AddTableFunctions(state);
   AddValueFunctions(state);
@@ -421,6 +421,11 @@ void OpenLibraries(lua_State* state) {
   lua_pushcfunction(state, &Yield);
   lua_setfield(state, -2, "yield");
   AddLibrary(state, "coroutine");
+  if (more) {
+    lua_pushcfunction(state, more);
+    lua_pushvalue(state, -2);
+    lua_call(state, 1, 0);
+  }
   lua_rawsetp(state, LUA_REGISTRYINDEX, &base_key);
 
   lua_newtable(state);

@@ -20,8 +20,9 @@ void PushMathLibrary(lua_State* state);
 // create, close, isyieldable, resume, running, status, wrap, yield. What ends a step ends it also from within.
 void PushCoroutineLibrary(lua_State* state);
 
-// All that scripts find without having defined it. Opened once for all states that share a memory.
-void OpenLibraries(lua_State* state);
+// All that scripts find without having defined it. Opened once for all states that share a memory. `more`: adds to the
+// table that it is called with; nullptr: nothing.
+void OpenLibraries(lua_State* state, lua_CFunction more);
 // Pushes an empty table of globals, behind which that stands.
 void PushGlobals(lua_State* state);
 // Pushes __list and __map (tables.h), which rewritten sources call.

@@ -31,8 +31,8 @@ std::optional<std::string> SyntaxError(std::string_view name, std::string_view s
 
 }  // namespace
 
-Scripts::Scripts(const Catalog& catalog, std::size_t max_bytes, std::size_t universes)
-    : catalog_(catalog), bound_(max_bytes), universes_(universes) {}
+Scripts::Scripts(const Catalog& catalog, std::size_t max_bytes, std::size_t universes, lua_CFunction more)
+    : catalog_(catalog), more_(more), bound_(max_bytes), universes_(universes) {}
 
 Scripts::~Scripts() = default;
 
@@ -47,7 +47,7 @@ void Scripts::CollectSome() {
 Universe& Scripts::NextUniverse() {
   Slot& slot = universes_[next_.fetch_add(1, std::memory_order_relaxed) % universes_.size()];
   std::call_once(slot.made, [this, &slot] {
-    slot.universe = std::make_unique<Universe>(bound_);
+    slot.universe = std::make_unique<Universe>(bound_, more_);
     slot.visible.store(slot.universe.get(), std::memory_order_release);
   });
   return *slot.universe;

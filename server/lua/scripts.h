@@ -21,9 +21,10 @@ namespace corod::lua {
 // has less to go through and sessions wait for each other less. Thread-safe. Outlives what it defines.
 class Scripts {
  public:
-  // What scripts delegate to is looked up in `catalog`.
-  // `max_bytes`: with more than that the steps of scripts are refused (Definition::memory_is_full).
-  explicit Scripts(const Catalog& catalog, std::size_t max_bytes = kUnbounded, std::size_t universes = 32);
+  // What scripts delegate to is looked up in `catalog`. `max_bytes`: with more than that the steps of scripts are
+  // refused (Definition::memory_is_full). `more`: adds to what scripts find (libraries.h).
+  explicit Scripts(const Catalog& catalog, std::size_t max_bytes = kUnbounded, std::size_t universes = 32,
+                   lua_CFunction more = nullptr);
   ~Scripts();
   Scripts(const Scripts&) = delete;
   Scripts& operator=(const Scripts&) = delete;
@@ -46,6 +47,7 @@ class Scripts {
   Universe& NextUniverse();
 
   const Catalog& catalog_;
+  const lua_CFunction more_;
   HeapBound bound_;
   struct Slot {
     std::once_flag made;

@@ -54,7 +54,6 @@ void CountInstructions(lua_State* state, lua_Debug* /*activation*/) {
 Exception ExceptionOf(Abort abort) {
   if (abort == Abort::kMemory)
     return Exception("MemoryError", {Value("the step asked for more than 64 MiB of memory")});
-  if (abort == Abort::kTime) return Exception("BudgetExceeded", {Value("the step took too long")}, {"RuntimeError"});
   return Exception("BudgetExceeded", {Value("the step took more than 10,000,000 instructions")}, {"RuntimeError"});
 }
 

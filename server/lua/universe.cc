@@ -34,13 +34,13 @@ int OpenAll(lua_State* state) {
   OpenTables(state);
   OpenValues(state);
   OpenExceptions(state);
-  OpenLibraries(state);
+  OpenLibraries(state, lua_tocfunction(state, 1));
   return 0;
 }
 
 }  // namespace
 
-Universe::Universe(HeapBound& bound) : bound_(bound) {
+Universe::Universe(HeapBound& bound, lua_CFunction more) : bound_(bound) {
   main_ = lua_newstate(&Allocate, this);
   if (!main_) throw std::bad_alloc();
   SetMeter(main_, &meter_);
@@ -48,7 +48,8 @@ Universe::Universe(HeapBound& bound) : bound_(bound) {
   lua_gc(main_, LUA_GCINC, kPause, 0, 0);
   Refill();
   lua_pushcfunction(main_, &OpenAll);
-  lua_call(main_, 0, 0);
+  if (more) lua_pushcfunction(main_, more);
+  lua_call(main_, more ? 1 : 0, 0);
   TellBound();
 }
 

@@ -46,7 +46,8 @@ class HeapBound {
 // changed. One of them runs at a time.
 class Universe {
  public:
-  explicit Universe(HeapBound& bound);
+  // `more`: adds to what scripts find (libraries.h).
+  explicit Universe(HeapBound& bound, lua_CFunction more = nullptr);
   ~Universe();
   Universe(const Universe&) = delete;
   Universe& operator=(const Universe&) = delete;
