@@ -115,8 +115,8 @@ TEST(CatalogTest, BuiltinsAreThere) {
   Catalog catalog;
   AddBuiltinCoroutines(catalog);
   EXPECT_THAT(NamesOf(catalog.ListAfter("", 100)),
-              ElementsAre("averager@1", "csv_parser@1", "json_lines@1", "line_splitter@1", "rolling_stats@1",
-                          "sliding_window@1", "smtp_receiver@1", "token_counter@1"));
+              ElementsAre("averager@1", "batch@1", "csv_parser@1", "json_lines@1", "line_splitter@1", "pipeline@1",
+                          "rolling_stats@1", "select@1", "sliding_window@1", "smtp_receiver@1", "token_counter@1"));
 }
 
 }  // namespace
