@@ -94,7 +94,7 @@ class Bodies {
   }
 
   Catalog catalog_;
-  lua::Scripts scripts_{catalog_, 1, &AddFunctions};
+  lua::Scripts scripts_{catalog_, lua::Scripts::kUnbounded, 1, &AddFunctions};
 };
 
 }  // namespace
