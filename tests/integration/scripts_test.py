@@ -4,6 +4,8 @@ import signal
 import tempfile
 import unittest
 
+import grpc
+
 import corod_testing as testing
 from corod.v1 import catalog_service_pb2 as catalog_pb
 from corod_testing import session_pb2
@@ -71,6 +73,14 @@ class ScriptsTest(testing.ServerTest):
     def names(self):
         listed = self.client.catalog.ListCoroutines(catalog_pb.ListCoroutinesRequest(), timeout=testing.CALL_SECONDS)
         return {coroutine.name: coroutine for coroutine in listed.coroutines}
+
+    def refusal_of_next(self, session_id):
+        """None if it is not refused."""
+        try:
+            self.client.next(session_id)
+        except grpc.RpcError as error:
+            return testing.refusal_of(error)
+        return None
 
     def test_define_and_drive(self):
         self.start()
@@ -178,6 +188,37 @@ class ScriptsTest(testing.ServerTest):
         self.assertEqual(self.client.send("p", '{"price": 30}\n').outcome, ("yielded", 20.0))
         refusal = testing.refused(self.client.create, "pipeline", "q", {"stages": [{"coroutine": "nobody"}]})
         self.assert_refused(refusal, "INVALID_ARGUMENTS", parameter="stages")
+
+    def test_scripts_hold_no_more_than_they_may(self):
+        self.start("--max-script-memory", "24MiB")
+        self.define("holds", """
+            return function()
+              local held = {}
+              while true do
+                yield(#held)
+                for i = 1, 10000 do held[#held + 1] = {} end
+              end
+            end""")
+        self.define("small", "return function() yield(1) yield(2) end")
+        self.client.create("small", "bystander", prime=True)
+        full = None
+        sessions = 0
+        while not full:
+            name = f"s{sessions}"
+            self.client.create("holds", name, prime=True)
+            sessions += 1
+            for _ in range(5):
+                full = full or self.refusal_of_next(name)
+        self.assert_refused(full, "SCRIPT_MEMORY_FULL", retry=True, coroutine="holds")
+        steps = self.client.get("bystander").steps
+        self.assert_refused(testing.refused(self.client.next, "bystander"), "SCRIPT_MEMORY_FULL", retry=True)
+        self.assert_refused(testing.refused(self.client.create, "small", "another"), "SCRIPT_MEMORY_FULL", retry=True)
+        self.assertEqual(self.client.get("bystander").steps, steps)
+        self.client.create("averager", "native", prime=True)
+        for number in range(sessions):
+            self.client.delete(f"s{number}")
+        testing.eventually(lambda: not self.refusal_of_next("bystander"), "there is memory again")
+        self.assertEqual(self.client.get("bystander").steps, steps + 1)
 
     def test_without_a_journal(self):
         self.start("--journal", "memory")
