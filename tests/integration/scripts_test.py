@@ -74,10 +74,10 @@ class ScriptsTest(testing.ServerTest):
         listed = self.client.catalog.ListCoroutines(catalog_pb.ListCoroutinesRequest(), timeout=testing.CALL_SECONDS)
         return {coroutine.name: coroutine for coroutine in listed.coroutines}
 
-    def refusal_of_next(self, session_id):
+    def refusal_of(self, call, *arguments, **fields):
         """None if it is not refused."""
         try:
-            self.client.next(session_id)
+            call(*arguments, **fields)
         except grpc.RpcError as error:
             return testing.refusal_of(error)
         return None
@@ -205,10 +205,10 @@ class ScriptsTest(testing.ServerTest):
         sessions = 0
         while not full:
             name = f"s{sessions}"
-            self.client.create("holds", name, prime=True)
-            sessions += 1
+            full = self.refusal_of(self.client.create, "holds", name, prime=True)
+            sessions += full is None
             for _ in range(5):
-                full = full or self.refusal_of_next(name)
+                full = full or self.refusal_of(self.client.next, name)
         self.assert_refused(full, "SCRIPT_MEMORY_FULL", retry=True, coroutine="holds")
         steps = self.client.get("bystander").steps
         self.assert_refused(testing.refused(self.client.next, "bystander"), "SCRIPT_MEMORY_FULL", retry=True)
@@ -217,7 +217,7 @@ class ScriptsTest(testing.ServerTest):
         self.client.create("averager", "native", prime=True)
         for number in range(sessions):
             self.client.delete(f"s{number}")
-        testing.eventually(lambda: not self.refusal_of_next("bystander"), "there is memory again")
+        testing.eventually(lambda: not self.refusal_of(self.client.next, "bystander"), "there is memory again")
         self.assertEqual(self.client.get("bystander").steps, steps + 1)
 
     def test_without_a_journal(self):
