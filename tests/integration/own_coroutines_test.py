@@ -14,6 +14,7 @@ return {
     local price
     while true do
       local sent = yield(price)
+      price = nil
       if sent then
         price = sent - sent * percent // 100
         state.total = state.total + price
