@@ -25,6 +25,7 @@
 #include "server/flags.h"
 #include "server/journal/memory_journal.h"
 #include "server/journal/rocks_journal.h"
+#include "server/lua/expression_stages.h"
 #include "server/lua/scripts.h"
 #include "server/plugin/plugins.h"
 #include "server/rpc/catalog_service.h"
@@ -134,6 +135,7 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
     crash_marks = *std::move(opened);
   }
   lua::Scripts scripts(catalog, flags.max_script_memory);
+  lua::AddExpressionStages(catalog, scripts);
   Definitions definitions(catalog, **journal, clock, workers,
                           [&scripts](auto... what) { return scripts.Define(what...); });
   if (absl::Status opened = definitions.Open(); !opened.ok()) {

@@ -16,7 +16,8 @@ namespace {
 // Before the rewritten source, on its first line: the script's globals, and what its constructors have become calls of.
 constexpr const char* kPrologue = "local _ENV, _G, __list, __map = ... ";
 
-// What Lua says of the source as it was written, if it is not Lua.
+}  // namespace
+
 std::optional<std::string> SyntaxError(std::string_view name, std::string_view source) {
   lua_State* state = luaL_newstate();
   if (!state) return "there is no memory to compile it";
@@ -29,7 +30,7 @@ std::optional<std::string> SyntaxError(std::string_view name, std::string_view s
   return error;
 }
 
-}  // namespace
+std::string CodeOf(std::string_view source) { return kPrologue + RewriteConstructors(source); }
 
 Scripts::Scripts(const Catalog& catalog, std::size_t max_bytes, std::size_t universes, lua_CFunction more)
     : catalog_(catalog), more_(more), bound_(max_bytes), universes_(universes) {}
@@ -53,14 +54,17 @@ Universe& Scripts::NextUniverse() {
   return *slot.universe;
 }
 
+std::unique_ptr<Thread> Scripts::NewThread(std::shared_ptr<const Chunk> chunk, std::vector<Value> arguments) {
+  return std::make_unique<Thread>(NextUniverse(), std::move(chunk), std::move(arguments));
+}
+
 std::variant<Definition, std::string> Scripts::Define(std::string_view name, std::uint32_t version,
                                                       std::string_view source, std::string_view documentation) {
   if (std::optional<std::string> error = SyntaxError(name, source)) return *std::move(error);
   if (const std::optional<int> line = FindReservedName(source)) {
     return std::string(name) + ":" + std::to_string(*line) + ": the names __list and __map are taken";
   }
-  const auto chunk =
-      std::make_shared<const Chunk>(Chunk{.name = std::string(name), .code = kPrologue + RewriteConstructors(source)});
+  const auto chunk = std::make_shared<const Chunk>(Chunk{.name = std::string(name), .code = CodeOf(source)});
   Thread look(NextUniverse(), chunk, {}, &Describe);
   const Stop stop = look.Resume({});
   if (stop.kind == Stop::Kind::kRaised) return stop.value.AsException().message();
@@ -75,9 +79,7 @@ std::variant<Definition, std::string> Scripts::Define(std::string_view name, std
   definition.never_blocks = true;  // a step is ended by its budget
   definition.looks_up = true;
   definition.memory_is_full = &bound_.is_full();
-  const auto begin = [this, chunk](std::vector<Value> arguments) {
-    return std::make_unique<Thread>(NextUniverse(), chunk, std::move(arguments));
-  };
+  const auto begin = [this, chunk](std::vector<Value> arguments) { return NewThread(chunk, std::move(arguments)); };
   const Catalog* catalog = &catalog_;
   if (!definition.restartable) {
     definition.create = [begin, catalog](std::vector<Value> arguments, CatalogRevision revision) {

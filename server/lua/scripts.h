@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -13,9 +14,15 @@
 
 #include "server/catalog/catalog.h"
 #include "server/catalog/definition.h"
+#include "server/lua/thread.h"
 #include "server/lua/universe.h"
 
 namespace corod::lua {
+
+// What Lua says of a source as it was written, if it is not Lua. `name`: of the source, in messages.
+std::optional<std::string> SyntaxError(std::string_view name, std::string_view source);
+// The code of a Chunk. REQUIRES: the source is Lua.
+std::string CodeOf(std::string_view source);
 
 // Makes definitions of scripts, and has the memory that their sessions live in: several universes, so that a collector
 // has less to go through and sessions wait for each other less. Thread-safe. Outlives what it defines.
@@ -33,6 +40,9 @@ class Scripts {
   // session does, to see what it returns. `documentation`: empty: what the script says.
   std::variant<Definition, std::string> Define(std::string_view name, std::uint32_t version, std::string_view source,
                                                std::string_view documentation);
+
+  // What is to run a chunk with these arguments, in the universe whose turn it is.
+  std::unique_ptr<Thread> NewThread(std::shared_ptr<const Chunk> chunk, std::vector<Value> arguments);
 
   // What all scripts hold, in bytes, but for a few KiB.
   std::size_t bytes() const { return bound_.bytes(); }

@@ -117,11 +117,13 @@ void Universe::ForgetDropped() {
 }
 
 void Universe::PushChunk(lua_State* state, const std::shared_ptr<const Chunk>& chunk) {
-  if (lua_rawgetp(state, LUA_REGISTRYINDEX, chunk.get()) == LUA_TFUNCTION) return;
-  lua_pop(state, 1);
+  if (chunk->shared) {
+    if (lua_rawgetp(state, LUA_REGISTRYINDEX, chunk.get()) == LUA_TFUNCTION) return;
+    lua_pop(state, 1);
+  }
   const Running running = std::exchange(running_, Running());  // it is not the session's that comes first
   const int status = luaL_loadbufferx(state, chunk->code.data(), chunk->code.size(), ("=" + chunk->name).c_str(), "t");
-  if (status == LUA_OK) {
+  if (status == LUA_OK && chunk->shared) {
     lua_pushvalue(state, -1);
     lua_rawsetp(state, LUA_REGISTRYINDEX, chunk.get());
     compiled_.push_back(chunk);

@@ -21,8 +21,9 @@ class Thread;
 
 // The source of one version of a script, as Lua compiles it.
 struct Chunk {
-  std::string name;  // in messages: "name:12: ..."
-  std::string code;  // rewritten (source.h)
+  std::string name;    // in messages: "name:12: ..."
+  std::string code;    // rewritten (source.h)
+  bool shared = true;  // by many sessions, so that it is worth while to keep it compiled
 };
 
 // What all universes of a server hold together, against what they may. Thread-safe.
@@ -74,7 +75,8 @@ class Universe {
 
   // The state whose stack is used to set up others. REQUIRES: the lock is held.
   lua_State* main() { return main_; }
-  // Pushes the main function of a chunk, which is compiled when it is first asked for. REQUIRES: the lock is held; in
+  // Pushes the main function of a chunk, which is compiled when it is first asked for, or, if it is not
+  // shared, each time. REQUIRES: the lock is held; in
   // protected code.
   void PushChunk(lua_State* state, const std::shared_ptr<const Chunk>& chunk);
   // What protected code on `main` has raised, which is popped from there.
