@@ -344,6 +344,7 @@ Stop Thread::Resume(Input input) {
   instructions = Limits::kInstructions;
   memory = Limits::kMemory;
   abort = Abort::kNone;
+  surrounding_ = CurrentException();
   input_ = &input;
   stop_ = &stop;
   int status = LUA_ERRMEM;

@@ -69,6 +69,9 @@ class Thread : public Meter {
   // catches it. What is raised meanwhile has it as its context.
   std::optional<Exception> handled;
 
+  // The same or, if that is nothing, what those that delegate to the script are handling.
+  std::optional<Exception> Handled() const { return handled ? handled : surrounding_; }
+
   // For the functions that scripts call, while it runs.
   lua_State* state() const { return state_; }
   Universe& universe() { return universe_; }
@@ -96,8 +99,9 @@ class Thread : public Meter {
   lua_State* state_ = nullptr;  // null: has not begun
   int reference_ = LUA_NOREF;   // in the registry
   int closing_ = 0;
-  bool has_state_ = false;  // arguments_ begin with it
-  Input* input_ = nullptr;  // while it runs
+  bool has_state_ = false;                // arguments_ begin with it
+  std::optional<Exception> surrounding_;  // handled by whoever resumed it
+  Input* input_ = nullptr;                // while it runs
   Stop* stop_ = nullptr;
 };
 
