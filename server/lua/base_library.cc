@@ -239,7 +239,7 @@ void CheckMayStop(lua_State* state, const char* what) {
 // What comes in where a script stopped.
 int Resumed(lua_State* state, int /*status*/, lua_KContext /*context*/) {
   const Input input = ThreadOf(state).TakeInput();
-  if (input.raises) RaiseException(state, input.value.AsException());
+  if (input.raises) ReraiseException(state, input.value.AsException());
   PushValue(state, input.value);
   return 1;
 }

@@ -12,12 +12,19 @@
 namespace corod::lua {
 namespace {
 
-// What a script delegates to. Raises LookupError if there is no such coroutine, ValueError if it is not to be created
-// with these arguments.
-Coroutine MakeDelegate(const Catalog& catalog, CatalogRevision revision, const Stop& stop) {
+// What a script delegates to while it is handling something. Raises LookupError if there is no such coroutine,
+// ValueError if it is not to be created with these arguments.
+Coroutine MakeDelegate(const Catalog& catalog, CatalogRevision revision, const Stop& stop,
+                       const std::optional<Exception>& handled) {
+  const auto refuse = [&handled](Exception why) {
+    if (handled) why.SetContext(*handled);
+    Rethrow(why);
+  };
   const Definition* definition = catalog.Newest(stop.name, revision);
-  if (!definition) throw py::LookupError("no coroutine '" + stop.name + "' in the catalog");
-  return definition->Make(stop.value.AsMap(), revision);
+  if (!definition) refuse(py::LookupError("no coroutine '" + stop.name + "' in the catalog"));
+  std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(stop.value.AsMap());
+  if (const auto* error = std::get_if<ArgumentError>(&bound)) refuse(py::ValueError(error->message));
+  return definition->create(std::get<std::vector<Value>>(std::move(bound)), revision);
 }
 
 Thread& ThreadIn(const std::unique_ptr<Thread>& owner) { return *owner; }
@@ -39,7 +46,7 @@ Coroutine Run(Owner owner, const Catalog* catalog, CatalogRevision revision) {
       if (stop.kind == Stop::Kind::kYielded) {
         input.value = co_yield std::move(stop.value);
       } else {
-        input.value = co_await YieldFrom(MakeDelegate(*catalog, revision, stop));
+        input.value = co_await YieldFrom(MakeDelegate(*catalog, revision, stop, thread.handled));
       }
     } catch (...) {
       input = {*CurrentException(), /*raises=*/true};

@@ -181,16 +181,45 @@ std::vector<std::string> TextsField(lua_State* state, int index, const char* nam
 
 Exception ToChain(lua_State* state, int index, int levels);
 
+// What the table at `index` says is still what the exception is, but for a cause that it is to have.
 bool IsUnchanged(lua_State* state, int index, const Exception& exception) {
   if (TextField(state, index, "type") != exception.type()) return false;
   if (TextField(state, index, "message") != exception.message()) return false;
   const std::optional<List> arguments = ListField(state, index, "arguments");
   if (!arguments || *arguments != exception.arguments()) return false;
-  const std::optional<Exception> was = exception.cause();
-  const bool has_cause = RawField(state, index, "cause") != LUA_TNIL;
-  const Exception* cause = HeldBy(state, -1);
+  const bool has_none = RawField(state, index, "cause") == LUA_TLIGHTUSERDATA;
   lua_pop(state, 1);
-  return has_cause == was.has_value() && (!was || (cause && cause->Is(*was)));
+  return !has_none || !exception.cause();
+}
+
+// As `raise ... from`, or `from None`, if a cause or null stands in the table at `index`.
+void TakeCause(lua_State* state, int index, Exception& exception, int levels) {
+  const int type = RawField(state, index, "cause");
+  if (type == LUA_TLIGHTUSERDATA) {
+    exception.SetSuppressContext(true);
+  } else if (type != LUA_TNIL && levels > 0) {
+    const Exception cause = ToChain(state, lua_gettop(state), levels - 1);
+    const std::optional<Exception> was = exception.cause();
+    if (!was || !was->Is(cause)) exception.SetCause(AsLink(cause));
+  }
+  lua_pop(state, 1);
+}
+
+// The table at `index` tells with what context its exception was raised last.
+void RefreshContext(lua_State* state, int index) {
+  const Exception* held = HeldBy(state, index);
+  if (!held) return;
+  const std::optional<Exception> context = held->context();
+  const bool has_one = RawField(state, index, "context") != LUA_TNIL;
+  const Exception* told = HeldBy(state, -1);
+  lua_pop(state, 1);
+  if (context ? told && told->Is(*context) : !has_one) return;
+  if (context) {
+    PushException(state, *context);
+  } else {
+    lua_pushnil(state);
+  }
+  SetField(state, index, "context");
 }
 
 std::string TextOf(lua_State* state, int index) {
@@ -208,13 +237,13 @@ Exception FromFields(lua_State* state, int index, std::string type, int levels) 
   std::optional<List> arguments = ListField(state, index, "arguments");
   const bool has_both = message && arguments;
   if (!arguments) arguments = message ? List{*message} : List();
-  Exception exception(std::move(type), *std::move(arguments), TextsField(state, index, "bases"));
+  std::vector<std::string> bases = TextsField(state, index, "bases");
+  const Exception* held = HeldBy(state, index);
+  if (bases.empty() && held && held->type() == type) bases = held->bases();
+  Exception exception(std::move(type), *std::move(arguments), std::move(bases));
   if (has_both) exception.SetMessage(*message);
   for (std::string& note : TextsField(state, index, "notes")) exception.AddNote(std::move(note));
-  if (RawField(state, index, "cause") != LUA_TNIL && levels > 0) {
-    exception.SetCause(AsLink(ToChain(state, lua_gettop(state), levels - 1)));
-  }
-  lua_pop(state, 1);
+  TakeCause(state, index, exception, levels);
   return exception;
 }
 
@@ -225,8 +254,11 @@ Exception ToChain(lua_State* state, int index, int levels) {
   luaL_checkstack(state, LUA_MINSTACK, "too many causes");
   if (!lua_istable(state, index)) return RuntimeError(TextOf(state, index));
   if (const Exception* held = HeldBy(state, index)) {
-    const Exception exception = *held;
-    if (IsUnchanged(state, index, exception)) return exception;
+    Exception exception = *held;
+    if (IsUnchanged(state, index, exception)) {
+      TakeCause(state, index, exception, levels);
+      return exception;
+    }
   }
   std::optional<std::string> type = TextField(state, index, "type");
   if (!type || type->empty()) return RuntimeError("(error object is a table value)");
@@ -242,10 +274,9 @@ int Error(lua_State* state) {
   const lua_Integer level = luaL_optinteger(state, 2, 1);
   lua_settop(state, 1);
   if (lua_isnil(state, 1)) {
-    const std::optional<Exception>& handled = ThreadOf(state).handled;
+    const std::optional<Exception> handled = ThreadOf(state).Handled();
     if (!handled) RaiseException(state, "RuntimeError", "No active exception to reraise");
-    PushException(state, *handled);
-    lua_error(state);
+    ReraiseException(state, *handled);
   }
   if (lua_type(state, 1) == LUA_TSTRING && level > 0) {
     luaL_where(state, static_cast<int>(level));
@@ -262,7 +293,7 @@ int Error(lua_State* state) {
 int IsInstance(lua_State* state) {
   luaL_checkany(state, 1);
   const char* name = luaL_checkstring(state, 2);
-  lua_pushboolean(state, lua_istable(state, 1) && ToException(state, 1).IsA(name));
+  lua_pushboolean(state, IsException(state, 1) && ToException(state, 1).IsA(name));
   return 1;
 }
 
@@ -271,6 +302,14 @@ int ExceptionToText(lua_State* state) {
   std::string text = exception.type();
   if (!exception.message().empty()) text += ": " + exception.message();
   lua_pushlstring(state, text.data(), text.size());
+  return 1;
+}
+
+// Two tables may stand for one exception, each time that it is caught for one.
+int AreSame(lua_State* state) {
+  const Exception* a = HeldBy(state, 1);
+  const Exception* b = HeldBy(state, 2);
+  lua_pushboolean(state, a && b && a->Is(*b));
   return 1;
 }
 
@@ -285,6 +324,8 @@ void OpenExceptions(lua_State* state) {
   NewMap(state);
   lua_pushcfunction(state, &ExceptionToText);
   lua_setfield(state, -2, "__tostring");
+  lua_pushcfunction(state, &AreSame);
+  lua_setfield(state, -2, "__eq");
   SetSharedMetatable(state);
   lua_getmetatable(state, -1);
   lua_rawsetp(state, LUA_REGISTRYINDEX, &exception_metatable_key);
@@ -325,23 +366,31 @@ void RaiseException(lua_State* state, const Exception& exception) {
   RaiseValue(state, exception);
 }
 
+void ReraiseException(lua_State* state, const Exception& exception) {
+  PushException(state, exception);
+  ThreadOf(state).handled = exception;
+  lua_error(state);
+  __builtin_unreachable();
+}
+
 void RaiseException(lua_State* state, const char* type, const std::string& message) {
   RaiseException(state, Exception(type, {Value(message)}));
 }
 
 void RaiseValue(lua_State* state, Exception exception) {
-  std::optional<Exception>& handled = ThreadOf(state).handled;
+  Thread& thread = ThreadOf(state);
+  const std::optional<Exception> handled = thread.Handled();
   if (handled && !handled->Is(exception)) exception.SetContext(AsLink(*handled));
-  handled = std::move(exception);  // until it is caught: what is raised on the way has it as its context
+  thread.handled = std::move(exception);  // until it is caught: what is raised on the way has it as its context
   lua_error(state);
   __builtin_unreachable();
 }
 
 void MakeCatchable(lua_State* state) {
-  if (lua_istable(state, -1)) return;
+  if (lua_istable(state, -1)) return RefreshContext(state, lua_gettop(state));
   Exception exception = ToException(state, -1);
   // Raised by Lua itself, so that nobody has looked at what was being handled.
-  const std::optional<Exception>& handled = ThreadOf(state).handled;
+  const std::optional<Exception> handled = ThreadOf(state).Handled();
   if (handled && !handled->Is(exception)) exception.SetContext(AsLink(*handled));
   PushException(state, exception);
   lua_replace(state, -2);

@@ -8,8 +8,9 @@
 #include "server/lua/lua_api.h"
 
 // Exceptions as scripts see them: tables with `type`, `message`, `arguments`, `cause` and `context`, which stand for
-// one Exception each. One that a script catches and raises again unchanged is the same object; one whose fields it
-// changed is another.
+// one Exception each. One that a script catches and raises again unchanged is the same object, as is one whose `cause`
+// it set (`raise e from cause`; null: `from None`); one whose other fields it changed is another. Tables that stand for
+// the same object are equal.
 namespace corod::lua {
 
 // Makes the functions below usable in this state. REQUIRES: OpenTables, and `setmetatable` of tables.h.
@@ -33,10 +34,14 @@ Exception ToException(lua_State* state, int index);
 [[noreturn]] void RaiseException(lua_State* state, const Exception& exception);
 [[noreturn]] void RaiseException(lua_State* state, const char* type, const std::string& message);
 
-// The same for the value on the top, which stands for `exception` (ToException).
+// Raises one that has its context: what was raised elsewhere, or is raised again.
+[[noreturn]] void ReraiseException(lua_State* state, const Exception& exception);
+
+// RaiseException for the value on the top, which stands for `exception` (ToException).
 [[noreturn]] void RaiseValue(lua_State* state, Exception exception);
 
-// In place of whatever value was caught, on the top of the stack, the table of an exception. Tables stay as they are.
+// In place of whatever value was caught, on the top of the stack, the table of an exception. Tables stay as they are,
+// but for their `context`.
 void MakeCatchable(lua_State* state);
 
 // What is being handled (Thread::handled), to be kept on the stack and set again.

@@ -401,6 +401,7 @@ Stop Thread::Resume(Input input) {
   TakeBudget();
   abort = Abort::kNone;
   static_cast<void>(TakePowers());  // of others
+  surrounding_ = CurrentException();
   input_ = &input;
   stop_ = &stop;
   int status = LUA_ERRMEM;

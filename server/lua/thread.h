@@ -74,6 +74,9 @@ class Thread : public Meter {
   // catches it. What is raised meanwhile has it as its context.
   std::optional<Exception> handled;
 
+  // The same or, if that is nothing, what those that delegate to the script are handling.
+  std::optional<Exception> Handled() const { return handled ? handled : surrounding_; }
+
   // For the functions that scripts call, while it runs.
   lua_State* state() const { return state_; }
   Universe& universe() { return universe_; }
@@ -105,6 +108,7 @@ class Thread : public Meter {
   int reference_ = LUA_NOREF;   // in the registry
   int closing_ = 0;
   bool has_state_ = false;                       // arguments_ begin with it
+  std::optional<Exception> surrounding_;         // handled by whoever resumed it
   std::chrono::steady_clock::time_point began_;  // the step
   std::chrono::nanoseconds late_{0};             // the thread's clock when it was seen to take long; 0: not yet
   Input* input_ = nullptr;                       // while it runs

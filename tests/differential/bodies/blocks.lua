@@ -167,13 +167,13 @@ function raise_again_and_again()
       log(first == second and "the same" or "another")
       xpcall(function()
         yield(second)
-        raise_from(second, "KeyError", "new")
+        raise_from({type = "IndexError", arguments = {"cause"}}, "KeyError", "new")
       end, except("Exception", function(third)
         log(first == third and "the same" or "another")
         log(third.context and described(third.context) or "no context")
         log(third.cause and described(third.cause) or "no cause")
         yield(third)
-        error(first)
+        error()
       end))
     end))
   end), 1)
@@ -182,12 +182,13 @@ end
 function exceptions_in_exceptions()
   local value = "ready"
   while true do
+    local made = new("KeyError", "made", value)
     xpcall(function() value = yield(value) end, function(e)
       if isinstance(e, "LookupError") then
         xpcall(raise, except("ValueError", function(holds)
           value = yield({holds, holds.arguments[1]})
           if value == "x" then error() end
-        end), "ValueError", e, {e})
+        end), "ValueError", made, {made})
       elseif isinstance(e, "ValueError") then
         raise("RuntimeError", e)
       else
@@ -245,30 +246,32 @@ function level(n)
   local function deeper()
     if n < 3 then value = delegate("level", {n = n + 1}) end
   end
-  local _ <close> = finally(function()
-    log("finally " .. n)
-    if value == nil and n < 3 then
-      deeper()
-      act({}, value)
-    end
-  end)
   xpcall(function()
-    value = yield(n)
-    if value == "x" then deeper() end
-    act({}, value)
-  end, except("Exception", function(e)
-    if isinstance(e, "ValueError") then
-      value = yield({"value", n, e})
+    local _ <close> = finally(function()
+      log("finally " .. n)
+      if value == nil and n < 3 then
+        deeper()
+        act({}, value)
+      end
+    end)
+    xpcall(function()
+      value = yield(n)
+      if value == "x" then deeper() end
+      act({}, value)
+    end, except("Exception", function(e)
+      if isinstance(e, "ValueError") then
+        value = yield({"value", n, e})
+        deeper()
+        act({e}, value)
+        return
+      end
       deeper()
       act({e}, value)
-      return
-    end
-    deeper()
-    act({e}, value)
-    value = yield({"other", n, e})
-    act({e}, value)
-    error()
-  end))
+      value = yield({"other", n, e})
+      act({e}, value)
+      error()
+    end))
+  end, except("StopIteration", function() raise("LookupError", "stopped") end))
   return list(n, value)
 end
 

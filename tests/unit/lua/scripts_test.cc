@@ -186,6 +186,103 @@ TEST_F(ScriptsTest, ABareErrorRaisesAgain) {  // rule 33
   EXPECT_EQ(Run("error()"), "X RuntimeError: No active exception to reraise");
 }
 
+TEST_F(ScriptsTest, ACauseThatIsSetLeavesItTheSame) {
+  Coroutine coroutine = Create(R"(
+    return function()
+      local _, e = pcall(yield, 1)
+      e.cause = {type = "KeyError", arguments = {"k"}}
+      error(e)
+    end)");
+  EXPECT_EQ(Next(coroutine), "Y 1");
+  const Exception thrown("mine.Error", {"v"}, {"ValueError", "Exception", "BaseException"});
+  const Outcome outcome = coroutine.Throw(thrown);
+  ASSERT_EQ(outcome.kind, Outcome::Kind::kRaised);
+  EXPECT_TRUE(outcome.exception().Is(thrown));
+  ASSERT_TRUE(thrown.cause());
+  EXPECT_EQ(thrown.cause()->type(), "KeyError");
+  EXPECT_TRUE(thrown.suppress_context());
+}
+
+TEST_F(ScriptsTest, ACauseThatIsNullHidesTheContext) {
+  Coroutine coroutine = Create(R"(
+    return function()
+      xpcall(error, function() error{type = "ValueError", cause = null} end, {type = "KeyError"})
+    end)");
+  const Outcome outcome = coroutine.Next();
+  ASSERT_EQ(outcome.kind, Outcome::Kind::kRaised);
+  EXPECT_FALSE(outcome.exception().cause());
+  EXPECT_TRUE(outcome.exception().context());
+  EXPECT_TRUE(outcome.exception().suppress_context());
+}
+
+TEST_F(ScriptsTest, OneThatIsChangedIsAnotherOfTheSameType) {
+  Coroutine coroutine = Create(R"(
+    return function()
+      local _, e = pcall(yield, 1)
+      e.message = "changed"
+      error(e)
+    end)");
+  EXPECT_EQ(Next(coroutine), "Y 1");
+  const Exception thrown("mine.Error", {"v"}, {"ValueError", "Exception", "BaseException"});
+  const Outcome outcome = coroutine.Throw(thrown);
+  ASSERT_EQ(outcome.kind, Outcome::Kind::kRaised);
+  EXPECT_FALSE(outcome.exception().Is(thrown));
+  EXPECT_EQ(outcome.exception().message(), "changed");
+  EXPECT_TRUE(outcome.exception().IsA("ValueError"));
+}
+
+TEST_F(ScriptsTest, TablesOfOneExceptionAreEqual) {
+  EXPECT_EQ(Run(R"(
+    local first
+    local _, second = pcall(xpcall, error, function(e) first = e error() end, {type = "KeyError"})
+    local _, other = pcall(error, {type = "KeyError"})
+    return list(first == second, first == other))"),
+            "R [True, False]");
+}
+
+TEST_F(ScriptsTest, OnlyExceptionsAreInstances) {
+  EXPECT_EQ(Run("return list(isinstance({}, 'Exception'), isinstance(map{type = 'KeyError'}, 'KeyError'))"),
+            "R [False, False]");
+}
+
+TEST_F(ScriptsTest, ALongChainOfCausesIsNoTree) {
+  EXPECT_EQ(Run(R"(
+    local function chain(n)
+      xpcall(function()
+        if n == 0 then error{type = "KeyError"} end
+        chain(n - 1)
+      end, function(e) error{type = "ValueError", arguments = {n}, cause = e} end)
+    end
+    local _, e = pcall(chain, 20)
+    return list(e.type, e.cause == e.context, e.cause.cause.arguments))"),
+            "R ['ValueError', True, [18]]");
+}
+
+TEST_F(ScriptsTest, AnExceptionDoesNotHoldItself) {  // as an argument of its context
+  EXPECT_EQ(Run(R"(
+    local _, e = pcall(error, {type = "KeyError"})
+    xpcall(error, function()
+      xpcall(error, function() error() end, e)
+    end, {type = "ValueError", arguments = {e}}))"),
+            "X KeyError");
+}
+
+TEST_F(ScriptsTest, WhatIsRaisedUnderAHandlerThatDelegatesHasAContext) {
+  Define("return function() local _, e = pcall(yield, 1) error{type = 'KeyError'} end", "inner");
+  Define("return function() error() end", "reraising");
+  Coroutine coroutine = Create(R"(
+    return function()
+      xpcall(error, function() delegate("inner") end, {type = "ValueError"})
+    end)");
+  EXPECT_EQ(Next(coroutine), "Y 1");
+  const Outcome raised = coroutine.Next();
+  ASSERT_EQ(raised.kind, Outcome::Kind::kRaised);
+  EXPECT_EQ(raised.exception().type(), "KeyError");
+  ASSERT_TRUE(raised.exception().context());
+  EXPECT_EQ(raised.exception().context()->type(), "ValueError");
+  EXPECT_EQ(Run("xpcall(error, function() delegate('reraising') end, {type = 'ValueError'})"), "X ValueError");
+}
+
 TEST_F(ScriptsTest, FinalizersRunAtTheEnd) {
   const char* source = R"(
     return function(ends)
