@@ -30,6 +30,8 @@ constexpr std::int64_t kUntold = std::int64_t{16} << 10;
 constexpr int kPause = 150;
 constexpr int kDroppedKibibytes = 2;
 
+thread_local constinit Universe::Running running_here = {};
+
 int OpenAll(lua_State* state) {
   OpenTables(state);
   OpenValues(state);
@@ -62,6 +64,10 @@ void Universe::TellBound() {
   bound_.Add(bytes_ - told_);
   told_ = bytes_;
 }
+
+void Universe::SetRunning(const Running& running) { running_ = running_here = running; }
+
+Universe::Running Universe::RunningHere() { return running_here; }
 
 void Universe::Refill() {
   meter_.instructions = std::numeric_limits<std::uint64_t>::max();
@@ -121,14 +127,15 @@ void Universe::PushChunk(lua_State* state, const std::shared_ptr<const Chunk>& c
     if (lua_rawgetp(state, LUA_REGISTRYINDEX, chunk.get()) == LUA_TFUNCTION) return;
     lua_pop(state, 1);
   }
-  const Running running = std::exchange(running_, Running());  // it is not the session's that comes first
+  const Running running = running_;
+  SetRunning({});  // it is not the session's that comes first
   const int status = luaL_loadbufferx(state, chunk->code.data(), chunk->code.size(), ("=" + chunk->name).c_str(), "t");
   if (status == LUA_OK && chunk->shared) {
     lua_pushvalue(state, -1);
     lua_rawsetp(state, LUA_REGISTRYINDEX, chunk.get());
     compiled_.push_back(chunk);
   }
-  running_ = running;
+  SetRunning(running);
   if (status != LUA_OK) lua_error(state);
 }
 

@@ -71,7 +71,9 @@ class Universe {
     lua_State* state = nullptr;
   };
   Running running() const { return running_; }
-  void SetRunning(Running running) { running_ = running; }
+  void SetRunning(const Running& running);
+  // What runs on this thread.
+  static Running RunningHere();
 
   // The state whose stack is used to set up others. REQUIRES: the lock is held.
   lua_State* main() { return main_; }
