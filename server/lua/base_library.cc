@@ -212,14 +212,16 @@ int Random(lua_State* state) {
   const lua_Integer low = arguments == 1 ? 1 : CheckInteger(state, 1);
   const lua_Integer high = CheckInteger(state, arguments);
   if (arguments == 1 && high == 0) {
-    lua_pushinteger(state, static_cast<lua_Integer>(Converting(state, [] { return StepRandom(); })));
+    const std::uint64_t bits = Converting(state, [] { return StepRandom(); });
+    lua_pushinteger(state, static_cast<lua_Integer>(bits));
     return 1;
   }
   luaL_argcheck(state, low <= high, arguments, "interval is empty");
   const std::uint64_t last = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
   const std::uint64_t drawn =
       Converting(state, [last] { return last + 1 == 0 ? StepRandom() : RandomBelow(last + 1); });
-  lua_pushinteger(state, static_cast<lua_Integer>(static_cast<std::uint64_t>(low) + drawn));
+  const std::uint64_t chosen = static_cast<std::uint64_t>(low) + drawn;
+  lua_pushinteger(state, static_cast<lua_Integer>(chosen));
   return 1;
 }
 

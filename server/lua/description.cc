@@ -17,8 +17,8 @@
 namespace corod::lua {
 namespace {
 
-constexpr std::array<std::string_view, 7> kTexts = {"summary", "documentation", "sends",     "sends_kind",
-                                                    "yields",  "returns",       "stops_when"};
+constexpr std::array<const char*, 7> kTexts = {"summary", "documentation", "sends",     "sends_kind",
+                                               "yields",  "returns",       "stops_when"};
 
 [[noreturn]] void Refuse(lua_State* state, const std::string& why) { RaiseException(state, "ValueError", why); }
 
@@ -92,11 +92,11 @@ void DescribeTable(lua_State* state) {
                       std::to_string(LengthOf(state, -1)));
   }
   Add(state, kDescription, "parameters");
-  for (const std::string_view name : kTexts) {
-    if (RawField(state, kReturned, name.data()) == LUA_TNIL) {
+  for (const char* name : kTexts) {
+    if (RawField(state, kReturned, name) == LUA_TNIL) {
       lua_pop(state, 1);
     } else {
-      Add(state, kDescription, name.data());
+      Add(state, kDescription, name);
     }
     lua_settop(state, kDescription);
   }

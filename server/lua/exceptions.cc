@@ -58,9 +58,8 @@ std::vector<Exception> Links(const Exception& exception) {
     }
   };
   for (std::size_t i = 0; i < links.size() && links.size() <= kMaxLinks; ++i) {
-    const Exception link = links[i];
-    add(link.cause());
-    add(link.context());
+    add(links[i].cause());
+    add(links[i].context());
   }
   return links;
 }

@@ -40,7 +40,9 @@ inline void SetChargedSlots(lua_State* state, std::size_t slots) {
 inline void SetMeter(lua_State* state, Meter* meter) { WordOf(state) = reinterpret_cast<std::uintptr_t>(meter); }
 
 // That of the session whose code the state runs. REQUIRES: it runs some.
-inline Meter& MeterOf(lua_State* state) { return *reinterpret_cast<Meter*>(WordOf(state) & kAddressMask); }
+inline Meter& MeterOf(lua_State* state) {
+  return *reinterpret_cast<Meter*>(WordOf(state) & kAddressMask);  // NOLINT(performance-no-int-to-ptr)
+}
 
 // Ends the step: raises what no pcall catches. Also called again by whatever runs while the error is on its way.
 [[noreturn]] void RaiseAbort(lua_State* state, Abort why);

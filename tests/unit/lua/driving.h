@@ -23,8 +23,7 @@ class ScriptTest : public testing::Test {
  protected:
   // The definition of a source, or a failure and an empty one.
   const Definition* Define(std::string_view source, std::string_view name = "script") {
-    std::variant<Definition, std::string> defined =
-        scripts_.Define(name, catalog_.LastVersion(name) + 1, source, "");
+    std::variant<Definition, std::string> defined = scripts_.Define(name, catalog_.LastVersion(name) + 1, source, "");
     if (const auto* wrong = std::get_if<std::string>(&defined)) {
       ADD_FAILURE() << *wrong;
       return nullptr;
