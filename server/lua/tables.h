@@ -7,21 +7,33 @@
 //
 // Lua's own order of a table depends on addresses and on a seed that each state draws, so a script that saw it would
 // answer differently when its log is run again. Every table that a script can reach therefore has a metatable whose
-// __newindex (which Lua calls for keys that are not there) records the key. `pairs` and `next` go first through 1, 2,
-// ... up to the first nil, then through the other keys in the order in which they came; a key that was set to nil and
-// comes again is the last. `#` of a table whose keys are all integers is Lua's; of any other it is a border that
-// depends on nothing but what was done to the table.
+// __newindex (which Lua calls for keys that are not there) records the key. `pairs` and `next` go first through the
+// items by their numbers, then through the other keys in the order in which they came; a key that was set to nil and
+// comes again is the last. Items are 1, 2, ... as far as each came behind the one before it; one that was set to nil
+// is skipped, and has its place back when it comes again. When a table gets ever more items and most of the earlier
+// ones are gone, as in a queue, those behind the first gap count as other keys from then on.
+//
+// `#` of a table that has never had other keys is Lua's, which for one with gaps depends also on what was read of it:
+// read such tables from C++ only as part of a step. `#` of any other is a border that depends on nothing but what was
+// set, and where `#` was asked for.
+//
+// What a script gives to setmetatable is not what Lua then uses as the metatable (metatables.h): lua_getmetatable and
+// luaL_getmetafield find the metamethods, and a raw look into the script's table does not.
 namespace corod::lua {
 
 // Makes the functions below usable in this state (and all that share its memory), and the metatables of tables.
 void OpenTables(lua_State* state);
 
-// Pushes an empty table. Room for so many items is made.
+// In what follows the state runs a session's code (meter.h), but for OpenTables, NewReadOnly, AddTableFunctions and
+// PushTableLibrary.
+
+// Pushes an empty table. Room for so many items is made; they can be set with lua_rawseti, too.
 void NewList(lua_State* state, int items = 0);
 // The same, to be a map even while it is empty.
 void NewMap(lua_State* state, int items = 0);
 
-// The table at `index` is a map: it was made as one, or has had a key other than 1, 2, ... at its end.
+// The table at `index` is a map: it was made as one, or has had a key that was neither the one behind its last item nor
+// in front of it.
 bool IsMap(lua_State* state, int index);
 
 // table[key] = value for the key and the value on the stack, which it pops; without metamethods, in order. Raises an
@@ -38,7 +50,8 @@ lua_Integer LengthOf(lua_State* state, int index);
 bool NextEntry(lua_State* state, int index, lua_Integer* position);
 
 // Makes the table on the top of the stack the one that scripts see in place of a shared one: an empty table through
-// which they can read and go through `shared` (popped, below it), and which raises an error when something is set.
+// which they can read and go through `shared` (popped, below it), and which raises an error when something is set. What
+// has been set in `shared` by raw access has the order of its names.
 void NewReadOnly(lua_State* state);
 
 // Adds to the table on the top: pairs, next, ipairs, rawset, rawget, rawlen, rawequal, setmetatable, getmetatable,
