@@ -7,6 +7,7 @@ JOBS ?= 2
 FUZZ_SECONDS ?= 60
 ARGS ?=
 ENGINE ?=
+PREFIX ?= /usr/local
 
 # One cache entry for one source, wherever the checkout stands.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -31,6 +32,10 @@ run: setup-build build/build.ninja  ## build the server and start it (127.0.0.1:
 .PHONY: build
 build: setup-build build/build.ninja  ## build/bin/corod and build/bin/coroctl
 	$(call build,release,corod coroctl)
+
+.PHONY: install
+install: build  ## put corod, coroctl and what plugins are built with below PREFIX=/usr/local
+	cmake --install build --prefix $(PREFIX)
 
 # A fresh build/ has no tests, so that running the server needs no test library; test-release adds them.
 build/build.ninja: CMakePresets.json

@@ -4,7 +4,7 @@
 function(corod_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+  target_include_directories(${name} PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>")
   target_compile_options(${name} PRIVATE ${COROD_WARNINGS})
   target_link_libraries(${name} PUBLIC ${ARG_DEPENDS})
 endfunction()
@@ -31,4 +31,24 @@ function(corod_test name)
       add_dependencies(corod_${label}_tests ${name})
     endif()
   endforeach()
+endfunction()
+
+# corod_exports(EXECUTABLE LIBRARIES target ...)
+# The whole of these static libraries is in the executable, and a library that it loads can use what they define.
+function(corod_exports name)
+  cmake_parse_arguments(ARG "" "" "LIBRARIES" ${ARGN})
+  set(list "${CMAKE_CURRENT_BINARY_DIR}/${name}.exports")
+  list(TRANSFORM ARG_LIBRARIES REPLACE "(.+)" "$<TARGET_FILE:\\1>" OUTPUT_VARIABLE files)
+  list(JOIN files "," files)
+  list(JOIN ARG_LIBRARIES "," libraries)
+  set(script "${PROJECT_SOURCE_DIR}/cmake/list_exports.cmake")
+  add_custom_command(
+    OUTPUT "${list}"
+    COMMAND "${CMAKE_COMMAND}" -D "NM=${CMAKE_NM}" -D "LIBRARIES=${files}" -D "OUTPUT=${list}" -P "${script}"
+    DEPENDS ${ARG_LIBRARIES} "${script}"
+    COMMENT "Listing what ${name} exports"
+    VERBATIM)
+  target_sources(${name} PRIVATE "${list}")
+  target_link_options(${name} PRIVATE "LINKER:--dynamic-list=${list}")
+  set_target_properties(${name} PROPERTIES LINK_LIBRARY_OVERRIDE "WHOLE_ARCHIVE,${libraries}" LINK_DEPENDS "${list}")
 endfunction()

@@ -72,10 +72,17 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
               {"never", RocksJournal::Sync::kNever}},
              "When an answer is given: always (its command is on the disk), interval (it will be within 100 ms), never "
              "(the system writes it when it likes); only a loss of power tells them apart");
+  app.add_option("--plugin", flags.plugins, "Library with coroutines of your own; may be given several times")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   app.add_option("--max-sessions", flags.sessions.max_sessions,
                  "How many sessions there may be, finished ones that are still kept included")
       ->capture_default_str()
       ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000'000}));
+  app.add_option("--max-script-memory", flags.max_script_memory,
+                 "Bytes that coroutines written in Lua may hold; with more than that their steps are refused")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->default_str("2GiB");
   const auto add_duration = [&app](const char* name, absl::Duration& duration, const char* what) {
     app.add_option_function<std::string>(
            name, [&duration](const std::string& text) { ReadDuration(text, duration); }, what)

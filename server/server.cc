@@ -25,9 +25,13 @@
 #include "server/flags.h"
 #include "server/journal/memory_journal.h"
 #include "server/journal/rocks_journal.h"
+#include "server/lua/expression_stages.h"
+#include "server/lua/scripts.h"
+#include "server/plugin/plugins.h"
 #include "server/rpc/catalog_service.h"
 #include "server/rpc/coroutine_service.h"
 #include "server/session/crash_marks.h"
+#include "server/session/definitions.h"
 #include "server/session/sessions.h"
 
 // What jemalloc reads when the process begins; MALLOC_CONF in the environment comes behind it, as its manual says. What
@@ -87,7 +91,7 @@ absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executo
 
 }  // namespace
 
-int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerHooks hooks) {
+int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks hooks) {
   const std::variant<Flags, FlagsExit> parsed = ParseFlags(argc, argv);
   if (const auto* exit = std::get_if<FlagsExit>(&parsed)) {
     std::fputs(exit->text.c_str(), exit->status == 0 ? stdout : stderr);
@@ -96,6 +100,17 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
   const Flags& flags = std::get<Flags>(parsed);
   const ExitSignals signals;
   SetUpLog(flags.log_level);
+  Plugins plugins(catalog);
+  for (const std::string& file : flags.plugins) {
+    const auto added = plugins.Load(file);
+    if (!added.ok()) {
+      std::fprintf(stderr, "corod: %s\n", std::string(added.status().message()).c_str());
+      return 2;
+    }
+    for (const Definition* definition : *added) {
+      spdlog::info("plugin {}: coroutine {} version {}", file, definition->name, definition->version);
+    }
+  }
   // gRPC's locks are Abseil's, and Debian's Abseil looks for deadlocks at each of them unless it is told not to.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // gRPC's own lines about what we report better; whoever wants them sets the variable.
@@ -119,10 +134,18 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
     }
     crash_marks = *std::move(opened);
   }
+  lua::Scripts scripts(catalog, flags.max_script_memory);
+  lua::AddExpressionStages(catalog, scripts);
+  Definitions definitions(catalog, **journal, clock, workers,
+                          [&scripts](auto... what) { return scripts.Define(what...); });
+  if (absl::Status opened = definitions.Open(); !opened.ok()) {
+    std::fprintf(stderr, "corod: %s\n", std::string(opened.message()).c_str());
+    return 1;
+  }
   Sessions sessions(flags.sessions, catalog, clock, workers, random, **journal, crash_marks.get());
   sessions.WaitForCrashes();
   rpc::CoroutineService coroutines(sessions);
-  rpc::CatalogService catalog_service(catalog);
+  rpc::CatalogService catalog_service(catalog, definitions);
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -150,6 +173,7 @@ int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerH
   int signal = 0;
   for (absl::Time due = clock.Now(); signal == 0; due = sessions.Sweep()) {
     signal = signals.Wait(std::clamp(due - clock.Now(), absl::ZeroDuration(), kSweepInterval));
+    if (scripts.IsFull()) scripts.CollectSome();
   }
 
   spdlog::info("{}: refusing new work, closing or putting to sleep {} sessions", strsignal(signal), sessions.live());

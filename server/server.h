@@ -20,9 +20,9 @@ struct ServerHooks {
   const Clock* clock = nullptr;                                // of the sessions; null: the machine's
 };
 
-// corod as a whole: reads the flags, serves what is in `catalog`, and returns the exit status when SIGTERM or SIGINT
-// has come and everything has been closed. Once per process.
-int RunServer(int argc, const char* const* argv, const Catalog& catalog, ServerHooks hooks = {});
+// corod as a whole: reads the flags, adds the plugins' coroutines to `catalog`, serves what is in it, and returns the
+// exit status when SIGTERM or SIGINT has come and everything has been closed. Once per process.
+int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks hooks = {});
 
 }  // namespace corod
 

@@ -14,12 +14,14 @@
 #include "client/cli/duration_text.h"
 #include "client/cli/help.h"
 #include "client/cli/json_value.h"
+#include "client/cli/pipeline_text.h"
 #include "server/coroutine/utf8.h"
 
 namespace corod::cli {
 namespace {
 
 constexpr const char* kDefaultPort = "7117";
+constexpr std::string_view kScriptSuffix = ".lua";
 constexpr const char* kHint = "; see coroctl";
 
 // What bench does unless it is told.
@@ -104,6 +106,10 @@ struct Raw {
   std::optional<std::uint64_t> to;
   std::string new_id;
   std::string file = "-";
+  std::string documentation;
+  std::uint64_t commands = 1'000;
+  std::uint64_t seed = 0;
+  bool source = false;
 
   std::string mode = "unary";
   std::string sent = "7";
@@ -177,6 +183,13 @@ absl::StatusOr<CreateArguments> CreateFrom(const Raw& raw) {
   }
   create.coroutine = raw.name;
   create.arguments = *std::move(arguments);
+  if (IsPipelineText(raw.name)) {
+    absl::StatusOr<List> stages = ParsePipelineText(raw.name);
+    if (!stages.ok()) return stages.status();
+    if (create.arguments.Find("stages") != nullptr) return Wrong("stages is given twice: as a pipeline, and by name");
+    create.coroutine = kPipelineCoroutine;
+    create.arguments["stages"] = *std::move(stages);
+  }
   create.session_id = raw.id;
   create.prime = raw.prime;
   create.labels = *std::move(labels);
@@ -246,18 +259,47 @@ absl::StatusOr<Command> ForkFrom(const Raw& raw) {
                        .request_id = raw.request_id};
 }
 
+FeedArguments FeedFrom(const Raw& raw) {
+  FeedArguments feed{.last = raw.last, .first = raw.first, .keep_ends = raw.keep_ends, .chunks = raw.chunks};
+  if (raw.send_as == "text") feed.send_as = SendAs::kText;
+  if (raw.send_as == "json") feed.send_as = SendAs::kJson;
+  if (raw.send_as == "bytes") feed.send_as = SendAs::kBytes;
+  return feed;
+}
+
 absl::StatusOr<Command> PipeFrom(const Raw& raw) {
   absl::StatusOr<CreateArguments> create = CreateFrom(raw);
   if (!create.ok()) return create.status();
-  PipeArguments pipe{.create = *std::move(create),
-                     .last = raw.last,
-                     .first = raw.first,
-                     .keep_ends = raw.keep_ends,
-                     .chunks = raw.chunks};
-  if (raw.send_as == "text") pipe.send_as = SendAs::kText;
-  if (raw.send_as == "json") pipe.send_as = SendAs::kJson;
-  if (raw.send_as == "bytes") pipe.send_as = SendAs::kBytes;
-  return pipe;
+  return PipeArguments{.create = *std::move(create), .feed = FeedFrom(raw)};
+}
+
+absl::StatusOr<Command> DefineFrom(const Raw& raw) {
+  DefineArguments define{.file = raw.file, .name = raw.name, .documentation = raw.documentation};
+  if (define.file == "-" && define.documentation == "-") return Wrong("stdin cannot be both, source and documentation");
+  if (!define.name.empty()) return define;
+  if (define.file == "-") return Wrong("a source from stdin has no name; give it one with --name");
+  define.name = define.file.substr(define.file.rfind('/') + 1);
+  if (define.name.ends_with(kScriptSuffix)) define.name.erase(define.name.rfind('.'));
+  if (define.name.empty()) return Wrong(absl::StrCat(define.file, " has no name; give it one with --name"));
+  return define;
+}
+
+absl::StatusOr<Command> TryFrom(const Raw& raw) {
+  if (raw.file == "-") return Wrong("FILE must be a file: stdin has what is sent");
+  absl::StatusOr<Map> arguments = ArgumentsFrom(raw);
+  if (!arguments.ok()) return arguments.status();
+  return TryArguments{.file = raw.file, .arguments = *std::move(arguments), .feed = FeedFrom(raw), .seed = raw.seed};
+}
+
+absl::StatusOr<Command> VerifyFrom(const Raw& raw) {
+  if (raw.file == "-") return Wrong("FILE must be a file: stdin has what is sent");
+  absl::StatusOr<Map> arguments = ArgumentsFrom(raw);
+  if (!arguments.ok()) return arguments.status();
+  return VerifyArguments{.file = raw.file,
+                         .arguments = *std::move(arguments),
+                         .feed = FeedFrom(raw),
+                         .commands = raw.commands,
+                         .seed = raw.seed};
 }
 
 absl::StatusOr<Command> BenchFrom(const Raw& raw) {
@@ -310,7 +352,9 @@ class Grammar {
     AddFork();
     AddTransfer();
     AddCatalog();
+    AddDefine();
     AddPipe();
+    AddTry();
     AddBench();
   }
 
@@ -560,28 +604,72 @@ class Grammar {
   void AddCatalog() {
     CLI::App* catalog =
         Add("catalog", "Show what can be created", help::kCatalog, [](const Raw& raw) -> absl::StatusOr<Command> {
-          return CatalogArguments{.name = raw.name, .version = raw.version};
+          if (raw.source && raw.name.empty()) return cli::Wrong("--source goes with a NAME");
+          return CatalogArguments{.name = raw.name, .version = raw.version, .source = raw.source};
         });
     catalog->add_option("NAME", raw_.name, "Show all of this one")->type_name("");
     AddVersion(catalog);
+    catalog->add_flag("--source", raw_.source, "Print its source alone");
+  }
+
+  void AddDefine() {
+    CLI::App* define = Add("define", "Put a coroutine of your own into the catalog", help::kDefine, &DefineFrom);
+    define->add_option("FILE", raw_.file, "Its source, in Lua; -: stdin")->required()->type_name("");
+    define->add_option("--name", raw_.name, "What create is to call it (the file's name, without .lua)")
+        ->type_name("NAME");
+    define->add_option("--documentation", raw_.documentation, "Markdown (what the source says)")->type_name("FILE");
+
+    CLI::App* undefine =
+        Add("undefine", "Take it out of the catalog", help::kUndefine,
+            [](const Raw& raw) -> absl::StatusOr<Command> { return UndefineArguments{.name = raw.name}; });
+    undefine->add_option("NAME", raw_.name, "Its name in the catalog")->required()->type_name("");
+  }
+
+  void AddOutcomes(CLI::App* command) {
+    command->add_flag("--last", raw_.last, "Print the last outcome only");
+    command->add_flag("--first", raw_.first, "Also print what it yields before the first line");
+  }
+  // What pipe, try and verify read from stdin.
+  void AddFeed(CLI::App* command) {
+    CLI::Option* as =
+        command->add_option("--as", raw_.send_as, "How a line is sent: text, json or bytes (as the catalog says)")
+            ->check(CLI::IsMember({"text", "json", "bytes"}))
+            ->type_name("KIND");
+    CLI::Option* ends = command->add_flag("--keep-ends", raw_.keep_ends, "Send each line with its line end");
+    command->add_flag("--chunks", raw_.chunks, "Send blocks of bytes as they come, not lines")
+        ->excludes(as)
+        ->excludes(ends);
   }
 
   void AddPipe() {
     CLI::App* pipe = Add("pipe", "Send lines of stdin to a new coroutine", help::kPipe, &PipeFrom);
     AddCoroutine(pipe);
     AddCreation(pipe);
-    pipe->add_flag("--last", raw_.last, "Print the last outcome only");
-    pipe->add_flag("--first", raw_.first, "Also print what it yields before the first line");
-    CLI::Option* as =
-        pipe->add_option("--as", raw_.send_as, "How a line is sent: text, json or bytes (as the catalog says)")
-            ->check(CLI::IsMember({"text", "json", "bytes"}))
-            ->type_name("KIND");
-    CLI::Option* ends = pipe->add_flag("--keep-ends", raw_.keep_ends, "Send each line with its line end");
-    pipe->add_flag("--chunks", raw_.chunks, "Send blocks of bytes as they come, not lines")
-        ->excludes(as)
-        ->excludes(ends);
+    AddOutcomes(pipe);
+    AddFeed(pipe);
     pipe->add_option("--idle-timeout", raw_.idle_timeout, "Close it after so long without a line; 0: never (10m)")
         ->type_name("DURATION");
+  }
+
+  void AddTry() {
+    CLI::App* attempt = Add("try", "Send lines of stdin to a script, without a server", help::kTry, &TryFrom);
+    AddScript(attempt);
+    AddOutcomes(attempt);
+    AddFeed(attempt);
+
+    CLI::App* verify = Add("verify", "See whether a script answers the same when it is run again, without a server",
+                           help::kVerify, &VerifyFrom);
+    AddScript(verify);
+    AddFeed(verify);
+    verify->add_option("--commands", raw_.commands, "So many random ones")
+        ->check(CLI::Range(1, 10'000'000))
+        ->type_name("N")
+        ->capture_default_str();
+  }
+  void AddScript(CLI::App* command) {
+    command->add_option("FILE", raw_.file, "The script, in Lua")->required()->type_name("");
+    command->add_option("ARGUMENT", raw_.pairs, "Its arguments, as name=value")->type_name("");
+    command->add_option("--seed", raw_.seed, "Of the random numbers")->type_name("N")->capture_default_str();
   }
 
   void AddBench() {

@@ -114,18 +114,49 @@ struct ImportArguments {
 struct CatalogArguments {
   std::string name;  // empty: all
   std::uint32_t version = 0;
+  bool source = false;  // only that
 };
 
-// How pipe makes a value of what it reads.
+struct DefineArguments {
+  std::string file;  // "-": stdin
+  std::string name;
+  std::string documentation;  // the file that has it; empty: what the source says
+};
+
+struct UndefineArguments {
+  std::string name;
+};
+
+// How a value is made of what is read.
 enum class SendAs : std::uint8_t { kAsDefined, kText, kJson, kBytes };
 
-struct PipeArguments {
-  CreateArguments create;
+// What pipe and try do with stdin, and with what comes of it.
+struct FeedArguments {
   SendAs send_as = SendAs::kAsDefined;
   bool last = false;       // print the last outcome only
   bool first = false;      // print the first yield too
   bool keep_ends = false;  // a line is sent with its line end
   bool chunks = false;     // blocks instead of lines
+};
+
+struct PipeArguments {
+  CreateArguments create;
+  FeedArguments feed;
+};
+
+struct TryArguments {
+  std::string file;
+  Map arguments;
+  FeedArguments feed;
+  std::uint64_t seed = 0;
+};
+
+struct VerifyArguments {
+  std::string file;
+  Map arguments;
+  FeedArguments feed;  // of stdin, if it is no terminal
+  std::uint64_t commands = 0;
+  std::uint64_t seed = 0;
 };
 
 struct BenchArguments {
@@ -142,9 +173,10 @@ struct BenchArguments {
   absl::Duration duration;
 };
 
-using Command = std::variant<CreateArguments, SendArguments, ThrowArguments, CloseArguments, DeleteArguments,
-                             GetArguments, ListArguments, CatalogArguments, PipeArguments, WatchArguments,
-                             ForkArguments, ExportArguments, ImportArguments, BenchArguments>;
+using Command =
+    std::variant<CreateArguments, SendArguments, ThrowArguments, CloseArguments, DeleteArguments, GetArguments,
+                 ListArguments, CatalogArguments, PipeArguments, WatchArguments, ForkArguments, ExportArguments,
+                 ImportArguments, BenchArguments, DefineArguments, UndefineArguments, TryArguments, VerifyArguments>;
 
 struct Invocation {
   GlobalArguments global;

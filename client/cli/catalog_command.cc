@@ -77,7 +77,20 @@ absl::StatusOr<std::string> DefinitionToJson(const v1::Coroutine& coroutine) {
 }
 
 std::string DefinitionToLine(const v1::Coroutine& coroutine) {
-  return absl::StrFormat("%-20s  %3d  %s", coroutine.name(), coroutine.version(), coroutine.summary());
+  const bool script = coroutine.language() == v1::LANGUAGE_LUA;
+  const std::string summary = absl::StrCat(coroutine.summary(), coroutine.summary().empty() || !script ? "" : " ",
+                                           script ? absl::StrCat("(", LanguageName(coroutine.language()), ")") : "");
+  return absl::StrFormat("%-20s  %3d  %s", coroutine.name(), coroutine.version(), summary);
+}
+
+int ShowSource(const v1::Coroutine& coroutine, Context& context) {
+  if (coroutine.source().empty()) {
+    context.output.Tell(
+        absl::StrCat("coroctl: ", coroutine.name(), " comes with the server: there is no source to show"));
+    return kServiceFailed;
+  }
+  context.output.Write(coroutine.source());
+  return kFine;
 }
 
 int ShowOne(const CatalogArguments& arguments, Context& context) {
@@ -86,6 +99,7 @@ int ShowOne(const CatalogArguments& arguments, Context& context) {
   request.set_version(arguments.version);
   const absl::StatusOr<v1::GetCoroutineResponse> response = context.connection->GetCoroutine(request);
   if (!response.ok()) return ReportFailure(response.status(), context);
+  if (arguments.source) return ShowSource(response->coroutine(), context);
   const absl::StatusOr<std::string> text = context.global.format == Format::kJson
                                                ? DefinitionToJson(response->coroutine())
                                                : DefinitionToText(response->coroutine());

@@ -20,6 +20,11 @@ int RunCommand(const CatalogArguments& arguments, Context& context);
 int RunCommand(const PipeArguments& arguments, Context& context);
 int RunCommand(const BenchArguments& arguments, Context& context);
 
+int RunCommand(const DefineArguments& arguments, Context& context);
+int RunCommand(const UndefineArguments& arguments, Context& context);
+int RunCommand(const TryArguments& arguments, Context& context);
+int RunCommand(const VerifyArguments& arguments, Context& context);
+
 int RunCommand(const WatchArguments& arguments, Context& context);
 int RunCommand(const ForkArguments& arguments, Context& context);
 int RunCommand(const ExportArguments& arguments, Context& context);

@@ -34,6 +34,8 @@ Examples:
   coroctl send "$id" 10
   coroctl close "$id"
   tr -s '[:space:]' '\n' < book.txt | coroctl pipe token_counter --last
+  coroctl pipe 'csv_parser header=true each=true | select field=price | averager' < sales.csv
+  coroctl define discount.lua
   coroctl bench --mode drive
 
 coroctl COMMAND --help tells more of each.)";
@@ -42,13 +44,18 @@ const char kCreate[] =
     R"(Prints one line: the session's id, its state, and with --prime what came of it, as `coroctl --help` says
 (with --if-exists return, "existed" where that is so). Arguments are values, as `coroctl --help` says.
 
+A COROUTINE with a | in it is a line of stages: a `pipeline`, whose first stage is sent what you send, each other one what the one
+before it yields. A stage is a coroutine's name and its arguments, as name=value; what has spaces or | in it is in quotes. With
+each=true a stage sends the items of its lists one by one. Arguments behind the line are the pipeline's own: collect=true.
+
 Examples:
   coroctl create averager
   coroctl create averager --prime --id room-12 --label floor=3
   coroctl create sliding_window size=3 --prime --idle-timeout 10m
   coroctl create csv_parser 'delimiter=;' header=true --prime
   id=$(coroctl create averager --prime | cut -d' ' -f1)
-  coroctl create averager --prime --id room-12 --if-exists return)";
+  coroctl create averager --prime --id room-12 --if-exists return
+  coroctl create 'json_lines each=true | map expression="value.price * value.count" | averager' --prime)";
 
 const char kSend[] =
     R"(VALUE is written as `coroctl --help` says. A coroutine that has not started takes no value but null: create it with --prime,
@@ -168,12 +175,53 @@ Examples:
   coroctl export room-12 | coroctl --server other:7117 import -)";
 
 const char kCatalog[] =
-    R"(Without a NAME: one line for each coroutine, its name, newest version and summary. With one: all there is to know.
+    R"(Without a NAME: one line for each coroutine, its name, newest version and summary. With one: all there is to know. Those
+that were defined at run time have their language behind the summary, and their source is shown, too.
 
 Examples:
   coroctl catalog
+  coroctl catalog discount --source > discount.lua
   coroctl catalog csv_parser
   coroctl catalog csv_parser --output json)";
+
+const char kDefine[] =
+    R"(FILE holds a script that returns a function, the coroutine's body: yield(v) hands out a value and gives what is sent next
+(docs/authors.md tells all of it). From then on it can be created like any other coroutine, under the name of the file, without
+.lua, or --name. Prints the name and the version, and "existed" if the newest version has that very source; any other source is
+the next version. Sessions keep the version that they were created with. What is wrong with the source is told with its line.
+
+`coroctl try` and `coroctl verify` run a script before that, without a server.
+
+Examples:
+  coroctl define discount.lua
+  coroctl define discount.lua --documentation discount.md
+  coroctl define - --name discount < discount.lua)";
+
+const char kUndefine[] = R"(Sessions that run it go on; it can no longer be created.
+
+Examples:
+  coroctl undefine discount)";
+
+const char kTry[] =
+    R"(Runs a script that is not defined yet, as the server would: creates it with the arguments, starts it, sends it each line of
+stdin, prints what each send yields, and closes it at the end of stdin. How lines are sent and what is printed is told by
+`coroctl pipe --help`. The script may delegate to the coroutines that corod comes with. Its random numbers are always the same,
+unless --seed is another; its time is the time.
+
+Examples:
+  printf '10\n20\n' | coroctl try mean.lua
+  coroctl try discount.lua percent=10 < prices.txt)";
+
+const char kVerify[] =
+    R"(A script's session comes back by running its commands again, so it must answer them in the same way. Makes coroutines of the
+script, with the arguments, and sends them random commands and, if stdin is no terminal, its lines (as `coroctl pipe` sends
+them), in their order and at random. A script that keeps its `state` is restarted with it before each command, and compared
+with one that is not. Any other is run twice. What differs first is shown with the commands that lead there, and the exit status
+is 1.
+
+Examples:
+  coroctl verify discount.lua percent=10 < prices.txt
+  coroctl verify mean.lua --commands 100000 --seed 2 < /dev/null)";
 
 const char kPipe[] =
     R"(Creates a session and starts it, sends it each line of stdin, and prints what each send yields, as `coroctl --help` says.
@@ -182,7 +230,8 @@ In the end, also on Ctrl-C and on errors, it closes the session and prints what 
 A line is sent as text, bytes or JSON: as the catalog says, or as --as says. (JSON by the rules of `coroctl --help`: what is not
 JSON is a text.) It is sent without its line end (\n or \r\n). A coroutine that takes chunks of text (its `Sends` in the
 catalog begins with "chunks", as that of csv_parser) gets the line ends too, and a long line in pieces. --keep-ends does
-this for any other, and --chunks sends blocks of bytes as they come instead of lines.
+this for any other, and --chunks sends blocks of bytes as they come instead of lines. Of a line of stages (`coroctl create
+--help`) the first one counts.
 
 When the coroutine returns or raises, pipe stops there and says at which line. Lines that were under way may have been sent
 after it; the coroutine did not see them. With --last the server does not send the yields in between.
@@ -192,6 +241,7 @@ Examples:
   tr -s '[:space:]' '\n' < book.txt | coroctl pipe token_counter --last
   coroctl pipe csv_parser header=true < data.csv
   coroctl pipe csv_parser --chunks < data.csv
+  coroctl pipe 'csv_parser header=true each=true | select field=price' collect=true < data.csv
   coroctl pipe smtp_receiver --first
   tail -f app.log | coroctl pipe token_counter --idle-timeout 8h)";
 

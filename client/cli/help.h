@@ -19,7 +19,11 @@ extern const char kFork[];
 extern const char kExport[];
 extern const char kImport[];
 extern const char kCatalog[];
+extern const char kDefine[];
+extern const char kUndefine[];
 extern const char kPipe[];
+extern const char kTry[];
+extern const char kVerify[];
 extern const char kBench[];
 
 }  // namespace corod::cli::help

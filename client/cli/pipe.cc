@@ -6,13 +6,15 @@
 #include <thread>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/duration_text.h"
+#include "client/cli/files.h"
+#include "client/cli/input_plan.h"
 #include "client/cli/interrupts.h"
 #include "client/cli/json_value.h"
 #include "client/cli/line_reader.h"
+#include "client/cli/pipeline_text.h"
 #include "client/cli/progress.h"
 #include "client/cli/report.h"
 #include "client/cli/wakeup.h"
@@ -20,18 +22,11 @@
 #include "client/cpp/drive_stream.h"
 #include "client/cpp/service_error.h"
 #include "server/base/mutex.h"
-#include "server/coroutine/utf8.h"
 
 namespace corod::cli {
 namespace {
 
 constexpr absl::Duration kIdleTimeout = absl::Minutes(10);
-
-// How stdin becomes values.
-struct Plan {
-  SendAs send_as;
-  Cut cut;
-};
 
 SendAs KindOf(const v1::Coroutine& definition) {
   if (definition.sends_kind() == v1::VALUE_KIND_TEXT) return SendAs::kText;
@@ -39,33 +34,24 @@ SendAs KindOf(const v1::Coroutine& definition) {
   return SendAs::kJson;
 }
 
-absl::StatusOr<Plan> PlanOf(const PipeArguments& arguments, const v1::Coroutine& definition) {
-  if (arguments.chunks) return Plan{.send_as = SendAs::kBytes, .cut = Cut::kBlocks};
-  Plan plan{.send_as = arguments.send_as, .cut = Cut::kLines};
-  if (plan.send_as == SendAs::kAsDefined) plan.send_as = KindOf(definition);
-  if (plan.send_as == SendAs::kJson) {
-    if (!arguments.keep_ends) return plan;
-    return absl::InvalidArgumentError("--keep-ends goes with text and bytes; these lines are sent as JSON");
+// Whose definition says how lines are sent: that of what is created, or of a pipeline's first stage.
+v1::GetCoroutineRequest WhoReads(const CreateArguments& create) {
+  v1::GetCoroutineRequest who;
+  who.set_name(create.coroutine);
+  who.set_version(create.version);
+  const Map* arguments = &create.arguments;
+  while (who.name() == kPipelineCoroutine && arguments != nullptr) {
+    const Value* stages = arguments->Find("stages");
+    if (stages == nullptr || stages->kind() != Value::Kind::kList || stages->AsList().empty()) break;
+    const Value& first = stages->AsList().front();
+    const Value* name = first.kind() == Value::Kind::kMap ? first.AsMap().Find("coroutine") : nullptr;
+    if (name == nullptr || name->kind() != Value::Kind::kText) break;
+    who.set_name(name->AsText());
+    who.set_version(0);
+    const Value* of_first = first.AsMap().Find("arguments");
+    arguments = of_first != nullptr && of_first->kind() == Value::Kind::kMap ? &of_first->AsMap() : nullptr;
   }
-  // Who takes chunks finds the ends of lines himself.
-  if (arguments.keep_ends || absl::StartsWith(definition.sends(), "chunks")) plan.cut = Cut::kLinesWithEnds;
-  return plan;
-}
-
-absl::StatusOr<v1::Value> ValueOf(const std::string& bytes, SendAs send_as) {
-  switch (send_as) {
-    case SendAs::kText:
-      if (!IsUtf8(bytes)) return absl::InvalidArgumentError("not UTF-8; --as bytes sends bytes as they are");
-      return client::Encode(Value(bytes));
-    case SendAs::kBytes:
-      return client::Encode(Value::Blob(bytes));
-    case SendAs::kJson:
-    case SendAs::kAsDefined:
-      break;
-  }
-  const absl::StatusOr<Value> value = ParseValue(bytes);
-  if (!value.ok()) return value.status();
-  return client::Encode(*value);
+  return who;
 }
 
 // Ends the reading of stdin and the stream, from any thread.
@@ -100,7 +86,7 @@ bool IsQuiet(const v1::Reply& reply) { return reply.tag() % 2 == 1; }
 // One run of lines through a session: this thread reads and sends, another one receives and prints.
 class Feed {
  public:
-  Feed(const PipeArguments& arguments, Plan plan, std::string session_id, Stopper& stopper, Context& context)
+  Feed(const FeedArguments& arguments, InputPlan plan, std::string session_id, Stopper& stopper, Context& context)
       : arguments_(arguments),
         plan_(plan),
         session_id_(std::move(session_id)),
@@ -152,13 +138,13 @@ class Feed {
       if (!line.ok()) return line.status();
       if (!*line) break;
       const std::uint64_t number = (*line)->number;
-      absl::StatusOr<v1::Value> value = ValueOf((*line)->bytes, plan_.send_as);
-      if (!value.ok()) {
-        return absl::InvalidArgumentError(absl::StrCat("line ", number, " of stdin: ", value.status().message()));
-      }
+      const absl::StatusOr<Value> value = ValueOf((*line)->bytes, plan_.send_as);
+      if (!value.ok()) return WrongLine(**line, value.status());
+      absl::StatusOr<v1::Value> encoded = client::Encode(*value);
+      if (!encoded.ok()) return WrongLine(**line, encoded.status());
       v1::Command command;
       command.set_session_id(session_id_);
-      *command.mutable_send() = *std::move(value);
+      *command.mutable_send() = *std::move(encoded);
       command.set_tag(TagOf(number, false));
       ++lines_;
       if (arguments_.last) {
@@ -204,7 +190,7 @@ class Feed {
 
   // The reply that was no yield.
   int ReportEnding() {
-    const std::string line = absl::StrCat(plan_.cut == Cut::kBlocks ? "chunk " : "line ", LineOf(*ending_));
+    const std::string line = NameOfLine(plan_, LineOf(*ending_));
     if (ending_->has_failure()) {
       const absl::Status failure = client::StatusOf(ending_->failure());
       context_.output.Tell(absl::StrCat("coroctl: ", line, ": ", FailureToText(failure, context_.global)));
@@ -234,8 +220,8 @@ class Feed {
     return last.step() == ending_->outcome().step() ? std::optional<v1::Outcome>(last) : std::nullopt;
   }
 
-  const PipeArguments& arguments_;
-  const Plan plan_;
+  const FeedArguments& arguments_;
+  const InputPlan plan_;
   const std::string session_id_;
   Stopper& stopper_;
   Context& context_;
@@ -290,7 +276,7 @@ class PipeSession {
 };
 
 // Everything between the first yield and the close.
-int RunLines(const PipeArguments& arguments, const Plan& plan, const v1::CreateResponse& created, Stopper& stopper,
+int RunLines(const FeedArguments& arguments, const InputPlan& plan, const v1::CreateResponse& created, Stopper& stopper,
              Context& context) {
   const StepReport first{.outcome = created.outcome(), .replayed = created.replayed()};
   if (!created.outcome().has_yielded()) return ReportOutcome(first, context);
@@ -307,16 +293,12 @@ int RunLines(const PipeArguments& arguments, const Plan& plan, const v1::CreateR
 }  // namespace
 
 int RunCommand(const PipeArguments& arguments, Context& context) {
-  v1::GetCoroutineRequest which;
-  which.set_name(arguments.create.coroutine);
-  which.set_version(arguments.create.version);
-  const absl::StatusOr<v1::GetCoroutineResponse> definition = context.connection->GetCoroutine(which);
+  const absl::StatusOr<v1::GetCoroutineResponse> definition =
+      context.connection->GetCoroutine(WhoReads(arguments.create));
   if (!definition.ok()) return ReportFailure(definition.status(), context);
-  const absl::StatusOr<Plan> plan = PlanOf(arguments, definition->coroutine());
-  if (!plan.ok()) {
-    context.output.Tell(absl::StrCat("coroctl: ", plan.status().message()));
-    return kWrongUsage;
-  }
+  const absl::StatusOr<InputPlan> plan =
+      PlanInput(arguments.feed, KindOf(definition->coroutine()), definition->coroutine().sends());
+  if (!plan.ok()) return TellWrongUsage(plan.status(), context);
 
   CreateArguments create = arguments.create;
   create.prime = true;
@@ -330,7 +312,7 @@ int RunCommand(const PipeArguments& arguments, Context& context) {
   if (!created.ok()) return ReportFailure(created.status(), context);
   PipeSession session(created->session().session_id(), *create.idle_timeout, context);
   int status = kFine;
-  if (interrupts.signal() == 0) status = RunLines(arguments, *plan, *created, stopper, context);
+  if (interrupts.signal() == 0) status = RunLines(arguments.feed, *plan, *created, stopper, context);
   const int closed = session.Close();
   if (status == kFine) status = closed;
   return interrupts.signal() != 0 ? kSignal + interrupts.signal() : status;

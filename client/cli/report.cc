@@ -52,19 +52,29 @@ std::string OutcomeToJson(const Outcome& outcome, std::uint64_t step, std::optio
 int ReportOutcome(const StepReport& report, Context& context) {
   const absl::StatusOr<Outcome> outcome = client::Decode(report.outcome);
   if (!outcome.ok()) return ReportFailure(outcome.status(), context);
-  const bool raised = outcome->kind == Outcome::Kind::kRaised;
+  return ShowOutcome(OutcomeReport{.outcome = *outcome,
+                                   .step = report.outcome.step(),
+                                   .replayed = report.replayed,
+                                   .quiet = report.quiet,
+                                   .prefix = report.prefix},
+                     context);
+}
+
+int ShowOutcome(const OutcomeReport& report, Context& context) {
+  const Outcome& outcome = report.outcome;
+  const bool raised = outcome.kind == Outcome::Kind::kRaised;
   if (context.global.format == Format::kJson) {
-    context.output.Print(OutcomeToJson(*outcome, report.outcome.step(), report.replayed));
+    context.output.Print(OutcomeToJson(outcome, report.step, report.replayed));
     return raised ? kRaised : kFine;
   }
   std::string line = report.prefix;
   const auto append = [&line](const std::string& word) { absl::StrAppend(&line, line.empty() ? "" : " ", word); };
-  if (outcome->kind == Outcome::Kind::kReturned) append("returned");
-  if (!raised && !report.quiet) append(ToJson(outcome->value));
+  if (outcome.kind == Outcome::Kind::kReturned) append("returned");
+  if (!raised && !report.quiet) append(ToJson(outcome.value));
   if (!line.empty()) context.output.Print(line);
   if (!raised) return kFine;
   context.output.Flush();  // the exception comes after what went before it
-  context.output.Tell(report.quiet ? "coroctl: the coroutine raised an exception" : TracebackOf(outcome->exception()));
+  context.output.Tell(report.quiet ? "coroctl: the coroutine raised an exception" : TracebackOf(outcome.exception()));
   return kRaised;
 }
 

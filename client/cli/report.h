@@ -35,6 +35,16 @@ struct StepReport {
 // As text: a value that was yielded as JSON; "returned" and the value as JSON; an exception on stderr.
 int ReportOutcome(const StepReport& report, Context& context);
 
+// The same of an outcome that is there already. `replayed`: unset: it is not known.
+struct OutcomeReport {
+  const Outcome& outcome;
+  std::uint64_t step = 0;
+  std::optional<bool> replayed = {};
+  bool quiet = false;
+  std::string prefix = {};
+};
+int ShowOutcome(const OutcomeReport& report, Context& context);
+
 // Says on stderr why the service failed, and returns kServiceFailed.
 int ReportFailure(const absl::Status& status, Context& context);
 

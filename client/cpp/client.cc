@@ -93,6 +93,23 @@ absl::StatusOr<RemoteCoroutine> Client::Import(std::istream& file, const std::st
   return Attach(response->session().session_id());
 }
 
+absl::StatusOr<v1::Coroutine> Client::Define(const DefineOptions& options) {
+  v1::DefineCoroutineRequest request;
+  request.mutable_coroutine()->set_name(options.name);
+  request.mutable_coroutine()->set_language(v1::LANGUAGE_LUA);
+  request.mutable_coroutine()->set_source(options.source);
+  request.mutable_coroutine()->set_documentation(options.documentation);
+  absl::StatusOr<v1::DefineCoroutineResponse> response = connection_->DefineCoroutine(request);
+  if (!response.ok()) return response.status();
+  return std::move(*response->mutable_coroutine());
+}
+
+absl::Status Client::Remove(const std::string& name) {
+  v1::DeleteCoroutineRequest request;
+  request.set_name(name);
+  return connection_->DeleteCoroutine(request).status();
+}
+
 RemoteCoroutine Client::Attach(std::string session_id) const { return {connection_, std::move(session_id)}; }
 
 }  // namespace corod::client

@@ -59,6 +59,15 @@ struct ForkOptions {
   std::string request_id = {};
 };
 
+// As v1::DefineCoroutineRequest.
+struct DefineOptions {
+  std::string name = {};
+  // Lua.
+  std::string source = {};
+  // Markdown. Empty: what the source says.
+  std::string documentation = {};
+};
+
 // Where coroutines are created and found.
 //
 //     absl::StatusOr<Client> client = Client::Connect("127.0.0.1:7117");
@@ -85,6 +94,12 @@ class Client {
   // A session from the file that Export (export_stream.h) wrote; `session_id`: its id, empty: the exported one's.
   // UNKNOWN if `file` cannot be read. Idempotency: as Connection::Import.
   absl::StatusOr<RemoteCoroutine> Import(std::istream& file, const std::string& session_id = "");
+
+  // Puts a coroutine of one's own into the catalog; as it is there then, with its version. INVALID_SOURCE with what is
+  // wrong with the source. Idempotency: safe to repeat: the newest version's source again is that version.
+  absl::StatusOr<v1::Coroutine> Define(const DefineOptions& options);
+  // Takes it out of the catalog; sessions that run it go on. Idempotency: as Connection::DeleteCoroutine.
+  absl::Status Remove(const std::string& name);
 
   // The coroutine of a session that is there already; its calls say SESSION_NOT_FOUND if it is not. Makes no call.
   RemoteCoroutine Attach(std::string session_id) const;

@@ -210,6 +210,16 @@ absl::StatusOr<v1::GetCoroutineResponse> Connection::GetCoroutine(const v1::GetC
               v1::GetCoroutineResponse());
 }
 
+absl::StatusOr<v1::DefineCoroutineResponse> Connection::DefineCoroutine(const v1::DefineCoroutineRequest& request) {
+  return Call(stubs_->catalog, &v1::CatalogService::Stub::DefineCoroutine, request, Repeatable::kYes,
+              v1::DefineCoroutineResponse());
+}
+
+absl::StatusOr<v1::DeleteCoroutineResponse> Connection::DeleteCoroutine(const v1::DeleteCoroutineRequest& request) {
+  return Call(stubs_->catalog, &v1::CatalogService::Stub::DeleteCoroutine, request, Repeatable::kOnlyIfNotExecuted,
+              v1::DeleteCoroutineResponse());
+}
+
 std::unique_ptr<DriveCall> Connection::OpenDrive() { return std::make_unique<GrpcDriveCall>(stubs_->coroutines); }
 
 std::unique_ptr<ReadCall<v1::WatchResponse>> Connection::OpenWatch(const v1::WatchRequest& request) {

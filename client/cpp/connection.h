@@ -80,6 +80,10 @@ class Connection {
   absl::StatusOr<v1::ListCoroutinesResponse> ListCoroutines(const v1::ListCoroutinesRequest& request);
   // Idempotency: reads.
   absl::StatusOr<v1::GetCoroutineResponse> GetCoroutine(const v1::GetCoroutineRequest& request);
+  // Idempotency: safe to repeat: the newest version's source again is that version.
+  absl::StatusOr<v1::DefineCoroutineResponse> DefineCoroutine(const v1::DefineCoroutineRequest& request);
+  // Idempotency: not safe to repeat: COROUTINE_NOT_FOUND may come of it. Tried again only while nothing was done.
+  absl::StatusOr<v1::DeleteCoroutineResponse> DeleteCoroutine(const v1::DeleteCoroutineRequest& request);
 
   // One attempt of Drive, without a deadline; DriveStream is for use. The call must end before the Connection does.
   std::unique_ptr<DriveCall> OpenDrive();

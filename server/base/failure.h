@@ -20,12 +20,14 @@ namespace corod {
   X(INVALID_ARGUMENTS, kInvalidArgument)         \
   X(INVALID_EXCEPTION, kInvalidArgument)         \
   X(INVALID_PAGE_TOKEN, kInvalidArgument)        \
+  X(INVALID_SOURCE, kInvalidArgument)            \
   X(VALUE_TOO_DEEP, kInvalidArgument)            \
   X(VALUE_TOO_LARGE, kInvalidArgument)           \
   X(NOT_PRIMED, kFailedPrecondition)             \
   X(NOT_DURABLE, kFailedPrecondition)            \
   X(DURABILITY_UNAVAILABLE, kFailedPrecondition) \
   X(VERSION_UNAVAILABLE, kFailedPrecondition)    \
+  X(COROUTINE_BUILT_IN, kFailedPrecondition)     \
   X(REPLY_FORGOTTEN, kFailedPrecondition)        \
   X(HISTORY_LIMIT, kFailedPrecondition)          \
   X(HISTORY_TRIMMED, kOutOfRange)                \
@@ -33,6 +35,8 @@ namespace corod {
   X(REQUEST_ID_REUSED, kAborted)                 \
   X(PREDECESSOR_FAILED, kAborted)                \
   X(TOO_MANY_SESSIONS, kResourceExhausted)       \
+  X(TOO_MANY_DEFINITIONS, kResourceExhausted)    \
+  X(SCRIPT_MEMORY_FULL, kResourceExhausted)      \
   X(QUEUE_FULL, kResourceExhausted)              \
   X(WATCHER_TOO_SLOW, kResourceExhausted)        \
   X(DRAINING, kUnavailable)                      \

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <mutex>
 #include <stdexcept>
 #include <utility>
 #include <variant>
@@ -12,10 +13,7 @@ namespace {
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
-bool IsName(std::string_view name) {
-  return !name.empty() && IsLetter(name[0]) &&
-         std::all_of(name.begin(), name.end(), [](char c) { return IsLetter(c) || IsDigit(c) || c == '_'; });
-}
+constexpr std::size_t kMaxNameBytes = 128;
 
 [[noreturn]] void Refuse(const Definition& definition, const std::string& why) {
   throw std::invalid_argument("coroutine '" + definition.name + "': " + why);
@@ -24,7 +22,7 @@ bool IsName(std::string_view name) {
 void CheckParameters(const Definition& definition) {
   const std::vector<Parameter>& parameters = definition.parameters;
   for (auto it = parameters.begin(); it != parameters.end(); ++it) {
-    if (!IsName(it->name)) Refuse(definition, "'" + it->name + "' is no name for a parameter");
+    if (!Catalog::IsName(it->name)) Refuse(definition, "'" + it->name + "' is no name for a parameter");
     const auto shares_name = [&](const Parameter& other) { return other.name == it->name; };
     if (std::any_of(parameters.begin(), it, shares_name)) Refuse(definition, "two parameters are '" + it->name + "'");
     if (!it->default_value) continue;
@@ -35,7 +33,12 @@ void CheckParameters(const Definition& definition) {
 
 }  // namespace
 
-void Catalog::Add(Definition definition) {
+bool Catalog::IsName(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxNameBytes && IsLetter(name[0]) &&
+         std::all_of(name.begin(), name.end(), [](char c) { return IsLetter(c) || IsDigit(c) || c == '_'; });
+}
+
+void Catalog::Check(const Definition& definition) {
   if (!IsName(definition.name)) Refuse(definition, "no name: letters, digits and '_', first a letter");
   if (definition.version == 0) Refuse(definition, "version 0 stands for the newest");
   if (definition.stops_when.empty()) Refuse(definition, "stops_when must say how the caller ends it");
@@ -44,28 +47,108 @@ void Catalog::Add(Definition definition) {
     Refuse(definition, "restartable must say whether there is `restart`");
   }
   CheckParameters(definition);
-  Versions& versions = definitions_[definition.name];
-  if (versions.contains(definition.version)) {
-    Refuse(definition, "version " + std::to_string(definition.version) + " is there already");
-  }
+}
+
+void Catalog::Add(Definition definition, CatalogRevision revision) {
+  Check(definition);
+  const std::unique_lock lock(mutex_);
+  Name& name = names_[definition.name];
   const std::uint32_t version = definition.version;
-  versions.emplace(version, std::make_unique<Definition>(std::move(definition)));
+  if (name.versions.contains(version)) Refuse(definition, "version " + std::to_string(version) + " is there already");
+  name.versions.emplace(version, std::make_unique<Definition>(std::move(definition)));
+  Insert(name, {revision, version});
+}
+
+void Catalog::Insert(Name& name, Change change) {
+  name.changes.insert(std::upper_bound(name.changes.begin(), name.changes.end(), change), change);
+  revision_ = std::max(revision_, change.revision);
+}
+
+void Catalog::Remove(std::string_view name, CatalogRevision revision) {
+  const std::unique_lock lock(mutex_);
+  Insert(names_[std::string(name)], {revision, 0});
+}
+
+void Catalog::Date(std::string_view name, std::uint32_t version, CatalogRevision revision) {
+  const std::unique_lock lock(mutex_);
+  Name& dated = names_[std::string(name)];
+  std::erase_if(dated.changes, [version](const Change& change) { return change.version == version; });
+  Insert(dated, {revision, version});
+}
+
+const Definition* Catalog::NewestOf(const Name& name, CatalogRevision revision) {
+  const auto behind = std::upper_bound(name.changes.begin(), name.changes.end(), revision,
+                                       [](CatalogRevision at, const Change& change) { return at < change.revision; });
+  if (behind == name.changes.begin()) return nullptr;
+  const auto found = name.versions.find(std::prev(behind)->version);
+  return found == name.versions.end() ? nullptr : found->second.get();
+}
+
+const Definition* Catalog::Newest(std::string_view name, CatalogRevision revision) const {
+  const std::shared_lock lock(mutex_);
+  const auto found = names_.find(name);
+  return found == names_.end() ? nullptr : NewestOf(found->second, revision);
 }
 
 const Definition* Catalog::Find(std::string_view name, std::uint32_t version) const {
-  const auto found = definitions_.find(name);
-  if (found == definitions_.end()) return nullptr;
-  const Versions& versions = found->second;
-  const auto it = version == 0 ? std::prev(versions.end()) : versions.find(version);
-  return it == versions.end() ? nullptr : it->second.get();
+  if (version == 0) return Newest(name);
+  const std::shared_lock lock(mutex_);
+  const auto found = names_.find(name);
+  if (found == names_.end()) return nullptr;
+  const auto it = found->second.versions.find(version);
+  return it == found->second.versions.end() ? nullptr : it->second.get();
+}
+
+std::uint32_t Catalog::LastVersion(std::string_view name) const {
+  const std::shared_lock lock(mutex_);
+  const auto found = names_.find(name);
+  std::uint32_t last = 0;
+  if (found == names_.end()) return last;
+  for (const Change& change : found->second.changes) last = std::max(last, change.version);
+  return last;
+}
+
+bool Catalog::IsNative(std::string_view name) const {
+  const std::shared_lock lock(mutex_);
+  const auto found = names_.find(name);
+  if (found == names_.end()) return false;
+  const auto& versions = found->second.versions;
+  return std::any_of(versions.begin(), versions.end(),
+                     [](const auto& version) { return version.second->language == Language::kNative; });
+}
+
+std::vector<const Definition*> Catalog::Undated() const {
+  const std::shared_lock lock(mutex_);
+  std::vector<const Definition*> undated;
+  for (const auto& [unused, name] : names_) {
+    for (const Change& change : name.changes) {
+      if (change.revision == 0) undated.push_back(name.versions.at(change.version).get());
+    }
+  }
+  return undated;
 }
 
 std::vector<const Definition*> Catalog::ListAfter(std::string_view name, std::size_t limit) const {
+  const std::shared_lock lock(mutex_);
   std::vector<const Definition*> listed;
-  for (auto it = definitions_.upper_bound(name); it != definitions_.end() && listed.size() < limit; ++it) {
-    listed.push_back(it->second.rbegin()->second.get());
+  for (auto it = names_.upper_bound(name); it != names_.end() && listed.size() < limit; ++it) {
+    if (const Definition* newest = NewestOf(it->second, kNewestRevision)) listed.push_back(newest);
   }
   return listed;
+}
+
+CatalogRevision Catalog::revision() const {
+  const std::shared_lock lock(mutex_);
+  return revision_;
+}
+
+std::vector<const Definition*> Catalog::All() const {
+  const std::shared_lock lock(mutex_);
+  std::vector<const Definition*> all;
+  for (const auto& [unused, name] : names_) {
+    for (const auto& [version, definition] : name.versions) all.push_back(definition.get());
+  }
+  return all;
 }
 
 }  // namespace corod

@@ -109,12 +109,19 @@ std::variant<std::vector<Value>, ArgumentError> Definition::BindArguments(const 
   return bound;
 }
 
-std::variant<Coroutine, Exception> Definition::Restart(std::vector<Value> arguments, const Value& kept) const {
+Coroutine Definition::Make(const Map& arguments, CatalogRevision revision) const {
+  std::variant<std::vector<Value>, ArgumentError> bound = BindArguments(arguments);
+  if (const auto* error = std::get_if<ArgumentError>(&bound)) throw py::ValueError(error->message);
+  return create(std::get<std::vector<Value>>(std::move(bound)), revision);
+}
+
+std::variant<Coroutine, Exception> Definition::Restart(std::vector<Value> arguments, const Value& kept,
+                                                       CatalogRevision revision) const {
   const std::string what = name + " version " + std::to_string(version);
   if (!restart) return Exception("RuntimeError", {what + " is not restartable"});
   const StepScope no_step;
   try {
-    Coroutine coroutine = restart(std::move(arguments), kept);
+    Coroutine coroutine = restart(std::move(arguments), kept, revision);
     const Outcome first = coroutine.Next();
     if (first.kind == Outcome::Kind::kYielded) return coroutine;
     if (first.kind == Outcome::Kind::kRaised) return first.exception();

@@ -1,6 +1,7 @@
 #ifndef COROD_SERVER_CATALOG_DEFINITION_H_
 #define COROD_SERVER_CATALOG_DEFINITION_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -44,6 +45,13 @@ struct Parameter {
   std::variant<Value, ArgumentError> Accept(const Value& argument) const;
 };
 
+// A revision of the catalog: how many changes it has had.
+using CatalogRevision = std::uint64_t;
+inline constexpr CatalogRevision kNewestRevision = ~CatalogRevision{0};
+
+// What a definition is written in.
+enum class Language : std::uint8_t { kNative, kLua };
+
 // How a command line should read what is sent.
 enum class SendsKind : std::uint8_t { kText, kBytes, kNumber, kJson };
 
@@ -62,22 +70,33 @@ struct Definition {
   bool restartable = false;  // whether there is `restart`
   // No step waits for anything or runs without bound, so that it may run on a thread that must not be kept busy.
   bool never_blocks = false;
+  Language language = Language::kNative;
+  std::string source;     // of what was defined at run time
+  bool looks_up = false;  // it finds others by their names, as of a revision of the catalog
+  // Set, and true for a while: there is no memory for more of its steps or coroutines. Outlives it.
+  const std::atomic<bool>* memory_is_full = nullptr;
   // Makes a coroutine, which has not run yet. REQUIRES: one argument for each parameter, in order, as BindArguments
   // gives them.
-  std::function<Coroutine(std::vector<Value>)> create;
+  std::function<Coroutine(std::vector<Value> arguments, CatalogRevision revision)> create;
   // As `create`, of one that has been saved: `kept` is what Coroutine::Save gave. Raises what the state's Load raises.
   // Empty: the body is not restartable.
-  std::function<Coroutine(std::vector<Value> arguments, const Value& kept)> restart;
+  std::function<Coroutine(std::vector<Value> arguments, const Value& kept, CatalogRevision revision)> restart;
 
   // `arguments` (a map of names to values) as one value per parameter, in order, defaults filled in; or what is wrong
   // with them. An integer is accepted where a number is asked for, a boolean is neither.
   std::variant<std::vector<Value>, ArgumentError> BindArguments(const Map& arguments) const;
 
+  bool HasNoMemory() const { return memory_is_full && memory_is_full->load(std::memory_order_relaxed); }
+
+  // A coroutine with these arguments, which has not run yet. Raises ValueError if they will not do.
+  Coroutine Make(const Map& arguments, CatalogRevision revision = kNewestRevision) const;
+
   // Restarts a coroutine: makes it of `kept` (Coroutine::Save) and resumes it to its first yield, whose value is thrown
   // away. It then goes on where the saved one was. Or why that failed: what Load raised, what the body raised, or a
   // RuntimeError if it returned, or is not restartable. REQUIRES: as `create`; the arguments are those of the saved
   // one.
-  std::variant<Coroutine, Exception> Restart(std::vector<Value> arguments, const Value& kept) const;
+  std::variant<Coroutine, Exception> Restart(std::vector<Value> arguments, const Value& kept,
+                                             CatalogRevision revision = kNewestRevision) const;
 };
 
 }  // namespace corod

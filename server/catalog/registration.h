@@ -158,7 +158,7 @@ struct BodyOf {
 template <typename Result, typename... Parameters>
 struct Body<Result (*)(Parameters...)> : BodyOf<Result, Parameters...> {
   static NativeDefinition::Create Create(Result (*body)(Parameters...)) {
-    return [body](const std::vector<Value>& arguments) { return Body::Call(body, arguments); };
+    return [body](const std::vector<Value>& arguments, CatalogRevision) { return Body::Call(body, arguments); };
   }
   static NativeDefinition::Restart Restart(Result (*)(Parameters...)) { return nullptr; }
 };
@@ -166,10 +166,11 @@ template <typename Result, typename S, typename... Parameters>
 struct Body<Result (*)(Kept<S>, Parameters...)> : BodyOf<Result, Parameters...> {
   using Function = Result (*)(Kept<S>, Parameters...);
   static NativeDefinition::Create Create(Function body) {
-    return [body](const std::vector<Value>& arguments) { return Body::Call(body, arguments, Kept<S>()); };
+    return
+        [body](const std::vector<Value>& arguments, CatalogRevision) { return Body::Call(body, arguments, Kept<S>()); };
   }
   static NativeDefinition::Restart Restart(Function body) {
-    return [body](const std::vector<Value>& arguments, const Value& kept) {
+    return [body](const std::vector<Value>& arguments, const Value& kept, CatalogRevision) {
       return Body::Call(body, arguments, Kept<S>(S::Load(kept)));
     };
   }
@@ -186,8 +187,8 @@ NativeDefinition Native(std::string name, std::uint32_t version, F body) {
   using Body = internal::Body<F>;
   static_assert(
       Body::kIsFunction,
-      "a coroutine's body is a plain function, given as &Body: what a lambda or a function object holds may be "
-      "gone by the first resume");
+      "a coroutine's body is a plain function, given as &Body: a lambda, a function object or the object of a member "
+      "function may be gone by the first resume");
   if constexpr (Body::kIsFunction) {
     static_assert(Body::kReturnsCoroutine, "a coroutine's body returns corod::Coroutine");
     static_assert(

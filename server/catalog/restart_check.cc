@@ -115,8 +115,8 @@ RestartCheck CheckRestarts(const Definition& definition, const std::vector<Value
     if (!what.empty()) check.difference = RestartDifference{command, std::move(what)};
     return check.difference.has_value();
   };
-  Coroutine straight = definition.create(arguments);
-  Coroutine restarted = definition.create(arguments);
+  Coroutine straight = definition.create(arguments, kNewestRevision);
+  Coroutine restarted = definition.create(arguments, kNewestRevision);
   for (std::size_t i = 0; i < commands.size(); ++i) {
     if ((restart_before >> (i % 64) & 1) != 0) {
       if (const std::optional<Value> kept = restarted.Save()) {

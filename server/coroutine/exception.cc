@@ -115,6 +115,27 @@ void Exception::SetTraceback(std::string traceback) { data_->traceback = std::mo
 void Exception::AddNote(std::string note) { data_->notes.push_back(std::move(note)); }
 void Exception::SetSuppressContext(bool suppress) { data_->suppress_context = suppress; }
 
+namespace {
+
+// Calls `visit` with each exception in a value.
+template <typename F>
+void VisitExceptions(const Value& value, const F& visit) {
+  switch (value.kind()) {
+    case Value::Kind::kException:
+      return visit(value.AsException());
+    case Value::Kind::kList:
+      for (const Value& item : value.AsList()) VisitExceptions(item, visit);
+      return;
+    case Value::Kind::kMap:
+      for (const Map::Entry& entry : value.AsMap()) VisitExceptions(entry.value, visit);
+      return;
+    default:
+      return;
+  }
+}
+
+}  // namespace
+
 bool Exception::LeadsTo(const Data* target) const {
   if (target->references.load(std::memory_order_acquire) == 1) return false;  // no chain holds it
   std::vector<const Data*> open{data_};
@@ -126,6 +147,8 @@ bool Exception::LeadsTo(const Data* target) const {
     if (!seen.insert(data).second) continue;
     if (data->cause) open.push_back(data->cause->data_);
     if (data->context) open.push_back(data->context->data_);
+    for (const Value& argument : data->arguments)
+      VisitExceptions(argument, [&open](const Exception& held) { open.push_back(held.data_); });
   }
   return false;
 }

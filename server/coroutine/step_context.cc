@@ -8,6 +8,7 @@ namespace corod {
 namespace {
 
 thread_local StepScope* innermost = nullptr;
+thread_local std::uint64_t scopes = 0;
 
 // splitmix64's finaliser.
 std::uint64_t Mix(std::uint64_t z) {
@@ -18,10 +19,10 @@ std::uint64_t Mix(std::uint64_t z) {
 
 }  // namespace
 
-StepScope::StepScope() noexcept : runs_(false), outer_(std::exchange(innermost, this)) {}
+StepScope::StepScope() noexcept : runs_(false), serial_(++scopes), outer_(std::exchange(innermost, this)) {}
 
 StepScope::StepScope(const StepContext& context) noexcept
-    : context_(context), runs_(true), outer_(std::exchange(innermost, this)) {}
+    : context_(context), runs_(true), serial_(++scopes), outer_(std::exchange(innermost, this)) {}
 
 StepScope::~StepScope() { innermost = outer_; }
 
@@ -36,6 +37,8 @@ std::uint64_t StepRandom() {
   StepScope& running = StepScope::Running();
   return Mix(Mix(Mix(running.context_.seed) + running.context_.step) + ++running.drawn_ * 0x9e3779b97f4a7c15);
 }
+
+std::uint64_t StepSerial() noexcept { return innermost ? innermost->serial_ : 0; }
 
 std::uint64_t RandomBelow(std::uint64_t n) {
   if (n == 0) throw py::ValueError("there is no number below 0 to draw");

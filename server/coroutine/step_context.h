@@ -30,6 +30,7 @@ class [[nodiscard]] StepScope {
  private:
   friend std::chrono::sys_time<std::chrono::nanoseconds> StepTime();
   friend std::uint64_t StepRandom();
+  friend std::uint64_t StepSerial() noexcept;
 
   // Raises RuntimeError if no step runs.
   static StepScope& Running();
@@ -37,6 +38,7 @@ class [[nodiscard]] StepScope {
   StepContext context_;
   bool runs_;
   std::uint64_t drawn_ = 0;  // random numbers so far
+  std::uint64_t serial_;
   StepScope* outer_;
 };
 
@@ -50,6 +52,9 @@ std::chrono::sys_time<std::chrono::nanoseconds> StepTime();
 // (the k-th of a step, from 1, is mix(mix(mix(seed) + step) + k * 0x9e3779b97f4a7c15)). Not for secrets: who has seen a
 // number knows those that follow in its step.
 std::uint64_t StepRandom();
+
+// Of this thread, which scope runs: another number for each; 0: none. For what is counted over a whole step.
+std::uint64_t StepSerial() noexcept;
 
 // One of 0 to n - 1, each as likely as any other. Draws until a number is at least 2^64 mod n; the answer is that
 // number mod n. Raises ValueError if n is 0.

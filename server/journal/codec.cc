@@ -20,22 +20,40 @@ namespace {
 
 namespace proto = journal::v1;
 
-// Version 1 had a CRC-32 instead of the CRC-32C.
-constexpr char kFormatVersion = 2;
+// Version 1 had a CRC-32 instead of the CRC-32C. Version 3 is of what an older corod must not overlook: events of the
+// catalog, and heads that name a revision of it; its checksum is also that of the version itself. All else is written
+// as it was, so that an older corod can import it.
+constexpr char kFormatVersion = 3;
+constexpr char kVersionWithoutCatalog = 2;
 constexpr std::size_t kFrameBytes = 5;
 
 // What is in a journal was within the limits when it came; they may be others now.
 constexpr ValueLimits kNoLimits{.max_depth = 200, .max_bytes = std::numeric_limits<std::size_t>::max()};
 
 std::uint32_t Checksum(int version, std::string_view bytes) {
-  if (version >= 2) return Crc32c(bytes);
+  if (version >= 3) {
+    const char first = static_cast<char>(version);
+    return Crc32c(bytes, Crc32c({&first, 1}));
+  }
+  if (version == 2) return Crc32c(bytes);
   return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
+// The lowest version that has all that is in the message.
+template <typename Proto>
+char VersionOf(const Proto&) {
+  return kVersionWithoutCatalog;
+}
+char VersionOf(const proto::CatalogEvent&) { return kFormatVersion; }
+char VersionOf(const proto::Head& head) {
+  return head.catalog_revision() == 0 ? kVersionWithoutCatalog : kFormatVersion;
+}
+char VersionOf(const proto::ExportItem& item) { return VersionOf(item.head()); }
+
 // Fills in what stands before the message at the end of `bytes`, which begins at `at`, with room for that.
-void FinishFrame(std::size_t at, std::string& bytes) {
-  const std::uint32_t checksum = Checksum(kFormatVersion, std::string_view(bytes).substr(at + kFrameBytes));
-  bytes[at] = kFormatVersion;
+void FinishFrame(char version, std::size_t at, std::string& bytes) {
+  const std::uint32_t checksum = Checksum(version, std::string_view(bytes).substr(at + kFrameBytes));
+  bytes[at] = version;
   for (std::size_t i = 0; i < 4; ++i) bytes[at + i + 1] = static_cast<char>(checksum >> (8 * i));
 }
 
@@ -44,7 +62,7 @@ void AppendFramed(const Proto& message, std::string& to) {
   const std::size_t at = to.size();
   to.append(kFrameBytes, '\0');
   message.AppendToString(&to);
-  FinishFrame(at, to);
+  FinishFrame(VersionOf(message), at, to);
 }
 
 template <typename Proto>
@@ -233,6 +251,7 @@ class Decoder {
       head.problem = SessionProblem{from.problem().reason(), from.problem().message(), from.problem().step()};
     }
     head.crashes = from.crashes();
+    head.catalog_revision = from.catalog_revision();
     return head;
   }
   Checkpoint DecodeCheckpoint(const proto::Checkpoint& from) {
@@ -256,6 +275,30 @@ class Decoder {
     tombstone.outcome = DecodeOutcome(from.outcome());
     tombstone.expire_time = FromNanos(from.expire_time());
     return tombstone;
+  }
+  CatalogEvent::Kind DecodeKind(proto::CatalogEvent::Kind from) {
+    switch (from) {
+      case proto::CatalogEvent::KIND_NATIVE:
+        return CatalogEvent::Kind::kNative;
+      case proto::CatalogEvent::KIND_LUA:
+        return CatalogEvent::Kind::kLua;
+      case proto::CatalogEvent::KIND_REMOVED:
+        return CatalogEvent::Kind::kRemoved;
+      default:
+        Fail("it is of an unknown kind");
+        return {};
+    }
+  }
+  CatalogEvent DecodeCatalogEvent(const proto::CatalogEvent& from) {
+    CatalogEvent event;
+    event.revision = from.revision();
+    event.kind = DecodeKind(from.kind());
+    event.name = from.name();
+    event.version = from.version();
+    event.source = from.source();
+    event.documentation = from.documentation();
+    event.time = FromNanos(from.time());
+    return event;
   }
 
   void Fail(const char* why) {
@@ -378,6 +421,7 @@ void ToProto(const Head& head, proto::Head* to) {
     to->mutable_problem()->set_step(head.problem->step);
   }
   to->set_crashes(head.crashes);
+  to->set_catalog_revision(head.catalog_revision);
 }
 
 void ToProto(const Checkpoint& checkpoint, proto::Checkpoint* to) {
@@ -395,6 +439,28 @@ void ToProto(const Checkpoint& checkpoint, proto::Checkpoint* to) {
   to->set_time(ToNanos(checkpoint.time));
 }
 
+proto::CatalogEvent::Kind ToProto(CatalogEvent::Kind kind) {
+  switch (kind) {
+    case CatalogEvent::Kind::kNative:
+      return proto::CatalogEvent::KIND_NATIVE;
+    case CatalogEvent::Kind::kLua:
+      return proto::CatalogEvent::KIND_LUA;
+    case CatalogEvent::Kind::kRemoved:
+      return proto::CatalogEvent::KIND_REMOVED;
+  }
+  return proto::CatalogEvent::KIND_UNSPECIFIED;
+}
+
+void ToProto(const CatalogEvent& event, proto::CatalogEvent* to) {
+  to->set_revision(event.revision);
+  to->set_kind(ToProto(event.kind));
+  to->set_name(event.name);
+  to->set_version(event.version);
+  to->set_source(event.source);
+  to->set_documentation(event.documentation);
+  to->set_time(ToNanos(event.time));
+}
+
 template <typename Proto, typename T>
 std::string EncodeAs(const T& what) {
   Proto message;
@@ -409,7 +475,7 @@ void AppendEncoded(const Batch& batch, std::string& to) {
     const std::size_t at = to.size();
     to.resize(at + kFrameBytes + *size);
     plain_batch::Write(batch, to.data() + at + kFrameBytes);
-    FinishFrame(at, to);
+    FinishFrame(kVersionWithoutCatalog, at, to);
     return;
   }
   proto::Batch message;
@@ -424,6 +490,7 @@ std::string Encode(const Batch& batch) {
 }
 std::string Encode(const Head& head) { return EncodeAs<proto::Head>(head); }
 std::string Encode(const Checkpoint& checkpoint) { return EncodeAs<proto::Checkpoint>(checkpoint); }
+std::string Encode(const CatalogEvent& event) { return EncodeAs<proto::CatalogEvent>(event); }
 
 std::string Encode(const Tombstone& tombstone) {
   proto::Tombstone message;
@@ -465,6 +532,14 @@ absl::StatusOr<Checkpoint> DecodeCheckpoint(std::string_view bytes) {
 absl::StatusOr<Tombstone> DecodeTombstone(std::string_view bytes, std::string_view request_id) {
   return Decode<Tombstone, proto::Tombstone>(
       bytes, "tombstone", [request_id](Decoder& d, const auto& m) { return d.DecodeTombstone(m, request_id); });
+}
+
+absl::StatusOr<CatalogEvent> DecodeCatalogEvent(std::string_view bytes, std::uint64_t revision) {
+  const std::string what = absl::StrCat("catalog event of revision ", revision);
+  return Decode<CatalogEvent, proto::CatalogEvent>(bytes, what.c_str(), [revision](Decoder& d, const auto& m) {
+    if (m.revision() != revision) d.Fail("it is another revision's");
+    return d.DecodeCatalogEvent(m);
+  });
 }
 
 absl::StatusOr<ExportItem> DecodeExportItem(std::string_view bytes) {

@@ -1,6 +1,7 @@
 #ifndef COROD_SERVER_JOURNAL_CODEC_H_
 #define COROD_SERVER_JOURNAL_CODEC_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -24,12 +25,15 @@ std::string Encode(const Head& head);
 std::string Encode(const Checkpoint& checkpoint);
 // Without the request id, which is part of its key.
 std::string Encode(const Tombstone& tombstone);
+std::string Encode(const CatalogEvent& event);
 std::string Encode(const ExportItem& item);
 
 absl::StatusOr<Batch> DecodeBatch(std::string_view bytes);
 absl::StatusOr<Head> DecodeHead(std::string_view bytes);
 absl::StatusOr<Checkpoint> DecodeCheckpoint(std::string_view bytes);
 absl::StatusOr<Tombstone> DecodeTombstone(std::string_view bytes, std::string_view request_id);
+// kDataLoss also for another revision's. Its message names the revision.
+absl::StatusOr<CatalogEvent> DecodeCatalogEvent(std::string_view bytes, std::uint64_t revision);
 absl::StatusOr<ExportItem> DecodeExportItem(std::string_view bytes);
 
 }  // namespace corod

@@ -2,6 +2,7 @@
 #define COROD_SERVER_JOURNAL_JOURNAL_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -26,9 +27,13 @@ namespace corod {
 // valid batch before it is void, for every reader and for ever. So of two writers of one session one succeeds, whatever
 // happens between them and the log.
 //
-// Writes (Create, Append, Save, Trim, Remove, Reschedule) never wait for a disk: they are gathered into few synced
-// writes and call `done` once, never before the call returns (it must not block), on a thread of the journal's or
-// behind the CompletionScope of any thread that has appended: who appends within a scope may be kept behind it, to
+// Beside the sessions there is the history of the catalog: one log of events. Their numbers, the revisions of the
+// catalog, are its fencing: an event whose revision does not follow that of the last valid event before it is void, for
+// every reader and for ever.
+//
+// Writes (Create, Append, Save, Trim, Remove, Define, Reschedule) never wait for a disk: they are gathered into few
+// synced writes and call `done` once, never before the call returns (it must not block), on a thread of the journal's
+// or behind the CompletionScope of any thread that has appended: who appends within a scope may be kept behind it, to
 // write what has been gathered and to answer it. At most one thread at a time is kept by the disk in that way; it holds
 // no lock. Those of one write are called within a CompletionScope. They take effect and are answered in the order of
 // the calls, but for appends: what a thread appends within a CompletionScope takes effect when that ends or the thread
@@ -38,9 +43,9 @@ namespace corod {
 //   kAborted      a conflict: nothing was written; somebody else wrote. Read the log, then decide
 //   kUnavailable  a doubt: it may have been written, or be written later. Read the log, and write on with another
 //                 BatchId::writer, so that what lands late is void
-//   kDataLoss     nothing was written: what the session has is damaged
+//   kDataLoss     nothing was written: what the session has, or the catalog's history, is damaged
 // Reads may wait for a disk. They see every write that was reported as done. kUnavailable: the journal cannot be read
-// now. kDataLoss: what is there is damaged; it concerns that session alone.
+// now. kDataLoss: what is there is damaged; it concerns that session alone, or the catalog alone.
 //
 // Thread-safe. REQUIRES of destruction: no call is under way, and every `done` was called (see Shutdown).
 class Journal {
@@ -112,6 +117,13 @@ class Journal {
   // nobody knows its uid; its log stays where it is, and is of no use. A conflict if the head can be read.
   virtual void Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) = 0;
 
+  // Adds an event to the history of the catalog. A conflict if `event.revision` does not follow the last one there is.
+  // After a doubt: read the history to its end, and go on from there. Of two events of one revision the one that takes
+  // effect first stays, and the other is void; so one in doubt may still come until another one of its revision is
+  // there, and not after that. REQUIRES: `event.name` and
+  // `event.documentation` are UTF-8.
+  virtual void Define(CatalogEvent event, Done done) = 0;
+
   // A head, and how far the log goes.
   struct Stored {
     Head head;
@@ -146,6 +158,12 @@ class Journal {
 
   virtual absl::StatusOr<std::optional<Tombstone>> FindTombstone(std::string_view id,
                                                                  std::string_view request_id) const = 0;
+
+  // The history of the catalog behind that revision, in order: as many events as come to about `max_bytes`, at least
+  // one if there is one. One that is damaged or missing ends the answer, and if it is the first, kDataLoss, whose
+  // message names its revision: nothing that is behind it can be trusted.
+  virtual absl::StatusOr<std::vector<CatalogEvent>> ReadCatalog(std::uint64_t after_revision,
+                                                                std::size_t max_bytes) const = 0;
 
   // The index by time. Each entry stands until Reschedule takes it away, so that nothing is forgotten in a crash; a
   // session may have several. Tombstones are not in it: the journal removes them itself.

@@ -202,6 +202,23 @@ void MemoryJournal::Remove(const SessionKey& key, std::optional<Tombstone> tombs
   answers_->Start();
 }
 
+absl::Status MemoryJournal::DoDefine(CatalogEvent event) {
+  if (shutdown_) return Closed();
+  const bool valid = event.revision == catalog_revision_ + 1;
+  if (valid || options_.comparison == Comparison::kOff) catalog_.push_back(std::move(event));
+  if (!valid) return absl::AbortedError("the catalog is at another revision");
+  ++catalog_revision_;
+  return absl::OkStatus();
+}
+
+void MemoryJournal::Define(CatalogEvent event, Done done) {
+  {
+    const MutexLock lock(mutex_);
+    answers_->Add(std::move(done), DoDefine(std::move(event)));
+  }
+  answers_->Start();
+}
+
 Journal::Stored MemoryJournal::Describe(const Session& session) {
   return {session.head, session.valid.last(), session.last_step};
 }
@@ -271,6 +288,24 @@ absl::StatusOr<std::optional<Tombstone>> MemoryJournal::FindTombstone(std::strin
   const auto found = tombstones_.find({std::string(id), std::string(request_id)});
   if (found == tombstones_.end()) return std::optional<Tombstone>();
   return std::optional<Tombstone>(found->second);
+}
+
+absl::StatusOr<std::vector<CatalogEvent>> MemoryJournal::ReadCatalog(std::uint64_t after_revision,
+                                                                     std::size_t max_bytes) const {
+  const MutexLock lock(mutex_);
+  std::vector<CatalogEvent> events;
+  std::uint64_t last = 0;
+  std::size_t bytes = 0;
+  for (const CatalogEvent& event : catalog_) {
+    if (event.revision != last + 1) continue;
+    last = event.revision;
+    if (last <= after_revision) continue;
+    const std::size_t size = Encode(event).size();
+    if (!events.empty() && bytes + size > max_bytes) break;
+    bytes += size;
+    events.push_back(event);
+  }
+  return events;
 }
 
 absl::StatusOr<std::vector<Journal::Due>> MemoryJournal::ListDue(absl::Time now, const std::optional<Due>& after,

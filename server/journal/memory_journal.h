@@ -25,8 +25,8 @@ class MemoryJournal : public Journal {
  public:
   enum class Comparison : std::uint8_t {
     kOn,
-    // An append always lands at the end of the log, as it may with a distributed log; whether it is valid is found by
-    // reading.
+    // An append always lands at the end of the log, and an event at that of the catalog's history, as they may with a
+    // distributed log; whether they are valid is found by reading.
     kOff,
   };
   struct Options {
@@ -46,6 +46,7 @@ class MemoryJournal : public Journal {
   void Save(Saved saved, Done done) override;
   void Trim(const SessionKey& key, BatchId checkpoint_after, std::vector<Step> checkpoints) override;
   void Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) override;
+  void Define(CatalogEvent event, Done done) override;
   absl::StatusOr<std::optional<Stored>> Find(std::string_view id) const override;
   absl::StatusOr<std::vector<Listed>> List(std::string_view after, std::size_t limit) const override;
   absl::StatusOr<std::optional<Checkpoint>> FindCheckpoint(const SessionKey& key, Step step) const override;
@@ -53,6 +54,8 @@ class MemoryJournal : public Journal {
   absl::StatusOr<std::vector<Batch>> Read(const SessionKey& key, BatchId after, std::size_t max_bytes) const override;
   absl::StatusOr<std::optional<Tombstone>> FindTombstone(std::string_view id,
                                                          std::string_view request_id) const override;
+  absl::StatusOr<std::vector<CatalogEvent>> ReadCatalog(std::uint64_t after_revision,
+                                                        std::size_t max_bytes) const override;
   absl::StatusOr<std::vector<Due>> ListDue(absl::Time now, const std::optional<Due>& after,
                                            std::size_t limit) const override;
   void Reschedule(const Due& entry, std::optional<absl::Time> next) override;
@@ -77,6 +80,7 @@ class MemoryJournal : public Journal {
   absl::Status DoCreate(NewSession session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status DoAppend(const SessionKey& key, const Batch& batch, std::optional<absl::Time> due)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status DoDefine(CatalogEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static Stored Describe(const Session& session);
 
   const Options options_;
@@ -85,6 +89,8 @@ class MemoryJournal : public Journal {
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, Session, std::less<>> sessions_ ABSL_GUARDED_BY(mutex_);
   std::set<std::pair<absl::Time, std::string>> due_ ABSL_GUARDED_BY(mutex_);
+  std::vector<CatalogEvent> catalog_ ABSL_GUARDED_BY(mutex_);   // with what is void
+  std::uint64_t catalog_revision_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last valid event
   // By session id and request id.
   mutable std::map<std::pair<std::string, std::string>, Tombstone> tombstones_ ABSL_GUARDED_BY(mutex_);
 };

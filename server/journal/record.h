@@ -99,6 +99,8 @@ struct Head {
   std::uint64_t create_fingerprint = 0;
   bool create_primed = false;  // the answer to the Create is step 1
   std::uint64_t seed = 0;      // where the body's random numbers begin
+  // Names that its coroutine looks up are resolved as of this revision of the catalog; 0: it looks up none.
+  std::uint64_t catalog_revision = 0;
 
   Labels labels;
   absl::Duration idle_timeout = absl::InfiniteDuration();  // infinite: never
@@ -147,6 +149,25 @@ struct Tombstone {
   absl::Time expire_time;
 
   friend bool operator==(const Tombstone&, const Tombstone&) = default;
+};
+
+// What happened to a name of the catalog. All of them are its history.
+struct CatalogEvent {
+  enum class Kind : std::uint8_t {
+    kNative,   // a version that the binary brought
+    kLua,      // a version that was defined at run time
+    kRemoved,  // the name is taken out of the catalog; its versions stay
+  };
+
+  std::uint64_t revision = 0;  // of the catalog, from then on: 1, 2, ... without gaps
+  Kind kind = Kind::kNative;
+  std::string name;
+  std::uint32_t version = 0;  // kRemoved: 0
+  std::string source;         // any bytes
+  std::string documentation;
+  absl::Time time;  // whole nanoseconds
+
+  friend bool operator==(const CatalogEvent&, const CatalogEvent&) = default;
 };
 
 }  // namespace corod

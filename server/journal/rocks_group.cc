@@ -15,8 +15,9 @@ constexpr std::size_t kMaxLives = 32'768;
 
 }  // namespace
 
-RocksJournal::Group::Group(const RocksDatabase& database, Lives& lives, LogEntries& entries, std::uint64_t sessions)
-    : database_(database), lives_(lives), entries_(entries), sessions_(sessions) {
+RocksJournal::Group::Group(const RocksDatabase& database, Lives& lives, std::optional<std::uint64_t>& catalog_revision,
+                           LogEntries& entries, std::uint64_t sessions)
+    : database_(database), lives_(lives), catalog_revision_(catalog_revision), entries_(entries), sessions_(sessions) {
   if (lives_.size() > kMaxLives) lives_.clear();
 }
 
@@ -57,6 +58,26 @@ void RocksJournal::Group::SetTaken(const std::string& id, bool taken) {
   taken_[id] = taken;
   sessions_ = taken ? sessions_ + 1 : sessions_ - 1;
   sessions_changed_ = true;
+}
+
+absl::StatusOr<std::uint64_t> RocksJournal::Group::FindCatalogRevision() {
+  if (catalog_revision_) return *catalog_revision_;
+  Range events(database_.db(), std::string(keys::kCatalog), std::string(keys::kCatalogEnd));
+  events.SeekToLast();
+  if (absl::Status status = events.status(); !status.ok()) return status;
+  std::uint64_t last = 0;
+  if (events.Valid()) {
+    last = keys::NumberIn(events.key());
+    const absl::StatusOr<CatalogEvent> event = DecodeCatalogEvent(events.value(), last);
+    if (!event.ok()) return event.status();
+  }
+  catalog_revision_ = last;
+  return last;
+}
+
+void RocksJournal::Group::AddCatalogEvent(std::uint64_t revision, std::string_view event) {
+  Put(keys::CatalogKey(revision), event);
+  catalog_revision_ = revision;
 }
 
 void RocksJournal::Group::AddDue(const std::string& id, std::optional<absl::Time> time) {

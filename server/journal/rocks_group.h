@@ -29,8 +29,9 @@ inline absl::Status Conflict(absl::string_view why) { return absl::AbortedError(
 // in the group. Of the thread that writes.
 class RocksJournal::Group {
  public:
-  // `entries`: where they are gathered.
-  Group(const RocksDatabase& database, Lives& lives, LogEntries& entries, std::uint64_t sessions);
+  // `catalog_revision`: unset if it is not known. `entries`: where they are gathered.
+  Group(const RocksDatabase& database, Lives& lives, std::optional<std::uint64_t>& catalog_revision,
+        LogEntries& entries, std::uint64_t sessions);
 
   const RocksDatabase& database() const { return database_; }
 
@@ -64,6 +65,11 @@ class RocksJournal::Group {
   bool HasReadableHead(const std::string& id);
   void SetTaken(const std::string& id, bool taken);
 
+  // The last one there is. With the writes of this group.
+  absl::StatusOr<std::uint64_t> FindCatalogRevision();
+  // REQUIRES: FindCatalogRevision was asked; `revision` is the next one.
+  void AddCatalogEvent(std::uint64_t revision, std::string_view event);
+
   void AddDue(const std::string& id, std::optional<absl::Time> time);
   bool AddsTombstone(std::string_view key) const;
 
@@ -87,6 +93,7 @@ class RocksJournal::Group {
 
   const RocksDatabase& database_;
   Lives& lives_;
+  std::optional<std::uint64_t>& catalog_revision_;
   LogEntries& entries_;
   absl::flat_hash_map<std::string, bool> taken_;
   std::uint64_t sessions_;

@@ -24,7 +24,7 @@ namespace {
 
 namespace keys = rocks_keys;
 
-constexpr int kFormatVersion = 2;
+constexpr int kFormatVersion = 3;
 constexpr absl::string_view kFormatLine = "corod journal ";
 constexpr std::size_t kProbeBytes = std::size_t{64} << 10;
 
@@ -96,7 +96,7 @@ absl::Status RocksJournal::PrepareDirectory() {
                                                         " was written by a newer corod (format ", version,
                                                         "; this one knows ", kFormatVersion, ")"));
     }
-    // What version 1 wrote is read as it is; it must not read what is written from now on.
+    // What an older corod wrote is read as it is; it must not read what is written from now on.
     return version == kFormatVersion ? absl::OkStatus() : WriteFormat(env, directory);
   }
 
@@ -130,6 +130,7 @@ absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksJournal::OpenDatabase() cons
 
 void RocksJournal::UseDatabase(std::unique_ptr<RocksDatabase> database) {
   lives_.clear();
+  catalog_revision_.reset();
   sessions_ = database->sessions();
   {
     const MutexLock lock(index_mutex_);

@@ -81,6 +81,7 @@ class RocksJournal : public Journal {
   void Save(Saved saved, Done done) override;
   void Trim(const SessionKey& key, BatchId checkpoint_after, std::vector<Step> checkpoints) override;
   void Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) override;
+  void Define(CatalogEvent event, Done done) override;
   absl::StatusOr<std::optional<Stored>> Find(std::string_view id) const override;
   absl::StatusOr<std::vector<Listed>> List(std::string_view after, std::size_t limit) const override;
   absl::StatusOr<std::optional<Checkpoint>> FindCheckpoint(const SessionKey& key, Step step) const override;
@@ -88,6 +89,8 @@ class RocksJournal : public Journal {
   absl::StatusOr<std::vector<Batch>> Read(const SessionKey& key, BatchId after, std::size_t max_bytes) const override;
   absl::StatusOr<std::optional<Tombstone>> FindTombstone(std::string_view id,
                                                          std::string_view request_id) const override;
+  absl::StatusOr<std::vector<CatalogEvent>> ReadCatalog(std::uint64_t after_revision,
+                                                        std::size_t max_bytes) const override;
   absl::StatusOr<std::vector<Due>> ListDue(absl::Time now, const std::optional<Due>& after,
                                            std::size_t limit) const override;
   void Reschedule(const Due& entry, std::optional<absl::Time> next) override;
@@ -249,6 +252,7 @@ class RocksJournal : public Journal {
   // Of the thread that set writing_.
   RocksDatabase* writable_ = nullptr;
   Lives lives_;
+  std::optional<std::uint64_t> catalog_revision_;  // the last one there is; unset: not known
   LogEntries entries_;
   std::size_t last_group_bytes_ = 0;
   std::atomic<std::uint64_t> sessions_{0};

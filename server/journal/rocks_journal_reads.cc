@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "server/journal/codec.h"
 #include "server/journal/rocks_database.h"
 #include "server/journal/rocks_journal.h"
@@ -79,6 +80,10 @@ class LogReader {
   std::vector<Batch> batches_;
   std::optional<ValidBatches> valid_;
 };
+
+absl::Status DamagedCatalog(std::uint64_t revision, absl::string_view why) {
+  return absl::DataLossError(absl::StrCat("the catalog event of revision ", revision, " cannot be read: ", why));
+}
 
 // The session with that id. `head`: what stands there, or has stood there a moment ago.
 absl::StatusOr<std::optional<Journal::Stored>> Describe(const RocksDatabase& database, std::string_view id,
@@ -201,6 +206,28 @@ absl::StatusOr<std::optional<Tombstone>> RocksJournal::FindTombstone(std::string
   absl::StatusOr<Tombstone> tombstone = DecodeTombstone(bytes, request_id);
   if (!tombstone.ok()) return tombstone.status();
   return std::optional<Tombstone>(*std::move(tombstone));
+}
+
+absl::StatusOr<std::vector<CatalogEvent>> RocksJournal::ReadCatalog(std::uint64_t after_revision,
+                                                                    std::size_t max_bytes) const {
+  const Lease database(*this);
+  if (!database) return Lease::Missing();
+  Range range(database->db(), keys::CatalogKey(after_revision) + '\0', std::string(keys::kCatalogEnd));
+  std::vector<CatalogEvent> events;
+  std::size_t bytes = 0;
+  std::uint64_t next = after_revision + 1;
+  for (range.SeekToFirst(); range.Valid(); range.Next(), ++next) {
+    bytes += range.value().size();
+    if (!events.empty() && bytes > max_bytes) return events;
+    absl::StatusOr<CatalogEvent> event = range.key() == keys::CatalogKey(next) ? DecodeCatalogEvent(range.value(), next)
+                                                                               : DamagedCatalog(next, "it is missing");
+    if (!event.ok() && events.empty()) return event.status();
+    if (!event.ok()) return events;
+    events.push_back(*std::move(event));
+  }
+  const absl::Status status = range.status();
+  if (status.ok() || !events.empty()) return events;
+  return absl::IsDataLoss(status) ? DamagedCatalog(next, status.message()) : status;
 }
 
 absl::StatusOr<std::vector<Journal::Due>> RocksJournal::ListDue(absl::Time now, const std::optional<Due>& after,

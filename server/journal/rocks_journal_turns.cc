@@ -411,7 +411,7 @@ void RocksJournal::Answer(std::vector<std::unique_ptr<Chunk>>& chunks, bool appe
 
 bool RocksJournal::Commit(std::vector<std::unique_ptr<Chunk>>& chunks) {
   entries_.clear();
-  Group group(*writable_, lives_, entries_, sessions_);
+  Group group(*writable_, lives_, catalog_revision_, entries_, sessions_);
   bool synced = false;
   for (const std::unique_ptr<Chunk>& chunk : chunks) {
     for (std::size_t i = 0; i < chunk->writes.size(); ++i) {
@@ -431,6 +431,7 @@ bool RocksJournal::Commit(std::vector<std::unique_ptr<Chunk>>& chunks) {
   if (!written.ok()) {
     spdlog::error("the journal cannot be written: {}", written.ToString());
     lives_.clear();
+    catalog_revision_.reset();
     for (const std::unique_ptr<Chunk>& chunk : chunks) {
       for (Write& write : chunk->writes) write.status = JournalUnavailable(written.ToString());
     }

@@ -150,6 +150,19 @@ void RocksJournal::Remove(const SessionKey& key, std::optional<Tombstone> tombst
   Enqueue(std::move(apply), std::move(done), /*synced=*/true, size);
 }
 
+void RocksJournal::Define(CatalogEvent event, Done done) {
+  std::string bytes = Encode(event);
+  const std::size_t size = bytes.size();
+  auto apply = [revision = event.revision, bytes = std::move(bytes)](Group& group) -> absl::Status {
+    const absl::StatusOr<std::uint64_t> last = group.FindCatalogRevision();
+    if (!last.ok()) return last.status();
+    if (revision != *last + 1) return Conflict("the catalog is at another revision");
+    group.AddCatalogEvent(revision, bytes);
+    return absl::OkStatus();
+  };
+  Enqueue(std::move(apply), std::move(done), /*synced=*/true, size);
+}
+
 void RocksJournal::RemoveLife(Group& group, const SessionKey& key) {
   group.Delete(keys::HeadKey(key.id));
   group.Delete(keys::LifeKey(key.uid));

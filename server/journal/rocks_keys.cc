@@ -95,6 +95,12 @@ bool IsCheckpointOf(std::string_view prefix, std::string_view key) { return IsKi
 bool IsBatchOf(std::string_view prefix, std::string_view key) { return IsKindOf(kBatch, prefix, key); }
 std::uint64_t NumberIn(std::string_view key) { return ReadNumber(key.substr(key.size() - kNumberBytes)); }
 
+std::string CatalogKey(std::uint64_t revision) {
+  std::string key(kCatalog);
+  AppendNumber(revision, kNumberBytes, key);
+  return key;
+}
+
 std::string DueKey(absl::Time time, std::string_view id) {
   std::string key(kDues);
   AppendTime(time, key);

@@ -26,11 +26,15 @@ std::string BatchKey(std::string_view uid, std::uint64_t number);
 std::string EndOf(std::string_view uid);
 bool IsCheckpointOf(std::string_view prefix, std::string_view key);
 bool IsBatchOf(std::string_view prefix, std::string_view key);
-// The step or the number at the end of such a key.
+// The step or the number at the end of such a key; the revision in a CatalogKey.
 std::uint64_t NumberIn(std::string_view key);
+
+// Of the event that has that revision.
+std::string CatalogKey(std::uint64_t revision);
 
 inline constexpr std::string_view kHeadsEnd = "i";
 inline constexpr std::string_view kSessionCount = "n";
+inline constexpr std::string_view kCatalog = "c", kCatalogEnd = "d";
 inline constexpr std::string_view kDues = "d", kDuesEnd = "e";
 inline constexpr std::string_view kGarbage = "g", kGarbageEnd = "h";
 inline constexpr std::string_view kExpiries = "x", kExpiriesEnd = "y";

@@ -10,6 +10,7 @@
 #include "server/lua/metatables.h"
 #include "server/lua/meter.h"
 #include "server/lua/tables.h"
+#include "server/lua/text.h"
 
 namespace corod::lua {
 namespace {
@@ -59,8 +60,8 @@ int Concat(lua_State* state) {
   lua_Integer last = CheckLength(state);
   std::size_t separator_size = 0;
   const char* separator = luaL_optlstring(state, 2, "", &separator_size);
-  lua_Integer i = luaL_optinteger(state, 3, 1);
-  last = luaL_optinteger(state, 4, last);
+  lua_Integer i = OptionalInteger(state, 3, 1);
+  last = OptionalInteger(state, 4, last);
   std::string text;
   for (; i < last; ++i) {
     AppendItem(state, text, i);
@@ -79,7 +80,7 @@ int Insert(lua_State* state) {
     case 2:
       break;
     case 3:
-      at = luaL_checkinteger(state, 2);
+      at = CheckInteger(state, 2);
       luaL_argcheck(state, static_cast<lua_Unsigned>(at) - 1 < static_cast<lua_Unsigned>(end), 2,
                     "position out of bounds");
       if (at < end) Charge(state, static_cast<std::uint64_t>(end) - static_cast<std::uint64_t>(at));
@@ -94,7 +95,7 @@ int Insert(lua_State* state) {
 
 int Remove(lua_State* state) {
   const lua_Integer size = CheckLength(state);
-  lua_Integer at = luaL_optinteger(state, 2, size);
+  lua_Integer at = OptionalInteger(state, 2, size);
   if (at != size) {
     luaL_argcheck(state, static_cast<lua_Unsigned>(at) - 1 <= static_cast<lua_Unsigned>(size), 2,
                   "position out of bounds");
@@ -108,9 +109,9 @@ int Remove(lua_State* state) {
 }
 
 int Move(lua_State* state) {
-  const lua_Integer first = luaL_checkinteger(state, 2);
-  const lua_Integer last = luaL_checkinteger(state, 3);
-  const lua_Integer to = luaL_checkinteger(state, 4);
+  const lua_Integer first = CheckInteger(state, 2);
+  const lua_Integer last = CheckInteger(state, 3);
+  const lua_Integer to = CheckInteger(state, 4);
   const int target = lua_isnoneornil(state, 5) ? 1 : 5;
   luaL_checktype(state, 1, LUA_TTABLE);
   luaL_checktype(state, target, LUA_TTABLE);
@@ -147,8 +148,8 @@ int Pack(lua_State* state) {
 }
 
 int Unpack(lua_State* state) {
-  lua_Integer i = luaL_optinteger(state, 2, 1);
-  const lua_Integer last = lua_isnoneornil(state, 3) ? luaL_len(state, 1) : luaL_checkinteger(state, 3);
+  lua_Integer i = OptionalInteger(state, 2, 1);
+  const lua_Integer last = lua_isnoneornil(state, 3) ? luaL_len(state, 1) : CheckInteger(state, 3);
   if (i > last) return 0;
   const std::uint64_t behind_first = static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(i);
   if (behind_first >= kMaxUnpacked) return luaL_error(state, "too many results to unpack");

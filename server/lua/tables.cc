@@ -390,6 +390,15 @@ bool NextEntry(lua_State* state, int index, lua_Integer* position) {
   return place != 0;
 }
 
+void SetSharedMetatable(lua_State* state) {
+  luaL_checkstack(state, kStack, nullptr);
+  lua_pushboolean(state, 0);
+  lua_setfield(state, -2, "__metatable");
+  const int metatable = lua_gettop(state);
+  UseMetatable(state, metatable - 1, metatable);
+  lua_settop(state, metatable - 1);
+}
+
 void NewReadOnly(lua_State* state) {
   luaL_checkstack(state, kStack, nullptr);
   // What was set past us has no order. It gets that of its names.

@@ -49,6 +49,10 @@ lua_Integer LengthOf(lua_State* state, int index);
 // meanwhile.
 bool NextEntry(lua_State* state, int index, lua_Integer* position);
 
+// Gives the table below the top the metatable on the top (a map with the metamethods), which it pops. No script can see
+// or change it, so that it may be that of many sessions' tables: lua_getmetatable pushes what lua_setmetatable takes.
+void SetSharedMetatable(lua_State* state);
+
 // Makes the table on the top of the stack the one that scripts see in place of a shared one: an empty table through
 // which they can read and go through `shared` (popped, below it), and which raises an error when something is set. What
 // has been set in `shared` by raw access has the order of its names.

@@ -1,6 +1,8 @@
 #include "server/rpc/catalog_service.h"
 
+#include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/base/failure.h"
@@ -11,6 +13,9 @@
 namespace corod::rpc {
 namespace {
 
+// A page ends where it would be larger, so that it fits into a message.
+constexpr std::size_t kMaxPageBytes = std::size_t{1} << 20;
+
 absl::Status List(const Catalog& catalog, const v1::ListCoroutinesRequest& request,
                   v1::ListCoroutinesResponse* response) {
   constexpr std::uint64_t kQuery = 0x636174616c6f67;  // there are no filters
@@ -19,12 +24,18 @@ absl::Status List(const Catalog& catalog, const v1::ListCoroutinesRequest& reque
   const absl::StatusOr<std::size_t> page_size = PageSize(request.page_size());
   if (!page_size.ok()) return page_size.status();
   const std::vector<const Definition*> page = catalog.ListAfter(*after, *page_size + 1);
+  std::size_t bytes = 0;
   for (const Definition* definition : page) {
-    if (static_cast<std::size_t>(response->coroutines_size()) == *page_size) {
+    v1::Coroutine coroutine;
+    ToProto(*definition, &coroutine);
+    coroutine.clear_source();
+    bytes += coroutine.ByteSizeLong();
+    const bool is_full = static_cast<std::size_t>(response->coroutines_size()) == *page_size || bytes > kMaxPageBytes;
+    if (is_full && response->coroutines_size() > 0) {
       response->set_next_page_token(MakePageToken(response->coroutines().rbegin()->name(), kQuery));
       break;
     }
-    ToProto(*definition, response->add_coroutines());
+    *response->add_coroutines() = std::move(coroutine);
   }
   return absl::OkStatus();
 }
@@ -46,6 +57,28 @@ absl::Status Get(const Catalog& catalog, const v1::GetCoroutineRequest& request,
                 {{"coroutine", request.name()}});
 }
 
+// What a client says of a definition beside its name, source and documentation is said by the source.
+absl::Status CheckDefinable(const v1::Coroutine& coroutine) {
+  const auto refused = [](const char* parameter, const std::string& message) {
+    return Failed(Reason::INVALID_ARGUMENTS, message, {{"parameter", parameter}});
+  };
+  if (coroutine.language() != v1::LANGUAGE_LUA && coroutine.language() != v1::LANGUAGE_UNSPECIFIED) {
+    return refused("language", "only Lua is defined at run time (LANGUAGE_LUA)");
+  }
+  if (coroutine.version() != 0) return refused("version", "the server numbers versions; leave version out");
+  const bool says_more = !coroutine.summary().empty() || coroutine.parameters_size() > 0 ||
+                         !coroutine.sends().empty() || !coroutine.yields().empty() || !coroutine.returns().empty() ||
+                         !coroutine.stops_when().empty() || coroutine.restartable() ||
+                         coroutine.sends_kind() != v1::VALUE_KIND_UNSPECIFIED;
+  if (says_more) {
+    return refused(
+        "coroutine",
+        "a definition is its name, language, source and documentation; the rest is said by the table that the "
+        "source returns");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* CatalogService::ListCoroutines(grpc::CallbackServerContext* context,
@@ -62,6 +95,36 @@ grpc::ServerUnaryReactor* CatalogService::GetCoroutine(grpc::CallbackServerConte
       context, request, response, [this](const v1::GetCoroutineRequest& proto, v1::GetCoroutineResponse* answer) {
         return Get(catalog_, proto, answer);
       });
+}
+
+grpc::ServerUnaryReactor* CatalogService::DefineCoroutine(grpc::CallbackServerContext* context,
+                                                          const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
+  auto* call = new UnaryCall<v1::DefineCoroutineRequest, v1::DefineCoroutineResponse>(context, request, response);
+  absl::Status status = call->parsed();
+  if (status.ok()) status = CheckDefinable(call->request().coroutine());
+  if (!status.ok()) {
+    call->Answer(status);
+    return call;
+  }
+  const v1::Coroutine& coroutine = call->request().coroutine();
+  definitions_.Define(
+      {.name = coroutine.name(), .source = coroutine.source(), .documentation = coroutine.documentation()},
+      [call](const absl::StatusOr<const Definition*>& defined) {
+        if (defined.ok()) ToProto(**defined, call->response()->mutable_coroutine());
+        call->Answer(defined.status());
+      });
+  return call;
+}
+
+grpc::ServerUnaryReactor* CatalogService::DeleteCoroutine(grpc::CallbackServerContext* context,
+                                                          const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
+  auto* call = new UnaryCall<v1::DeleteCoroutineRequest, v1::DeleteCoroutineResponse>(context, request, response);
+  if (!call->parsed().ok()) {
+    call->Answer(call->parsed());
+    return call;
+  }
+  definitions_.Remove(call->request().name(), [call](const absl::Status& removed) { call->Answer(removed); });
+  return call;
 }
 
 }  // namespace corod::rpc

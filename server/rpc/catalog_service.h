@@ -7,27 +7,33 @@
 
 #include "corod/v1/catalog_service.grpc.pb.h"
 #include "server/catalog/catalog.h"
+#include "server/session/definitions.h"
 
 namespace corod::rpc {
 
 // Requests come as bytes, as in CoroutineService.
 using CatalogServiceBase = v1::CatalogService::WithRawCallbackMethod_ListCoroutines<
-    v1::CatalogService::WithRawCallbackMethod_GetCoroutine<v1::CatalogService::WithCallbackMethod_DefineCoroutine<
-        v1::CatalogService::WithCallbackMethod_DeleteCoroutine<v1::CatalogService::Service>>>>;
+    v1::CatalogService::WithRawCallbackMethod_GetCoroutine<v1::CatalogService::WithRawCallbackMethod_DefineCoroutine<
+        v1::CatalogService::WithRawCallbackMethod_DeleteCoroutine<v1::CatalogService::Service>>>>;
 
-// corod.v1.CatalogService over the catalog. Thread-safe. The RPCs that are not here answer UNIMPLEMENTED.
+// corod.v1.CatalogService over the catalog. Thread-safe.
 class CatalogService final : public CatalogServiceBase {
  public:
-  // `catalog` outlives this.
-  explicit CatalogService(const Catalog& catalog) : catalog_(catalog) {}
+  // Both outlive this.
+  CatalogService(const Catalog& catalog, Definitions& definitions) : catalog_(catalog), definitions_(definitions) {}
 
   grpc::ServerUnaryReactor* ListCoroutines(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                            grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* GetCoroutine(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                          grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* DefineCoroutine(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                            grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* DeleteCoroutine(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                            grpc::ByteBuffer* response) override;
 
  private:
   const Catalog& catalog_;
+  Definitions& definitions_;
 };
 
 }  // namespace corod::rpc

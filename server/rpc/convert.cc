@@ -203,7 +203,8 @@ void ToProto(const Created& created, v1::CreateResponse* proto) {
 void ToProto(const Definition& definition, v1::Coroutine* proto) {
   proto->set_name(definition.name);
   proto->set_version(definition.version);
-  proto->set_language(v1::LANGUAGE_NATIVE);
+  proto->set_language(definition.language == Language::kLua ? v1::LANGUAGE_LUA : v1::LANGUAGE_NATIVE);
+  proto->set_source(definition.source);
   proto->set_summary(definition.summary);
   proto->set_documentation(definition.documentation);
   for (const Parameter& parameter : definition.parameters) {

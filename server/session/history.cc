@@ -276,6 +276,8 @@ absl::StatusOr<History::Copy> History::Import(std::string_view file) const {
       if (const auto* error = std::get_if<ArgumentError>(&accepted)) return BadFile(error->message);
     }
   }
+  // Revisions of another server mean nothing here.
+  if (head.catalog_revision != 0) head.catalog_revision = environment_.catalog.revision();
   const bool ends_early = head.problem.has_value();
   head.problem.reset();
   head.crashes = 0;

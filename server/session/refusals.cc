@@ -56,6 +56,12 @@ absl::Status Trimmed(const Head& head, Step step) {
                 {{"session_id", head.key.id}, {"earliest_step", std::to_string(head.earliest_step)}});
 }
 
+absl::Status NoScriptMemory(const std::string& coroutine) {
+  return Failed(Reason::SCRIPT_MEMORY_FULL,
+                "coroutines written in Lua hold as much memory as they may; close some, or raise --max-script-memory",
+                {{"coroutine", coroutine}}, absl::Seconds(1));
+}
+
 absl::Status NotFound(std::string_view id) {
   return Failed(Reason::SESSION_NOT_FOUND, "no session '" + std::string(id) + "'", {{"session_id", std::string(id)}});
 }

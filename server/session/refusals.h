@@ -35,6 +35,7 @@ absl::Status VersionUnavailable(const Head& head);
 absl::Status Trimmed(const Head& head, Step step);
 
 // SESSION_NOT_FOUND.
+absl::Status NoScriptMemory(const std::string& coroutine);
 absl::Status NotFound(std::string_view id);
 
 // SESSION_EXISTS. `uid`: of the one that exists, if that is known; `finished_would_do`: the caller would have replaced

@@ -69,7 +69,7 @@ absl::Status Replay::Start(Step step) {
     head_.last_used_time = head_.create_time;
     head_.finish_time = absl::InfiniteFuture();
     head_.digest = 0;
-    coroutine_ = definition_->create(CopyOf(head_.arguments));
+    coroutine_ = definition_->create(CopyOf(head_.arguments), head_.catalog_revision);
     return absl::OkStatus();
   }
   head_.steps = verified_ = checkpoint_->step;
@@ -80,7 +80,8 @@ absl::Status Replay::Start(Step step) {
   head_.digest = checkpoint_->digest;
   tail_ = checkpoint_->after;
   const CrashMarks::Guard mark(environment_.crash_marks, head_.key, checkpoint_->step);
-  std::variant<Coroutine, Exception> restarted = definition_->Restart(CopyOf(head_.arguments), checkpoint_->state);
+  std::variant<Coroutine, Exception> restarted =
+      definition_->Restart(CopyOf(head_.arguments), checkpoint_->state, head_.catalog_revision);
   if (const auto* why = std::get_if<Exception>(&restarted)) {
     return Stop(Broken("the coroutine cannot be started again with its state of step " +
                            std::to_string(checkpoint_->step) + ": " + why->type() + ": " + why->message(),

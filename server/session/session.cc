@@ -73,12 +73,14 @@ Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine, std::
   if (log) log_ = CompactPointer<SessionLog>(log.release());
   const MutexLock lock(mutex_);
   const Step outcome_step = head.last_outcome ? head.last_outcome->step : 0;
-  const bool usual = head.arguments.empty() && head.labels.empty() && head.idle_timeout == idle_timeout() &&
-                     head.expire_time == absl::InfiniteFuture() && head.finish_time == absl::InfiniteFuture() &&
-                     outcome_step == head.steps && head.state != CoroutineState::kClosed;
+  const bool usual = head.arguments.empty() && head.catalog_revision == 0 && head.labels.empty() &&
+                     head.idle_timeout == idle_timeout() && head.expire_time == absl::InfiniteFuture() &&
+                     head.finish_time == absl::InfiniteFuture() && outcome_step == head.steps &&
+                     head.state != CoroutineState::kClosed;
   if (!usual) {
     Extras& extras = MutableExtras();
     extras.arguments = head.arguments;
+    extras.catalog_revision = head.catalog_revision;
     extras.labels = head.labels;
     extras.idle_timeout = head.idle_timeout;
     extras.expire_time = head.expire_time;
@@ -341,6 +343,7 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return failed(Reason::NOT_PRIMED, "can't send non-None value to a just-started generator");
   }
   const bool ends = command.operation == Operation::kClose || command.operation == Operation::kDelete;
+  if (!ends && definition()->HasNoMemory()) return refused(NoScriptMemory(definition()->name));
   // One that can be restarted makes its checkpoints in time, unless it cannot be saved where it stands.
   const DurabilityOptions& keeping = environment().durability;
   const Step history_limit = keeping.history_limit;
@@ -440,7 +443,7 @@ bool Session::CompleteStep(Step step, const Outcome& outcome, absl::Time end) {
 bool Session::BeginSend(absl::Time now, Reply& reply) {
   const SessionEnvironment& shared = environment();
   if (durable_ || !MayRunHere() || (shared.watchers.Any() && shared.watchers.Watches(uid())) ||
-      shared.draining.load(std::memory_order_relaxed)) {
+      shared.draining.load(std::memory_order_relaxed) || definition()->HasNoMemory()) {
     return false;
   }
   {
@@ -516,6 +519,7 @@ Head Session::MakeHeadLocked() const {
   }
   if (extras_) {
     head.arguments = extras_->arguments;
+    head.catalog_revision = extras_->catalog_revision;
     head.labels = extras_->labels;
   }
   head.create_time = absl::FromUnixNanos(create_time_);

@@ -332,6 +332,7 @@ class Session : public ReferenceCounted {
   // What only some sessions have.
   struct Extras {
     std::vector<Value> arguments;
+    CatalogRevision catalog_revision = 0;
     Labels labels;
     absl::Duration idle_timeout;  // infinite: never
     absl::Time expire_time = absl::InfiniteFuture();

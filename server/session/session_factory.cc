@@ -28,9 +28,12 @@ SessionKind& SessionFactory::KindOf(const Definition* definition) {
 }
 
 absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& spec) {
-  const Definition* definition = environment_.replay.catalog.Find(spec.coroutine, spec.version);
+  const Catalog& catalog = environment_.replay.catalog;
+  const CatalogRevision revision = catalog.revision();
+  const Definition* newest = catalog.Newest(spec.coroutine, revision);
+  const Definition* definition = newest && spec.version != 0 ? catalog.Find(spec.coroutine, spec.version) : newest;
   if (!definition) {
-    if (environment_.replay.catalog.Find(spec.coroutine)) {
+    if (newest) {
       return Failed(Reason::VERSION_UNAVAILABLE,
                     "coroutine '" + spec.coroutine + "' has no version " + std::to_string(spec.version) +
                         " here; 0 asks for the newest",
@@ -40,6 +43,7 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
                   "no coroutine '" + spec.coroutine + "' in the catalog; ListCoroutines shows what there is",
                   {{"coroutine", spec.coroutine}});
   }
+  if (definition->HasNoMemory()) return NoScriptMemory(spec.coroutine);
   const bool durable = spec.durability == Durability::kDurable ||
                        (spec.durability == Durability::kDefault && environment_.journal.IsDurable());
   if (durable && !environment_.journal.IsDurable()) {
@@ -61,6 +65,7 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
   head.key.id = spec.session_id;
   head.coroutine = definition->name;
   head.version = definition->version;
+  if (definition->looks_up) head.catalog_revision = revision;
   // Copies of its own: the body may change an exception that it is given.
   for (const Value& argument : arguments) head.arguments.push_back(Snapshot(argument));
   head.create_time = head.last_used_time = environment_.clock.Now();
@@ -77,11 +82,12 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
     head.earliest_step = 1;
     head.create_fingerprint = spec.request_id.empty() ? 0 : FingerprintOf(spec);
     head.create_primed = spec.prime;
-    built.session =
-        SessionPtr(new Session(KindOf(definition), head, definition->create(std::move(arguments)), NewLog(head)));
+    built.session = SessionPtr(new Session(
+        KindOf(definition), head, definition->create(std::move(arguments), head.catalog_revision), NewLog(head)));
   } else {
     head.seed = next_seed_.fetch_add(1, std::memory_order_relaxed);
-    built.session = SessionPtr(new Session(KindOf(definition), head, definition->create(std::move(arguments))));
+    built.session = SessionPtr(
+        new Session(KindOf(definition), head, definition->create(std::move(arguments), head.catalog_revision)));
   }
   built.stored.head = std::move(head);
   return built;

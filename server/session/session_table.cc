@@ -3,6 +3,13 @@
 #include "server/base/prefetch.h"
 
 namespace corod {
+namespace {
+
+// A set that has this much more room than it needs gives it back; most sessions may be asleep for a long time.
+constexpr std::size_t kSparse = 8;
+constexpr std::size_t kAlwaysKept = 128;
+
+}  // namespace
 
 SessionPtr SessionTable::Find(const Key& id) const {
   const Shard& shard = shards_[ShardOf(id)];
@@ -59,6 +66,8 @@ bool SessionTable::Remove(Session& session) {
     order_.erase(CompactPointer<Session>(&session));
   }
   shard.sessions.erase(found);
+  const std::size_t capacity = shard.sessions.capacity();
+  if (capacity > kAlwaysKept && capacity > kSparse * shard.sessions.size()) shard.sessions.rehash(0);
   size_.fetch_sub(1, std::memory_order_relaxed);
   return true;
 }

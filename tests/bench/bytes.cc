@@ -1,5 +1,6 @@
 // What a live session holds in memory.
 #include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
 #include <signal.h>
 
 #include <cstdint>
@@ -10,9 +11,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "corod/v1/catalog_service.grpc.pb.h"
 #include "tests/bench/comparison.h"
 #include "tests/bench/failure.h"
 #include "tests/bench/load.h"
+#include "tests/bench/lua.h"
 #include "tests/bench/memory.h"
 
 namespace corod::bench {
@@ -21,12 +24,14 @@ namespace {
 // Made before the first that counts, so that what the server needs once is there.
 constexpr std::uint64_t kWarmUp = 1'000;
 
+constexpr const char* kLuaAverager = "lua_averager";
+
 // Makes and primes `count` sessions, and sends each a value.
-void Make(const std::shared_ptr<grpc::Channel>& channel, const std::string& kind, std::uint64_t count,
-          v1::Durability durability, bool request_ids) {
+void Make(const std::shared_ptr<grpc::Channel>& channel, const std::string& coroutine, const std::string& kind,
+          std::uint64_t count, v1::Durability durability, bool request_ids) {
   Drive(channel, count, [&](std::uint64_t number, v1::Command& command) {
     v1::CreateRequest& create = *command.mutable_create();
-    create.set_coroutine("averager");
+    create.set_coroutine(coroutine);
     create.set_session_id(SessionId(kind, number));
     create.set_prime(true);
     create.set_durability(durability);
@@ -53,8 +58,18 @@ double EndAndAskWhatRocksDbHeld(ServerProcess& server) {
   return *memtables + *cache;
 }
 
+void DefineLuaAverager(const std::shared_ptr<grpc::Channel>& channel) {
+  v1::DefineCoroutineRequest request;
+  request.mutable_coroutine()->set_name(kLuaAverager);
+  request.mutable_coroutine()->set_source(kLuaAveragerSource);
+  v1::DefineCoroutineResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = v1::CatalogService::NewStub(channel)->DefineCoroutine(&context, request, &response);
+  if (!status.ok()) throw Failure("the Lua averager cannot be defined: " + status.error_message());
+}
+
 // Bytes that each of `sessions` added to what is resident.
-double BytesEach(const Settings& settings, v1::Durability durability, bool request_ids) {
+double BytesEach(const Settings& settings, const std::string& coroutine, v1::Durability durability, bool request_ids) {
   TemporaryDirectory directory(settings.directory);
   const std::uint64_t count = settings.sessions;
   const std::string many = absl::StrCat(2 * (count + kWarmUp));
@@ -66,9 +81,10 @@ double BytesEach(const Settings& settings, v1::Durability durability, bool reque
                        directory.NewPath("log"));
   const auto channel = Connect(server.address());
   // No more than these: what RocksDB has of them is not set aside.
-  Make(channel, "first", kWarmUp, durability, request_ids);
+  if (coroutine == kLuaAverager) DefineLuaAverager(channel);
+  Make(channel, coroutine, "first", kWarmUp, durability, request_ids);
   const std::uint64_t before = SettledMemory(server).resident;
-  Make(channel, "counted", count, durability, request_ids);
+  Make(channel, coroutine, "counted", count, durability, request_ids);
   const std::uint64_t after = SettledMemory(server).resident;
   const double aside = durability == v1::DURABILITY_DURABLE ? EndAndAskWhatRocksDbHeld(server) : 0;
   return (static_cast<double>(after) - static_cast<double>(before) - aside) / static_cast<double>(count);
@@ -87,8 +103,8 @@ void MeasureBytes(const Settings& settings, Report& report) {
       {"durable", "durable, RocksDB's memtables and block cache aside", v1::DURABILITY_DURABLE, 320}};
   for (const Kind& kind : kinds) {
     Tell(absl::StrCat("bytes: making ", settings.sessions, " ", kind.name, " sessions, twice"));
-    const double plain = BytesEach(settings, kind.durability, false);
-    const double with_ids = BytesEach(settings, kind.durability, true);
+    const double plain = BytesEach(settings, "averager", kind.durability, false);
+    const double with_ids = BytesEach(settings, "averager", kind.durability, true);
     report.Add({.name = "bytes_" + kind.name,
                 .what = absl::StrFormat("memory of a live session, of %d: %s", settings.sessions, kind.what),
                 .unit = "bytes",
@@ -100,6 +116,24 @@ void MeasureBytes(const Settings& settings, Report& report) {
                 .rounds = {with_ids - plain},
                 .goal = Goal{Goal::Is::kAtMost, 64}});
   }
+}
+
+void MeasureLua(const Settings& settings, Report& report) {
+  Contestant steps{.name = "lua_steps", .what = "corod", .run = [&settings] {
+                     return LuaStepsASecond(settings.quick ? 10 : 1'000);
+                   }};
+  TakeTurns(settings.rounds, {&steps});
+  report.Add({.name = steps.name,
+              .what = "steps of a Lua averager over 1,000 sessions, in one thread without a server",
+              .unit = "/s",
+              .rounds = steps.rounds,
+              .goal = Goal{Goal::Is::kAtLeast, 2e6}});
+  Tell(absl::StrCat("lua: making ", settings.sessions, " sessions of a Lua averager"));
+  report.Add({.name = "lua_bytes",
+              .what = absl::StrFormat("memory of a live session of a Lua averager, of %d", settings.sessions),
+              .unit = "bytes",
+              .rounds = {BytesEach(settings, kLuaAverager, v1::DURABILITY_EPHEMERAL, false)},
+              .goal = Goal{Goal::Is::kAtMost, 2'000}});
 }
 
 }  // namespace corod::bench

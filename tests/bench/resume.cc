@@ -27,7 +27,7 @@ double NanosecondsOfResume(std::uint64_t times) {
   using Clock = std::chrono::steady_clock;
   Catalog catalog;
   builtin::AddAverager(catalog);
-  Coroutine coroutine = catalog.Find("averager")->create({});
+  Coroutine coroutine = catalog.Find("averager")->Make({});
   coroutine.Next();
   double best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < kRepeat; ++i) {

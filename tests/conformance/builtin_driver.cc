@@ -137,7 +137,7 @@ Json Run(const Catalog& catalog, const Json& script) {
   if (const auto* error = std::get_if<ArgumentError>(&bound)) return {{"refused", error->message}};
   const auto& values = std::get<std::vector<Value>>(bound);
   const bool restart = script.value("restart", false);
-  Coroutine coroutine = definition->create(values);
+  Coroutine coroutine = definition->create(values, kNewestRevision);
   Json outcomes = Json::array();
   for (const Json& command : script.at("commands")) {
     if (const std::optional<Value> kept = restart ? coroutine.Save() : std::nullopt) {

@@ -239,6 +239,14 @@ def smtp_commands(rng):
     return commands
 
 
+def record_value(rng, depth=0):
+    """A map whose names come from few, so that fields are often there."""
+    value = {}
+    for name in rng.sample(["a", "b", "é", "a b"], rng.randrange(1, 4)):
+        value[name] = record_value(rng, depth + 1) if depth < 3 and rng.random() < 0.6 else any_value(rng, 2)
+    return value
+
+
 DELIMITERS = [",", ";", "\t", "é", "😀", " ", "'"]
 
 
@@ -249,6 +257,11 @@ def arguments_and_commands(name, rng):
         return {}, send_each(rng, lambda: any_text(rng, 3))
     if name == "sliding_window":
         return {"size": rng.choice([1, 2, 3, 1_000_000])}, send_each(rng, lambda: any_value(rng))
+    if name == "batch":
+        return {"size": rng.choice([1, 2, 3, 1_000_000])}, send_each(rng, lambda: any_value(rng))
+    if name == "select":
+        path = ".".join(rng.choice(["a", "b", "é", "a b", "c"]) for _ in range(rng.randrange(1, 4)))
+        return {"field": path}, send_each(rng, lambda: record_value(rng), spoil=0.1)
     if name == "rolling_stats":
         arguments = rng.choice([{}, {"window": 0}, {"window": 1}, {"window": 2}, {"window": rng.randrange(3, 8)}])
         if rng.random() < 0.1:

@@ -1,10 +1,11 @@
-// Runs sequences of commands against the C++ bodies and compares with what CPython answered.
+// Runs sequences of commands against the C++ bodies or their twins in Lua and compares with what CPython answered.
 //
 // Standard input, a line each, fields separated by tabs:
 //     tables  the canonical text of every value and exception, which must be ours too
 //     NAME    the pair; its commands; the answer to each
-// With --dropped the bodies are durable sessions whose coroutines are dropped between any two steps.
-// Prints each divergence, then "N sequences, M divergences". Exits with 1 if there is one, or nothing to compare.
+// With --lua FOLDER the bodies are the scripts in that folder. With --dropped they are durable sessions whose
+// coroutines are dropped between any two steps. Prints each divergence, then "N sequences, M divergences". Exits with 1
+// if there is one, or nothing to compare.
 
 #include <unistd.h>
 
@@ -16,10 +17,13 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "server/coroutine/errors.h"
 #include "tests/differential/canonical.h"
 #include "tests/differential/dropped_stage.h"
+#include "tests/differential/lua_bodies.h"
 #include "tests/differential/sequences.h"
 
 namespace corod::differential {
@@ -49,8 +53,10 @@ std::vector<std::string_view> Fields(std::string_view line) {
 
 class Checker {
  public:
-  explicit Checker(bool dropped) : dropped_(dropped) {
-    for (const Body& body : AllBodies()) bodies_.emplace(body.name, body);
+  // `flags`: those that say how it runs, for who runs it again.
+  Checker(const std::vector<Body>& bodies, bool dropped, std::string flags)
+      : dropped_(dropped), flags_(std::move(flags)) {
+    for (const Body& body : bodies) bodies_.emplace(body.name, body);
   }
 
   void Check(std::string_view line) {
@@ -91,8 +97,8 @@ class Checker {
     if (ours.size() != theirs.size()) return Diverges(name + ": as many answers as commands are expected");
     for (std::size_t i = 0; i < ours.size(); ++i) {
       if (ours[i] == theirs[i]) continue;
-      Diverges(std::string(dropped_ ? "--dropped " : "") + "--replay '" + name + " " + std::string(commands) +
-               "' answer " + std::to_string(i) + "\n  CPython " + std::string(theirs[i]) + "\n  corod   " + ours[i]);
+      Diverges(flags_ + "--replay '" + name + " " + std::string(commands) + "' answer " + std::to_string(i) +
+               "\n  CPython " + std::string(theirs[i]) + "\n  corod   " + ours[i]);
       return;
     }
   }
@@ -102,6 +108,7 @@ class Checker {
   }
 
   const bool dropped_;
+  const std::string flags_;
   std::unordered_map<std::string, Body> bodies_;
   std::size_t sequences_ = 0;
   std::size_t divergences_ = 0;
@@ -112,12 +119,23 @@ class Checker {
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
-  const std::vector<std::string_view> flags(argv + 1, argv + argc);
-  if (flags.size() > 1 || (flags.size() == 1 && flags[0] != "--dropped")) {
-    std::fprintf(stderr, "usage: %s [--dropped]\n", argv[0]);
+  std::vector<std::string_view> flags(argv + 1, argv + argc);
+  const bool dropped = !flags.empty() && flags.back() == "--dropped";
+  if (dropped) flags.pop_back();
+  const bool lua = flags.size() == 2 && flags[0] == "--lua";
+  if (!flags.empty() && !lua) {
+    std::fprintf(stderr, "usage: %s [--lua FOLDER] [--dropped]\n", argv[0]);
     return 2;
   }
-  corod::differential::Checker checker(!flags.empty());
+  std::vector<corod::differential::Body> bodies;
+  try {
+    bodies = lua ? corod::differential::LuaBodies(std::string(flags[1])) : corod::differential::AllBodies();
+  } catch (const corod::py::ValueError& e) {
+    std::fprintf(stderr, "%s\n", e.message().c_str());
+    return 2;
+  }
+  corod::differential::Checker checker(bodies, dropped,
+                                       std::string(lua ? "--lua " : "") + (dropped ? "--dropped " : ""));
   for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGILL}) std::signal(signal, corod::differential::DieSayingWhere);
   while (std::getline(std::cin, corod::differential::line_at_hand)) {
     checker.Check(corod::differential::line_at_hand);

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Drives every pair of bodies with the same random sequences, here and in C++, and compares all that can be seen.
+"""Drives every pair of bodies with the same random sequences, here and in C++ or Lua, and compares all that can be seen.
 
     differential.py --checker build/bin/corod_differential --sequences 200000 --seed 1
     differential.py --checker build/bin/corod_differential --replay 'catch_base_exception n t3 c'
     differential.py --checker build/bin/corod_differential --dropped --sequences 200000
+    differential.py --checker build/bin/corod_differential --lua --sequences 200000
     differential.py --print --sequences 10        # what CPython answers, and no comparison
 """
 
 import argparse
 import gc
 import itertools
+import pathlib
 import random
 import subprocess
 import sys
@@ -50,8 +52,9 @@ def main():
     parser.add_argument(
         "--dropped",
         action="store_true",
-        help="the bodies in C++ are durable sessions whose coroutines are dropped and brought back between any two steps",
+        help="their twins are durable sessions whose coroutines are dropped and brought back between any two steps",
     )
+    parser.add_argument("--lua", action="store_true", help="the bodies' twins are scripts in Lua")
     parser.add_argument("--replay", help="one sequence: the name of the pair, then its commands")
     arguments = parser.parse_args()
 
@@ -65,12 +68,15 @@ def main():
     else:
         seed = random.SystemRandom().randrange(2**32) if arguments.seed is None else arguments.seed
         print(f"--seed {seed}", file=sys.stderr)
-        work = lines(arguments.pair or list(bodies.BODIES), arguments.sequences, seed, crossing)
+        work = lines(arguments.pair or bodies.names(arguments.lua), arguments.sequences, seed, crossing)
     work = itertools.chain([tables()], work)
     if arguments.print:
         sys.stdout.writelines(work)
         return 0
-    command = [arguments.checker] + ["--dropped"] * arguments.dropped
+    command = [arguments.checker]
+    if arguments.lua:
+        command += ["--lua", str(pathlib.Path(bodies.__file__).parent)]
+    command += ["--dropped"] * arguments.dropped
     with subprocess.Popen(command, stdin=subprocess.PIPE, encoding="utf-8") as checker:
         try:
             checker.stdin.writelines(work)

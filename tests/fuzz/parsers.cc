@@ -42,8 +42,7 @@ const Catalog& Builtins() {
 }
 
 Coroutine Make(const char* name, const Map& arguments) {
-  const Definition* definition = Builtins().Find(name);
-  return definition->create(std::get<std::vector<Value>>(definition->BindArguments(arguments)));
+  return Builtins().Find(name)->Make(arguments);
 }
 
 // What a text was parsed to.

@@ -1,10 +1,13 @@
 // Without messages: a resume, and the session layer.
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "server/coroutine/coroutine.h"
+#include "server/lua/scripts.h"
 #include "tests/guards/path.h"
 #include "tests/guards/world.h"
 
@@ -25,7 +28,7 @@ class Resume : public Path {
  public:
   Resume() {
     builtin::AddAverager(catalog_);
-    coroutine_ = catalog_.Find("averager")->create({});
+    coroutine_ = catalog_.Find("averager")->Make({});
     coroutine_.Next();
   }
 
@@ -37,6 +40,40 @@ class Resume : public Path {
 
  private:
   Catalog catalog_;
+  Coroutine coroutine_;
+};
+
+class LuaResume : public Path {
+ public:
+  LuaResume() {
+    std::variant<Definition, std::string> defined = scripts_.Define("averager", 1, kLuaAverager, "");
+    Require(std::holds_alternative<Definition>(defined), "the script cannot be defined");
+    definition_ = std::get<Definition>(std::move(defined));
+    coroutine_ = definition_.Make({});
+    coroutine_.Next();
+  }
+
+  void Go(int times) override {
+    Outcome last;
+    for (int i = 0; i < times; ++i) last = coroutine_.Send(Value(kSent));
+    Require(last.value.AsNumber() == static_cast<double>(kSent), "the average is wrong");
+  }
+
+ private:
+  static constexpr const char* kLuaAverager = R"(
+    return function()
+      local total, count = 0, 0
+      local average
+      while true do
+        total = total + yield(average)
+        count = count + 1
+        average = total / count
+      end
+    end)";
+
+  Catalog catalog_;
+  lua::Scripts scripts_{catalog_};
+  Definition definition_;
   Coroutine coroutine_;
 };
 
@@ -105,6 +142,8 @@ std::vector<NamedPath> SessionPaths() {
   };
   std::vector<NamedPath> paths;
   paths.push_back({.name = "resume", .times = 2'000, .steps = 1, .make = [] { return std::make_unique<Resume>(); }});
+  paths.push_back(
+      {.name = "lua_resume", .times = 2'000, .steps = 1, .make = [] { return std::make_unique<LuaResume>(); }});
   paths.push_back(
       {.name = "short_way", .times = 2'000, .steps = 1, .make = [] { return std::make_unique<ShortWay>(); }});
   paths.push_back(

@@ -39,12 +39,14 @@ REASONS = {
     "INVALID_ARGUMENTS": Contract("INVALID_ARGUMENT"),
     "INVALID_EXCEPTION": Contract("INVALID_ARGUMENT"),
     "INVALID_PAGE_TOKEN": Contract("INVALID_ARGUMENT", (UNARY,)),  # Drive lists nothing
+    "INVALID_SOURCE": Contract("INVALID_ARGUMENT", (UNARY,)),  # Drive defines nothing
     "VALUE_TOO_DEEP": Contract("INVALID_ARGUMENT"),
     "VALUE_TOO_LARGE": Contract("INVALID_ARGUMENT"),
     "NOT_PRIMED": Contract("FAILED_PRECONDITION"),
     "NOT_DURABLE": Contract("FAILED_PRECONDITION", (UNARY,)),  # Drive asks for no history
     "DURABILITY_UNAVAILABLE": Contract("FAILED_PRECONDITION"),
     "VERSION_UNAVAILABLE": Contract("FAILED_PRECONDITION"),
+    "COROUTINE_BUILT_IN": Contract("FAILED_PRECONDITION", (UNARY,)),
     "REPLY_FORGOTTEN": Contract("FAILED_PRECONDITION"),
     "STEP_MISMATCH": Contract("ABORTED"),
     "REQUEST_ID_REUSED": Contract("ABORTED"),
@@ -57,6 +59,8 @@ REASONS = {
     "HISTORY_LIMIT": Contract("FAILED_PRECONDITION", ()),
     "HISTORY_TRIMMED": Contract("OUT_OF_RANGE", ()),
     "WATCHER_TOO_SLOW": Contract("RESOURCE_EXHAUSTED", ()),
+    "SCRIPT_MEMORY_FULL": Contract("RESOURCE_EXHAUSTED", (), retry=True),  # scripts_test.py
+    "TOO_MANY_DEFINITIONS": Contract("RESOURCE_EXHAUSTED", ()),  # 10,000 of them: tests/unit/session
     "REPLAY_DIVERGED": Contract("DATA_LOSS", ()),
     "SESSION_BROKEN": Contract("DATA_LOSS", ()),
 }
@@ -939,15 +943,56 @@ class DrainingTest(ErrorTest):
         self.end()
 
 
-class UnimplementedTest(ErrorTest):
-    def test_what_comes_later_says_so(self):
-        catalog = self.client.catalog
-        calls = [
-            lambda: catalog.DefineCoroutine(catalog_pb.DefineCoroutineRequest()),
-            lambda: catalog.DeleteCoroutine(catalog_pb.DeleteCoroutineRequest(name="echo")),
+class DefinitionsTest(ErrorTest):
+    def define(self, name, source, **fields):
+        coroutine = catalog_pb.Coroutine(name=name, source=source, **fields)
+        return self.client.catalog.DefineCoroutine(catalog_pb.DefineCoroutineRequest(coroutine=coroutine))
+
+    def remove(self, name):
+        return self.client.catalog.DeleteCoroutine(catalog_pb.DeleteCoroutineRequest(name=name))
+
+    @provokes("INVALID_SOURCE", UNARY)
+    def test_invalid_source_unary(self):
+        cases = [
+            ("return function()\n  x = = 1\nend", "mine:2: unexpected symbol near '='"),
+            ("x.y = 1", "mine:1: attempt to index a nil value (global 'x')"),
+            ("return 7", "the script must return a function"),
+            ("", "the script must return a function"),
+            ("return {run = function() end, colour = 'red'}", "a field 'colour'"),
+            ("return {run = function(a) end, parameters = {{name = 'a', type = 'date'}}}", "the type of parameter 'a'"),
+            ("while true do end", "10,000,000 instructions"),
         ]
-        for call in calls:
-            self.assertEqual(refused(call).code, grpc.StatusCode.UNIMPLEMENTED)
+        for source, message in cases:
+            with self.subTest(source=source):
+                refusal = self.assert_unary("INVALID_SOURCE", self.define, "mine", source, metadata={"coroutine": "mine"})
+                self.assertIn(message, refusal.message)
+        self.assert_unary_unknown("mine")
+
+    def assert_unary_unknown(self, name):
+        """That nothing was defined."""
+        self.assertEqual(refused(self.client.create, name, self.new_id()).reason, "COROUTINE_NOT_FOUND")
+
+    @provokes("COROUTINE_BUILT_IN", UNARY)
+    def test_coroutine_built_in_unary(self):
+        for call in (lambda: self.define("echo", "return function() end"), lambda: self.remove("echo")):
+            self.assert_unary("COROUTINE_BUILT_IN", call, metadata={"coroutine": "echo"})
+        self.new_session("echo")
+
+    @provokes("INVALID_ARGUMENTS", UNARY)
+    def test_definitions_that_make_no_sense(self):
+        for fields, parameter in ((dict(name="no name"), "name"), (dict(name=""), "name"),
+                                  (dict(name="f", language=catalog_pb.LANGUAGE_NATIVE), "language"),
+                                  (dict(name="f", summary="s"), "coroutine")):
+            with self.subTest(fields=fields):
+                self.assert_unary("INVALID_ARGUMENTS", lambda: self.define(source="return function() end", **fields),
+                                  metadata={"parameter": parameter})
+
+    @provokes("COROUTINE_NOT_FOUND", UNARY)
+    def test_a_name_that_was_deleted_is_not_there(self):
+        self.define("passing", "return function() end")
+        self.remove("passing")
+        self.assert_unary("COROUTINE_NOT_FOUND", self.remove, "passing", metadata={"coroutine": "passing"})
+        self.assert_unary_unknown("passing")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ class FlagsTest(unittest.TestCase):
                 (["--idle-timeout", "soon"], "soon"), (["--idle-timeout", "-1s"], "-1s"), (["--idle-timeout", "5"], "'5'"),
                 (["--retention", "1x"], "1x"), (["--retention", ""], "--retention"), (["--journal", "paper"], "paper"),
                 (["--data-dir", "/etc/passwd"], "/etc/passwd"), (["--log-level", "loud"], "loud"), (["extra"], "extra"),
+                (["--plugin"], "--plugin"), (["--plugin", "/nowhere.so"], "/nowhere.so"), (["--plugin", "/etc/passwd"], "/etc/passwd"),
                 (["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"], "--listen")]:
             with self.subTest(flags):
                 ended = run(*flags)
@@ -41,7 +42,7 @@ class FlagsTest(unittest.TestCase):
     def test_help_names_every_flag(self):
         ended = run("--help")
         self.assertEqual((ended.returncode, ended.stderr), (0, ""))
-        for flag in ["--listen", "--journal", "--data-dir", "--max-sessions", "--idle-timeout", "--retention", "--log-level"]:
+        for flag in ["--listen", "--journal", "--data-dir", "--plugin", "--max-sessions", "--idle-timeout", "--retention", "--log-level"]:
             self.assertIn(flag, ended.stdout)
 
     def test_version(self):

@@ -12,6 +12,8 @@ const std::string& LogStore::IdOf(const Write& write) {
   if (const auto* saved = std::get_if<Journal::Saved>(&write)) return saved->head.key.id;
   if (const auto* trim = std::get_if<Trim>(&write)) return trim->key.id;
   if (const auto* remove = std::get_if<Remove>(&write)) return remove->key.id;
+  static const std::string kCatalog;
+  if (std::holds_alternative<CatalogEvent>(write)) return kCatalog;
   return std::get<Reschedule>(write).entry.id;
 }
 
@@ -33,6 +35,8 @@ absl::Status LogStore::ApplyTo(MemoryJournal& memory, AtOnce& executor, const Wr
     memory.Trim(trim->key, trim->checkpoint_after, trim->checkpoints);
   } else if (const auto* remove = std::get_if<Remove>(&write)) {
     memory.Remove(remove->key, remove->tombstone, done);
+  } else if (const auto* event = std::get_if<CatalogEvent>(&write)) {
+    memory.Define(*event, done);
   } else {
     const auto& reschedule = std::get<Reschedule>(write);
     memory.Reschedule(reschedule.entry, reschedule.next);
@@ -86,7 +90,7 @@ void LogStore::NoteCreate(const Journal::NewSession& made) {
     life.first = made.checkpoint->step + 1;
     life.digests.push_back(made.checkpoint->digest);
     std::variant<Coroutine, Exception> restarted =
-        life.definition->Restart(std::move(arguments), made.checkpoint->state);
+        life.definition->Restart(std::move(arguments), made.checkpoint->state, made.head.catalog_revision);
     if (const auto* why = std::get_if<Exception>(&restarted)) {
       complain_("a fork cannot be restarted: " + why->message());
       return;
@@ -94,7 +98,7 @@ void LogStore::NoteCreate(const Journal::NewSession& made) {
     life.coroutine = std::get<Coroutine>(std::move(restarted));
     life.state = life.coroutine.state();
   } else {
-    life.coroutine = life.definition->create(std::move(arguments));
+    life.coroutine = life.definition->create(std::move(arguments), made.head.catalog_revision);
     life.digests.push_back(0);
   }
   for (const Batch& batch : made.log) NoteRecords(life, batch);

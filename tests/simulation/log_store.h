@@ -69,7 +69,8 @@ class LogStore {
     Journal::Due entry;
     std::optional<absl::Time> next;
   };
-  using Write = std::variant<Journal::NewSession, Append, Journal::Saved, Trim, Remove, Reschedule>;
+  using Write = std::variant<Journal::NewSession, Append, Journal::Saved, Trim, Remove, CatalogEvent, Reschedule>;
+  // Of the session; "" for the catalog.
   static const std::string& IdOf(const Write& write);
 
   LogStore(const Catalog& catalog, const ValueLimits& limits, Complain complain)

@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kMaxTries = 4;
 constexpr int kMaxDrain = 100'000;
+constexpr std::size_t kWholeCatalog = std::size_t{1} << 20;
 
 // Runs its tasks in an order that the dice say.
 class DiceExecutor : public Executor {
@@ -178,6 +179,7 @@ class Schedule {
   bool MayBeTrimmed(const Wish& wish, const absl::Status& status) const;
   bool Accept(Wish& wish, int server, const absl::Status& status);
   void ClaimByOther();
+  void DefineAnEvent();
   void List();
   void Export(const std::string& id);
   // What is shown of a session; it may be as it was a moment ago.
@@ -196,6 +198,8 @@ class Schedule {
   void AskTheRest();
   void LookAtAll();
   void CheckDrain();
+  // What was told to be in the catalog is there.
+  void CheckCatalog();
 
   Dice dice_;
   const Fault fault_;
@@ -232,7 +236,9 @@ class Schedule {
   };
   std::deque<File> files_;
   ClientHistory history_;
-  std::vector<int> open_;  // wishes that are neither over nor given up
+  std::vector<CatalogEvent> defined_;  // what was told to be stable
+  std::vector<CatalogEvent> refused_;  // what was told to be void
+  std::vector<int> open_;              // wishes that are neither over nor given up
 };
 
 void Attempt::Finish(absl::StatusOr<Reply> reply) { schedule_.Answered(wish_, server_, asked_, std::move(reply)); }
@@ -607,6 +613,37 @@ void Schedule::ClaimByOther() {
   static_cast<void>(store_->Apply(LogStore::Append{life->key, claim, std::nullopt}));
 }
 
+void Schedule::DefineAnEvent() {
+  const absl::StatusOr<std::vector<CatalogEvent>> known = journal_->ReadCatalog(0, kWholeCatalog);
+  if (!known.ok()) return;
+  CatalogEvent event;
+  event.revision = known->size() + 1;
+  event.name = "d" + std::to_string(dice_.Next());
+  event.version = 1;
+  Trace("the catalog is to have " + event.name + " at " + std::to_string(event.revision));
+  journal_->Define(event, [this, server = server_, event](const absl::Status& status) {
+    if (server != server_) return;
+    if (status.ok()) defined_.push_back(event);
+    if (absl::IsAborted(status)) refused_.push_back(event);
+  });
+}
+
+void Schedule::CheckCatalog() {
+  const absl::StatusOr<std::vector<CatalogEvent>> history = store_->reads().ReadCatalog(0, kWholeCatalog);
+  for (std::size_t i = 0; i < history->size(); ++i) {
+    if ((*history)[i].revision != i + 1) Complain("the history of the catalog has a gap");
+  }
+  const auto has = [&history](const CatalogEvent& event) {
+    return event.revision <= history->size() && (*history)[event.revision - 1] == event;
+  };
+  for (const CatalogEvent& event : defined_) {
+    if (!has(event)) Complain("the catalog has lost " + event.name + " at " + std::to_string(event.revision));
+  }
+  for (const CatalogEvent& event : refused_) {
+    if (has(event)) Complain("the catalog has " + event.name + ", which was told to be void");
+  }
+}
+
 void Schedule::CheckShown(const std::string& how, const SessionInfo& info) {
   const auto life = store_->lives().find(info.key.uid);
   if (life == store_->lives().end()) {
@@ -699,13 +736,15 @@ void Schedule::Act() {
     if (rates_.failing > 0 && dice_.Percent(30)) ClaimByOther();
   } else if (what < 98) {
     const std::string id = AnyId();
-    const std::uint64_t how = dice_.Below(3);
+    const std::uint64_t how = dice_.Below(4);
     if (how == 0) {
       sessions_->Get(id, std::nullopt, [this, server = server_](const absl::StatusOr<SessionInfo>& info) {
         if (server == server_ && info.ok()) CheckShown("Get", *info);
       });
     } else if (how == 1) {
       List();
+    } else if (how == 2) {
+      DefineAnEvent();
     } else {
       Export(id);
     }
@@ -747,6 +786,7 @@ Verdict Schedule::Run() {
   if (!Ended()) AskTheRest();
   if (!Ended()) LookAtAll();
   if (!Ended()) CheckDrain();
+  if (!Ended()) CheckCatalog();
   Stop();
   ++totals_.schedules;
   for (const auto& [uid, life] : store_->lives()) {

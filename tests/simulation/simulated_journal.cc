@@ -42,6 +42,10 @@ std::string Describe(const LogStore::Write& write) {
   }
   if (const auto* remove = std::get_if<LogStore::Remove>(&write))
     return text + " remove " + remove->key.uid.substr(0, 8);
+  if (const auto* event = std::get_if<CatalogEvent>(&write)) {
+    return text + " catalog " + std::to_string(event->revision) + ": " + event->name + " version " +
+           std::to_string(event->version);
+  }
   return text + " reschedule";
 }
 
@@ -195,6 +199,12 @@ absl::StatusOr<std::optional<Tombstone>> SimulatedJournal::FindTombstone(std::st
                                                                          std::string_view request_id) const {
   if (absl::Status status = Unreadable(); !status.ok()) return status;
   return store_.reads().FindTombstone(id, request_id);
+}
+
+absl::StatusOr<std::vector<CatalogEvent>> SimulatedJournal::ReadCatalog(std::uint64_t after_revision,
+                                                                        std::size_t max_bytes) const {
+  if (absl::Status status = Unreadable(); !status.ok()) return status;
+  return store_.reads().ReadCatalog(after_revision, max_bytes);
 }
 
 absl::StatusOr<std::vector<Journal::Due>> SimulatedJournal::ListDue(absl::Time now, const std::optional<Due>& after,

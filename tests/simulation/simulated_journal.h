@@ -42,8 +42,8 @@ class Dice {
 };
 
 // The journal as one server sees it, over a store that outlives the server: each write takes effect, and each `done` is
-// called, when the schedule says so (those of one session in their order). Writes may fail with and without effect, and
-// what failed may land later.
+// called, when the schedule says so (those of one session in their order, and those of the catalog). Writes may fail
+// with and without effect, and what failed may land later.
 class SimulatedJournal : public Journal {
  public:
   struct Rates {  // percent
@@ -85,6 +85,7 @@ class SimulatedJournal : public Journal {
   void Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) override {
     Ask(LogStore::Remove{key, std::move(tombstone)}, std::move(done));
   }
+  void Define(CatalogEvent event, Done done) override { Ask(std::move(event), std::move(done)); }
   absl::StatusOr<std::optional<Stored>> Find(std::string_view id) const override;
   absl::StatusOr<std::vector<Listed>> List(std::string_view after, std::size_t limit) const override;
   absl::StatusOr<std::optional<Checkpoint>> FindCheckpoint(const SessionKey& key, Step step) const override;
@@ -92,6 +93,8 @@ class SimulatedJournal : public Journal {
   absl::StatusOr<std::vector<Batch>> Read(const SessionKey& key, BatchId after, std::size_t max_bytes) const override;
   absl::StatusOr<std::optional<Tombstone>> FindTombstone(std::string_view id,
                                                          std::string_view request_id) const override;
+  absl::StatusOr<std::vector<CatalogEvent>> ReadCatalog(std::uint64_t after_revision,
+                                                        std::size_t max_bytes) const override;
   absl::StatusOr<std::vector<Due>> ListDue(absl::Time now, const std::optional<Due>& after,
                                            std::size_t limit) const override;
   void Reschedule(const Due& entry, std::optional<absl::Time> next) override {
@@ -120,7 +123,7 @@ class SimulatedJournal : public Journal {
   const std::function<void(const std::string&)> trace_;
   bool readable_ = true;
   bool crashed_ = false;
-  std::map<std::string, std::deque<Pending>> queues_;  // by session id
+  std::map<std::string, std::deque<Pending>> queues_;  // by LogStore::IdOf
 };
 
 // For the trace.

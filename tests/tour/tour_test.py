@@ -2,7 +2,7 @@
 
 In a block a line that begins with "$ " is a command, typed in the repository's root; what follows up to the next command is
 what it prints, stdout and stderr, where "..." stands for any text. A block that is marked `python` is a file, named by its
-first line: "# NAME". One that is marked `cpp` stands so in a built-in coroutine. `make run` is not typed: the server that the
+first line: "# NAME"; so is one that is marked `lua`: "-- NAME". One that is marked `cpp` stands so in a built-in coroutine. `make run` is not typed: the server that the
 test starts stands for it, on a port of its own.
 
 Usage: tour_test.py REPOSITORY COROD COROCTL
@@ -26,7 +26,7 @@ def tour_blocks(readme):
     tour = re.search(r"^## A five-minute tour$(.*?)^## ", readme, re.M | re.S)
     if not tour:
         sys.exit("README.md has no section '## A five-minute tour'")
-    return re.findall(r"^```(console|python|cpp)\n(.*?)^```$", tour.group(1), re.M | re.S)
+    return re.findall(r"^```(console|python|lua|cpp)\n(.*?)^```$", tour.group(1), re.M | re.S)
 
 
 def commands_of(block):
@@ -74,8 +74,8 @@ def main():
                     failures += 1
                     print(f"no built-in coroutine has this code:\n{block}")
                 continue
-            if kind == "python":
-                name = block.splitlines()[0].removeprefix("# ").strip()
+            if kind in ("python", "lua"):
+                name = block.splitlines()[0].removeprefix("# ").removeprefix("-- ").strip()
                 with open(os.path.join(place, name), "w", encoding="utf-8") as file:
                     file.write(block.replace("127.0.0.1:7117", address))
                 continue

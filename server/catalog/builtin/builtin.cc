@@ -6,10 +6,13 @@ namespace corod {
 
 void AddBuiltinCoroutines(Catalog& catalog) {
   builtin::AddAverager(catalog);
+  builtin::AddBatch(catalog);
   builtin::AddCsvParser(catalog);
   builtin::AddJsonLines(catalog);
   builtin::AddLineSplitter(catalog);
+  builtin::AddPipeline(catalog);
   builtin::AddRollingStats(catalog);
+  builtin::AddSelect(catalog);
   builtin::AddSlidingWindow(catalog);
   builtin::AddSmtpReceiver(catalog);
   builtin::AddTokenCounter(catalog);

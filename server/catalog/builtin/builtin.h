@@ -11,10 +11,13 @@
 namespace corod::builtin {
 
 void AddAverager(Catalog& catalog);
+void AddBatch(Catalog& catalog);
 void AddCsvParser(Catalog& catalog);
 void AddJsonLines(Catalog& catalog);
 void AddLineSplitter(Catalog& catalog);
+void AddPipeline(Catalog& catalog);
 void AddRollingStats(Catalog& catalog);
+void AddSelect(Catalog& catalog);
 void AddSlidingWindow(Catalog& catalog);
 void AddSmtpReceiver(Catalog& catalog);
 void AddTokenCounter(Catalog& catalog);

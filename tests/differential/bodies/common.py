@@ -7,11 +7,18 @@ from canonical import type_name
 from sequences import close
 
 BODIES = {}
+ONLY_IN_LUA = set()
 
 
 def pair(body):
     BODIES[body.__name__] = body
     return body
+
+
+def lua_pair(body):
+    """Of what has no twin in C++."""
+    ONLY_IN_LUA.add(body.__name__)
+    return pair(body)
 
 
 def caught(error):

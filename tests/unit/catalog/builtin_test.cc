@@ -36,8 +36,10 @@ TEST_F(BuiltinTest, AveragerFrameIsSmall) {
 
 TEST_F(BuiltinTest, DroppedSessionsLeaveNoFrame) {
   for (const Definition* definition : catalog_.ListAfter("", 1000)) {
+    if (definition->name == "pipeline") continue;  // has those of its stages
     Map arguments;
-    if (definition->name == "sliding_window") arguments["size"] = 3;
+    if (definition->name == "batch" || definition->name == "sliding_window") arguments["size"] = 3;
+    if (definition->name == "select") arguments["field"] = "a";
     CreateOnly(definition->name, arguments);
     Create(definition->name, arguments);
     EXPECT_EQ(LiveFrames().frames, 1u) << definition->name;
@@ -49,6 +51,28 @@ TEST_F(BuiltinTest, SlidingWindowRefusesSizesOutOfRange) {
     EXPECT_THAT([&] { Create("sliding_window", {{"size", size}}); },
                 ThrowsMessage<std::invalid_argument>(HasSubstr("argument 'size' must be from 1 to 1000000")));
   }
+}
+
+TEST_F(BuiltinTest, SelectRefusesWhatIsNoPath) {
+  for (const char* field : {"", ".", "a.", ".a", "a..b"}) {
+    EXPECT_THAT([&] { Create("select", {{"field", field}}); },
+                ThrowsMessage<std::invalid_argument>(
+                    HasSubstr("argument 'field' must be a name, or names with dots between them")));
+  }
+}
+
+TEST_F(BuiltinTest, BatchRefusesSizesOutOfRange) {
+  for (const int size : {0, 1'000'001}) {
+    EXPECT_THAT([&] { Create("batch", {{"size", size}}); },
+                ThrowsMessage<std::invalid_argument>(HasSubstr("argument 'size' must be from 1 to 1000000")));
+  }
+}
+
+TEST_F(BuiltinTest, BatchGoesOnAfterAFullOne) {
+  Create("batch", {{"size", 1}});
+  EXPECT_THAT(Send(1), Yields(List{1}));
+  EXPECT_THAT(Send(2), Yields(List{2}));
+  EXPECT_THAT(Close(), Returns(nullptr));
 }
 
 TEST_F(BuiltinTest, YieldedWindowDoesNotChangeLater) {

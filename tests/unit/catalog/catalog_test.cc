@@ -66,6 +66,7 @@ TEST(CatalogTest, ListGoesOnBehindTheNameGiven) {
   EXPECT_THAT(NamesOf(catalog.ListAfter("aa", 1)), ElementsAre("b@3"));
   EXPECT_THAT(NamesOf(catalog.ListAfter("c", 2)), IsEmpty());
   EXPECT_THAT(NamesOf(catalog.ListAfter("", 0)), IsEmpty());
+  EXPECT_THAT(NamesOf(catalog.All()), ElementsAre("a@1", "b@1", "b@3", "c@1"));
 }
 
 TEST(CatalogTest, SameVersionTwiceIsRefusedAndTheFirstStays) {
@@ -106,7 +107,7 @@ TEST(CatalogTest, RestartableWithoutRestartIsRefused) {
   EXPECT_THAT([&] { catalog.Add(definition); },
               ThrowsMessage<std::invalid_argument>("coroutine 'a': restartable must say whether there is `restart`"));
   definition.restartable = false;
-  definition.restart = [](const std::vector<Value>&, const Value&) { return Nothing(); };
+  definition.restart = [](const std::vector<Value>&, const Value&, CatalogRevision) { return Nothing(); };
   EXPECT_THROW(catalog.Add(definition), std::invalid_argument);
 }
 
@@ -114,8 +115,8 @@ TEST(CatalogTest, BuiltinsAreThere) {
   Catalog catalog;
   AddBuiltinCoroutines(catalog);
   EXPECT_THAT(NamesOf(catalog.ListAfter("", 100)),
-              ElementsAre("averager@1", "csv_parser@1", "json_lines@1", "line_splitter@1", "rolling_stats@1",
-                          "sliding_window@1", "smtp_receiver@1", "token_counter@1"));
+              ElementsAre("averager@1", "batch@1", "csv_parser@1", "json_lines@1", "line_splitter@1", "pipeline@1",
+                          "rolling_stats@1", "select@1", "sliding_window@1", "smtp_receiver@1", "token_counter@1"));
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ class DrivingTest : public ::testing::Test {
     if (!definition) throw std::invalid_argument(name);
     std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(arguments);
     if (const auto* error = std::get_if<ArgumentError>(&bound)) throw std::invalid_argument(error->message);
-    coroutine_ = definition->create(std::get<std::vector<Value>>(std::move(bound)));
+    coroutine_ = definition->create(std::get<std::vector<Value>>(std::move(bound)), 0);
   }
 
   // Creates and runs it to its first yield.

@@ -49,13 +49,13 @@ TEST(RegistrationTest, TypesAreThoseOfTheSignature) {
 TEST(RegistrationTest, BodyGetsItsArguments) {
   const Definition definition = EchoWith(AtMost(1));
   const auto bound = definition.BindArguments({{"integer", 5}, {"number", -1}, {"text", "abc"}, {"any", Map()}});
-  Coroutine coroutine = definition.create(std::get<std::vector<Value>>(bound));
+  Coroutine coroutine = definition.create(std::get<std::vector<Value>>(bound), 0);
   EXPECT_EQ(coroutine.Next(), Outcome::Yielded(List{true, 5, -1.0, "abc", Map()}));
 }
 
 TEST(RegistrationTest, CreatingRunsNothingOfTheBody) {
   const Definition definition = Native("finished", 1, &Finished);
-  const Coroutine coroutine = definition.create({});
+  const Coroutine coroutine = definition.create({}, 0);
   EXPECT_EQ(coroutine.state(), CoroutineState::kCreated);
 }
 
@@ -81,7 +81,7 @@ TEST(RegistrationTest, BodyThatTakesAKeptIsRestartableAndTheKeptIsNoParameter) {
   EXPECT_TRUE(definition.restartable);
   EXPECT_EQ(definition.parameters.size(), 2u);
   EXPECT_EQ(definition.parameters[0].type, ParameterType::kNumber);
-  Coroutine coroutine = definition.create({2.0, "m"});
+  Coroutine coroutine = definition.create({2.0, "m"}, 0);
   EXPECT_EQ(coroutine.Next(), Outcome::Yielded(List{0.0, "m"}));
   EXPECT_EQ(coroutine.Send(3), Outcome::Yielded(List{6.0, "m"}));
   EXPECT_EQ(coroutine.Save(), Value(3.0));

@@ -227,6 +227,13 @@ Sequence SequenceFor(std::string_view name, Random& random) {
   if (name == "sliding_window") {
     return {{{"size", random.Of<int>({1, 2, 5, 1000})}}, SendEach(random, [&] { return random.Anything(); })};
   }
+  if (name == "batch") {
+    return {{{"size", random.Of<int>({1, 2, 5, 1000})}}, SendEach(random, [&] { return random.Anything(); })};
+  }
+  if (name == "select") {
+    const auto a_map = [&] { return Value(Map{{"a", Map{{"b", random.Anything()}}}, {"b", random.Anything()}}); };
+    return {{{"field", random.Of<std::string>({"a", "b", "a.b", "b.a"})}}, SendEach(random, a_map)};
+  }
   if (name == "rolling_stats") {
     return {{{"window", random.Of<int>({0, 0, 1, 2, 7})}}, SendEach(random, [&] { return random.Number(); })};
   }
@@ -243,14 +250,15 @@ Sequence SequenceFor(std::string_view name, Random& random) {
 
 class RestartTest : public DrivingTest {};
 
-TEST_F(RestartTest, AllBuiltinsAreRestartable) {
+TEST_F(RestartTest, AllBuiltinsButOneAreRestartable) {
   for (const Definition* definition : catalog_.ListAfter("", 1000)) {
-    EXPECT_TRUE(definition->restartable) << definition->name;
+    EXPECT_EQ(definition->restartable, definition->name != "pipeline") << definition->name;
   }
 }
 
 TEST_F(RestartTest, RestartedBuiltinsAnswerTheSame) {
   for (const Definition* definition : catalog_.ListAfter("", 1000)) {
+    if (!definition->restartable) continue;
     std::size_t restarts = 0;
     for (int seed = 0; seed < kSequences; ++seed) {
       Random random(static_cast<std::uint64_t>(seed));
@@ -269,6 +277,7 @@ TEST_F(RestartTest, RestartedBuiltinsAnswerTheSame) {
 
 TEST_F(RestartTest, StatesThatAreNoneAreRefused) {
   for (const Definition* definition : catalog_.ListAfter("", 1000)) {
+    if (!definition->restartable) continue;
     Random random(1);
     for (int i = 0; i < 300; ++i) {
       const auto bound = definition->BindArguments(SequenceFor(definition->name, random).arguments);

@@ -155,10 +155,10 @@ TEST(ArgumentsTest, PipeTakesItsOptions) {
   const auto pipe = ParsedAs<PipeArguments>(
       {"pipe", "csv_parser", "header=true", "--last", "--first", "--as", "bytes", "--keep-ends"});
   EXPECT_EQ(pipe.create.arguments, (Map{{"header", true}}));
-  EXPECT_TRUE(pipe.last);
-  EXPECT_TRUE(pipe.first);
-  EXPECT_TRUE(pipe.keep_ends);
-  EXPECT_EQ(pipe.send_as, SendAs::kBytes);
+  EXPECT_TRUE(pipe.feed.last);
+  EXPECT_TRUE(pipe.feed.first);
+  EXPECT_TRUE(pipe.feed.keep_ends);
+  EXPECT_EQ(pipe.feed.send_as, SendAs::kBytes);
 }
 
 TEST(ArgumentsTest, ListTakesItsFilters) {

@@ -290,6 +290,23 @@ class FakeService::Catalog : public v1::CatalogService::Service {
     return StatusFor(
         {.code = grpc::StatusCode::NOT_FOUND, .reason = "COROUTINE_NOT_FOUND", .message = "there is none"});
   }
+  grpc::Status DefineCoroutine(grpc::ServerContext*, const v1::DefineCoroutineRequest* request,
+                               v1::DefineCoroutineResponse* response) override {
+    if (grpc::Status status = state_.Take(*request, &Requests::define); !status.ok()) return status;
+    if (state_.script().define_failure.code != 0) return StatusFor(state_.script().define_failure);
+    *response->mutable_coroutine() = request->coroutine();
+    response->mutable_coroutine()->set_version(1);
+    for (const v1::Coroutine& coroutine : state_.script().catalog) {
+      const bool same = coroutine.source() == request->coroutine().source();
+      if (coroutine.name() == request->coroutine().name())
+        response->mutable_coroutine()->set_version(coroutine.version() + (same ? 0 : 1));
+    }
+    return grpc::Status::OK;
+  }
+  grpc::Status DeleteCoroutine(grpc::ServerContext*, const v1::DeleteCoroutineRequest* request,
+                               v1::DeleteCoroutineResponse*) override {
+    return state_.Take(*request, &Requests::undefine);
+  }
   grpc::Status ListCoroutines(grpc::ServerContext*, const v1::ListCoroutinesRequest*,
                               v1::ListCoroutinesResponse* response) override {
     for (const v1::Coroutine& coroutine : state_.script().catalog) *response->add_coroutines() = coroutine;

@@ -45,6 +45,8 @@ class FakeService {
     std::vector<v1::GetRequest> get;
     std::vector<v1::ListRequest> list;
     std::vector<v1::GetCoroutineRequest> get_coroutine;
+    std::vector<v1::DefineCoroutineRequest> define;
+    std::vector<v1::DeleteCoroutineRequest> undefine;
     std::vector<v1::ForkRequest> fork;
     std::vector<v1::WatchRequest> watch;
     std::vector<v1::ExportRequest> exported;
@@ -90,6 +92,9 @@ class FakeService {
     v1::Session session;
     std::vector<v1::ListResponse> pages;
     std::vector<v1::Coroutine> catalog;
+    // What DefineCoroutine says, unless its code is 0. Else it defines nothing, and answers with what it was asked:
+    // with the version in the catalog if that has this source, the next one if it has another.
+    Refusal define_failure = {};
   };
 
   FakeService();

@@ -98,6 +98,7 @@ Head FullHead() {
   head.create_fingerprint = 3;
   head.create_primed = true;
   head.seed = 0x9999999999999999;
+  head.catalog_revision = 1'000;
   head.labels = {{"a", "b"}, {"", ""}};
   head.idle_timeout = absl::Nanoseconds(1);
   head.expire_time = At(99);
@@ -117,6 +118,24 @@ Checkpoint FullCheckpoint() {
   checkpoint.digest = 6;
   checkpoint.ids = {{"a", 1, 2}, {"b", 3, 4}};
   return checkpoint;
+}
+
+CatalogEvent FullCatalogEvent() {
+  return {.revision = 300,
+          .kind = CatalogEvent::Kind::kLua,
+          .name = "grün",
+          .version = 7,
+          .source = std::string("return '\0\xff'", 11),
+          .documentation = "What it does.",
+          .time = absl::FromUnixNanos(1'234'567'890'123'456'789)};
+}
+
+// The frame that Encode has put around a message, around another one.
+std::string Framed(char version, const std::string& message) {
+  std::uint32_t checksum = version >= 3 ? Crc32c(message, Crc32c({&version, 1})) : Crc32c(message);
+  std::string bytes(1, version);
+  for (int i = 0; i < 4; ++i, checksum >>= 8) bytes.push_back(static_cast<char>(checksum));
+  return bytes + message;
 }
 
 TEST(CodecTest, BatchesComeBackAsTheyWere) {
@@ -150,6 +169,46 @@ TEST(CodecTest, CheckpointsAndTombstonesComeBackAsTheyWere) {
   EXPECT_EQ(*DecodeTombstone(Encode(tombstone), "r"), tombstone);
 }
 
+TEST(CodecTest, CatalogEventsComeBackAsTheyWere) {
+  for (const CatalogEvent::Kind kind :
+       {CatalogEvent::Kind::kNative, CatalogEvent::Kind::kLua, CatalogEvent::Kind::kRemoved}) {
+    CatalogEvent event = FullCatalogEvent();
+    event.kind = kind;
+    const absl::StatusOr<CatalogEvent> decoded = DecodeCatalogEvent(Encode(event), 300);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(*decoded, event);
+  }
+  CatalogEvent least;
+  least.revision = ~std::uint64_t{0};
+  EXPECT_EQ(*DecodeCatalogEvent(Encode(least), least.revision), least);
+}
+
+TEST(CodecTest, WhatIsWrongWithACatalogEventIsToldWithItsRevision) {
+  const auto expect_damage = [](const std::string& bytes, std::uint64_t revision, const char* why) {
+    const absl::Status status = DecodeCatalogEvent(bytes, revision).status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_EQ(status.message(), "a catalog event of revision " + std::to_string(revision) + " in the journal " + why);
+  };
+  const std::string bytes = Encode(FullCatalogEvent());
+  expect_damage(bytes, 301, "is damaged: it is another revision's");
+  expect_damage(bytes.substr(0, bytes.size() - 1), 300, "is damaged: its checksum is wrong");
+  expect_damage("", 300, "is damaged: it is cut off");
+  expect_damage('\4' + bytes.substr(1), 300, "was written by a newer corod (format version 4; this one knows 3)");
+  expect_damage(Framed(3, bytes.substr(6)), 300, "is damaged: it cannot be parsed");
+  journal::v1::CatalogEvent message;
+  ASSERT_TRUE(message.ParseFromString(bytes.substr(5)));
+  EXPECT_EQ(Framed(3, message.SerializeAsString()), bytes);
+  message.clear_kind();
+  expect_damage(Framed(3, message.SerializeAsString()), 300, "is damaged: it is of an unknown kind");
+}
+
+TEST(CodecTest, FieldsThatAreNotKnownArePassedOver) {  // fields are only ever added
+  const std::string field("\xfa\x3f\x03new", 6);
+  const std::string event = Encode(FullCatalogEvent()), head = Encode(FullHead());
+  EXPECT_EQ(*DecodeCatalogEvent(Framed(3, event.substr(5) + field), 300), FullCatalogEvent());
+  EXPECT_EQ(*DecodeHead(Framed(3, head.substr(5) + field)), FullHead());
+}
+
 TEST(CodecTest, ExportItemsComeBackAsTheyWere) {
   for (const ExportItem& item : {ExportItem(FullHead()), ExportItem(FullCheckpoint()), ExportItem(FullBatch())}) {
     const absl::StatusOr<ExportItem> decoded = DecodeExportItem(Encode(item));
@@ -169,11 +228,16 @@ TEST(CodecTest, DeepValuesComeBack) {
 }
 
 TEST(CodecTest, EveryFlippedBitIsFound) {
-  const std::string bytes = Encode(BatchOf({1, 2}, {}, 1));
-  for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
-    std::string damaged = bytes;
-    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
-    EXPECT_EQ(DecodeBatch(damaged).status().code(), absl::StatusCode::kDataLoss) << bit;
+  const std::string batch = Encode(BatchOf({1, 2}, {}, 1));
+  const std::string event = Encode(FullCatalogEvent());
+  for (const std::string& bytes : {batch, event}) {
+    for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+      std::string damaged = bytes;
+      damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+      const absl::Status status =
+          bytes == batch ? DecodeBatch(damaged).status() : DecodeCatalogEvent(damaged, 300).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << bit;
+    }
   }
 }
 
@@ -186,7 +250,7 @@ TEST(CodecTest, WhatIsCutOffIsFound) {
 
 TEST(CodecTest, NewerVersionIsNamed) {
   std::string bytes = Encode(FullCheckpoint());
-  bytes[0] = 3;
+  bytes[0] = 4;
   const absl::Status status = DecodeCheckpoint(bytes).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr("written by a newer corod"));
@@ -201,6 +265,32 @@ TEST(CodecTest, FrameIsAsDocumented) {
   EXPECT_EQ(bytes.substr(5), message);
   std::uint32_t checksum = Crc32c(message);
   for (std::size_t i = 1; i < 5; ++i, checksum >>= 8) EXPECT_EQ(static_cast<std::uint8_t>(bytes[i]), checksum & 0xff);
+}
+
+// What an older corod must not overlook has a version that it refuses, and nothing else has.
+TEST(CodecTest, OnlyWhatTellsOfTheCatalogIsOfVersionThree) {
+  Head head = FullHead();
+  EXPECT_EQ(Encode(head)[0], 3);
+  EXPECT_EQ(Encode(ExportItem(head))[0], 3);
+  head.catalog_revision = 0;
+  EXPECT_EQ(Encode(head)[0], 2);
+  EXPECT_EQ(Encode(ExportItem(head))[0], 2);
+  EXPECT_EQ(Encode(ExportItem(FullBatch()))[0], 2);
+  EXPECT_EQ(Encode(FullBatch())[0], 2);
+  EXPECT_EQ(Encode(FullCheckpoint())[0], 2);
+
+  const std::string message(
+      "\x08\x05\x10\x02\x1a\x01n\x20\x03\x2a\x02s\xff\x32\x01"
+      "d\x39\x01\0\0\0\0\0\0\0",
+      25);
+  EXPECT_EQ(Encode(CatalogEvent{.revision = 5,
+                                .kind = CatalogEvent::Kind::kLua,
+                                .name = "n",
+                                .version = 3,
+                                .source = "s\xff",
+                                .documentation = "d",
+                                .time = absl::FromUnixNanos(1)}),
+            Framed(3, message));
 }
 
 TEST(CodecTest, WhatVersionOneWroteIsRead) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <set>
@@ -531,6 +532,125 @@ TEST_P(JournalTest, TheIndexByTimeIsInOrder) {
   EXPECT_THAT(DueIds(0), ElementsAre("a"));
 }
 
+TEST_P(JournalTest, TheCatalogKeepsItsHistoryInOrder) {
+  EXPECT_THAT(*journal_->ReadCatalog(0, 1 << 20), IsEmpty());
+  std::vector<CatalogEvent> events;
+  for (std::uint64_t revision = 1; revision <= 300; ++revision) {
+    // The last one took the name away, and it comes again.
+    const auto kind = static_cast<CatalogEvent::Kind>(revision % 3);
+    events.push_back(EventOf(revision, revision % 2 == 0 ? "a" : "b", kind));
+    ASSERT_TRUE(Define(*journal_, events.back()).ok());
+    // What stands beside it is something else.
+    Writer writer(*journal_, {"s" + std::to_string(revision), "u" + std::to_string(revision)}, 1);
+    if (revision % 100 == 0) EXPECT_TRUE(writer.Create(At(static_cast<std::int64_t>(revision))).ok());
+  }
+  for (const bool reopens : {false, true}) {
+    if (reopens) Reopen();
+    EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), events);
+    EXPECT_EQ(*ReadCatalog(*journal_, /*bytes=*/1), events);
+    EXPECT_EQ(*ReadCatalog(*journal_, /*bytes=*/200), events);
+    EXPECT_EQ(journal_->ReadCatalog(0, 1)->size(), 1u);
+    EXPECT_THAT(journal_->ReadCatalog(0, 1'000)->size(), testing::AllOf(testing::Gt(5u), testing::Lt(50u)));
+    EXPECT_EQ(*journal_->ReadCatalog(299, 1 << 20), std::vector<CatalogEvent>{events.back()});
+    EXPECT_THAT(*journal_->ReadCatalog(300, 1 << 20), IsEmpty());
+    EXPECT_THAT(*journal_->ReadCatalog(~std::uint64_t{0}, 1 << 20), IsEmpty());
+    EXPECT_EQ(journal_->List("", 10)->size(), 3u);
+    EXPECT_THAT(DueIds(300), ElementsAre("s100", "s200", "s300"));
+  }
+}
+
+TEST_P(JournalTest, AnEventThatIsNotTheNextOneIsAConflict) {
+  EXPECT_TRUE(absl::IsAborted(Define(*journal_, EventOf(0))));
+  EXPECT_TRUE(absl::IsAborted(Define(*journal_, EventOf(2))));
+  EXPECT_THAT(*journal_->ReadCatalog(0, 1 << 20), IsEmpty());
+  std::vector<CatalogEvent> events = {EventOf(1, "first")};
+  ASSERT_TRUE(Define(*journal_, events[0]).ok());
+  for (const std::uint64_t revision : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{3}, ~std::uint64_t{0}}) {
+    EXPECT_TRUE(absl::IsAborted(Define(*journal_, EventOf(revision, "void")))) << revision;
+  }
+  EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), events);
+  Reopen();
+  EXPECT_TRUE(absl::IsAborted(Define(*journal_, EventOf(1, "void"))));
+  EXPECT_TRUE(absl::IsAborted(Define(*journal_, EventOf(3, "void"))));
+  events.push_back(EventOf(2, "second"));
+  ASSERT_TRUE(Define(*journal_, events[1]).ok());
+  // What was void before its turn has not come with it.
+  EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), events);
+  events.push_back(EventOf(3, "third"));
+  ASSERT_TRUE(Define(*journal_, events[2]).ok());
+  Reopen();
+  EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), events);
+}
+
+TEST_P(JournalTest, OfEventsUnderWayTheFirstTakesTheRevision) {
+  Answers answers;
+  std::vector<CatalogEvent> events;
+  for (const std::uint64_t revision : {1, 2, 2, 1, 4, 3, 4, 3}) {
+    events.push_back(EventOf(revision, "n" + std::to_string(events.size())));
+    journal_->Define(events.back(), answers.Expect());
+  }
+  const std::vector<absl::Status> told = answers.Wait();
+  std::vector<CatalogEvent> valid;
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    if (told[i].ok()) {
+      valid.push_back(events[i]);
+    } else {
+      EXPECT_TRUE(absl::IsAborted(told[i])) << told[i];
+    }
+  }
+  EXPECT_EQ(valid, (std::vector<CatalogEvent>{events[0], events[1], events[5], events[6]}));
+  EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), valid);
+  EXPECT_THAT(answers.order(), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+TEST_P(JournalTest, OfThreadsThatDefineExactlyOneTakesEachRevision) {
+  constexpr int kThreads = 8, kRounds = 60;
+  Mutex mutex;
+  std::vector<CatalogEvent> told;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::uint64_t last = 0;
+      for (int round = 0; round < kRounds; ++round) {
+        const CatalogEvent event = EventOf(last + 1, std::to_string(t) + " " + std::to_string(round));
+        const absl::Status status = Define(*journal_, event);
+        if (status.ok()) {
+          const MutexLock lock(mutex);
+          told.push_back(event);
+        } else {
+          ASSERT_TRUE(absl::IsAborted(status)) << status;
+        }
+        const absl::StatusOr<std::vector<CatalogEvent>> behind = journal_->ReadCatalog(last, 1 << 20);
+        ASSERT_TRUE(behind.ok()) << behind.status();
+        ASSERT_FALSE(behind->empty()) << "there is what took the revision";
+        ASSERT_EQ(behind->front().revision, last + 1);
+        last = behind->back().revision;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  Reopen();
+  std::sort(told.begin(), told.end(), [](const auto& a, const auto& b) { return a.revision < b.revision; });
+  EXPECT_GE(told.size(), static_cast<std::size_t>(kRounds));
+  EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), told);
+}
+
+TEST_P(JournalTest, AnEventMayBeLarge) {
+  std::vector<CatalogEvent> events = {EventOf(1), EventOf(2), EventOf(3), EventOf(4)};
+  events[1].source.assign(std::size_t{1} << 20, '\xff');
+  events[2].documentation.assign(std::size_t{1} << 20, 'd');
+  Answers answers;
+  for (const CatalogEvent& event : events) journal_->Define(event, answers.Expect());
+  for (const absl::Status& status : answers.Wait()) ASSERT_TRUE(status.ok()) << status;
+  for (const bool reopens : {false, true}) {
+    if (reopens) Reopen();
+    EXPECT_EQ(journal_->ReadCatalog(0, 1 << 20)->size(), 1u);
+    EXPECT_EQ(journal_->ReadCatalog(1, 1 << 20)->size(), 1u);
+    EXPECT_TRUE(*journal_->ReadCatalog(0, 4 << 20) == events);
+    EXPECT_TRUE(*ReadCatalog(*journal_) == events);
+  }
+}
+
 TEST_P(JournalTest, CountsItsSessions) {
   EXPECT_EQ(journal_->size(), 0u);
   Writer a = New("a");
@@ -574,6 +694,8 @@ TEST_P(JournalTest, ShutdownFinishesWhatWasAskedAndTakesNothingMore) {
   EXPECT_TRUE(absl::IsUnavailable(Writer(*journal_, {"t", "v"}, 1).Create()));
   EXPECT_TRUE(absl::IsUnavailable(writer.Remove()));
   EXPECT_TRUE(absl::IsUnavailable(Save({HeadOf("s", writer.key().uid), {}, {}, true})));
+  EXPECT_TRUE(absl::IsUnavailable(Define(*journal_, EventOf(1))));
+  EXPECT_THAT(*journal_->ReadCatalog(0, 1 << 20), IsEmpty());
   EXPECT_EQ(journal_->Read(writer.key(), {}, 1 << 20)->size(), 100u);
   journal_->Shutdown();
 }

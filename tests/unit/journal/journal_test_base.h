@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -93,6 +94,32 @@ inline Checkpoint CheckpointOf(Step step, BatchId after) {
   checkpoint.outcome = Outcome::Yielded(Value("at " + std::to_string(step)));
   checkpoint.time = At(static_cast<std::int64_t>(step));
   return checkpoint;
+}
+
+inline CatalogEvent EventOf(std::uint64_t revision, const std::string& name = "n",
+                            CatalogEvent::Kind kind = CatalogEvent::Kind::kLua) {
+  return {.revision = revision,
+          .kind = kind,
+          .name = name,
+          .version = kind == CatalogEvent::Kind::kRemoved ? 0 : static_cast<std::uint32_t>(revision),
+          .source = "return " + std::to_string(revision),
+          .documentation = "of " + name,
+          .time = At(static_cast<std::int64_t>(revision))};
+}
+
+inline absl::Status Define(Journal& journal, const CatalogEvent& event) {
+  return Await([&](Journal::Done done) { journal.Define(event, std::move(done)); });
+}
+
+// Reads the history to its end, in steps of `bytes`.
+inline absl::StatusOr<std::vector<CatalogEvent>> ReadCatalog(const Journal& journal, std::size_t bytes = 1 << 20) {
+  std::vector<CatalogEvent> all;
+  while (true) {
+    absl::StatusOr<std::vector<CatalogEvent>> some = journal.ReadCatalog(all.empty() ? 0 : all.back().revision, bytes);
+    if (!some.ok()) return some.status();
+    if (some->empty()) return all;
+    all.insert(all.end(), some->begin(), some->end());
+  }
 }
 
 inline std::vector<BatchId> IdsOf(const std::vector<Batch>& batches) {

@@ -156,14 +156,14 @@ TEST_F(RocksJournalTest, NewDirectoryGetsItsFormat) {
   std::ifstream file(directory_.path() + "/FORMAT");
   std::stringstream text;
   text << file.rdbuf();
-  EXPECT_EQ(text.str(), "corod journal 2\n");
+  EXPECT_EQ(text.str(), "corod journal 3\n");
 }
 
 TEST_F(RocksJournalTest, NewerFormatIsRefusedAndLeftAlone) {
-  Write("FORMAT", "corod journal 3\n");
+  Write("FORMAT", "corod journal 4\n");
   const absl::Status status = Open();
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("was written by a newer corod (format 3; this one knows 2)"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("was written by a newer corod (format 4; this one knows 3)"));
   EXPECT_THAT(Files(), ElementsAre("FORMAT"));
 }
 
@@ -524,6 +524,152 @@ TEST_F(RocksJournalTest, DamagedCheckpointIsPassedOver) {
   EXPECT_FALSE(journal_->FindCheckpoint(key, 9)->has_value());
 }
 
+TEST_F(RocksJournalTest, DamagedEventEndsTheHistoryOfTheCatalog) {
+  ASSERT_TRUE(Open().ok());
+  Writer writer = New("s");
+  for (std::uint64_t revision = 1; revision <= 3; ++revision) {
+    ASSERT_TRUE(Define(*journal_, EventOf(revision)).ok());
+  }
+  Damage(rocks_keys::CatalogKey(2));
+  const auto expect_end = [&](std::uint64_t revision) {
+    const std::vector<CatalogEvent> before = *journal_->ReadCatalog(0, 1 << 20);
+    EXPECT_EQ(before.size(), revision - 1);
+    for (std::size_t i = 0; i < before.size(); ++i) EXPECT_EQ(before[i], EventOf(i + 1));
+    const absl::Status damage = journal_->ReadCatalog(revision - 1, 1 << 20).status();
+    EXPECT_TRUE(absl::IsDataLoss(damage)) << damage;
+    EXPECT_THAT(std::string(damage.message()), HasSubstr("revision " + std::to_string(revision) + " "));
+  };
+  expect_end(2);
+  EXPECT_TRUE(absl::IsAborted(Define(*journal_, EventOf(2)))) << "it stays as it is";
+  // What can be read of the one before stands under its key.
+  Change(rocks_keys::CatalogKey(2), [](std::string& value) { value = Encode(EventOf(1)); });
+  expect_end(2);
+  Change(rocks_keys::CatalogKey(2), [](std::string& value) { value = Encode(EventOf(2)); });
+  EXPECT_EQ(ReadCatalog(*journal_)->size(), 3u);
+
+  Damage(rocks_keys::CatalogKey(3));
+  expect_end(3);
+  for (const std::uint64_t revision : {3, 4}) {
+    const absl::Status status = Define(*journal_, EventOf(revision));
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("revision 3 "));
+  }
+  Writer sessions_go_on(*journal_, writer.key(), 1);
+  EXPECT_TRUE(sessions_go_on.Write().ok());
+}
+
+TEST_F(RocksJournalTest, MissingEventEndsTheHistoryOfTheCatalog) {
+  ASSERT_TRUE(Open().ok());
+  for (std::uint64_t revision = 1; revision <= 3; ++revision) {
+    ASSERT_TRUE(Define(*journal_, EventOf(revision)).ok());
+  }
+  {
+    const std::unique_ptr<rocksdb::DB> db = OpenDatabase();
+    ASSERT_TRUE(db->Delete({}, rocks_keys::CatalogKey(2)).ok());
+    ASSERT_TRUE(db->Close().ok());
+  }
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), std::vector<CatalogEvent>{EventOf(1)});
+  EXPECT_EQ(journal_->ReadCatalog(1, 1 << 20).status(),
+            absl::DataLossError("the catalog event of revision 2 cannot be read: it is missing"));
+  EXPECT_TRUE(absl::IsAborted(Define(*journal_, EventOf(2)))) << "nothing comes in the place of what was lost";
+}
+
+TEST_F(RocksJournalTest, AnEventInDoubtThatWasWrittenKeepsItsRevision) {
+  const auto gated = std::make_shared<GatedFileSystem>();
+  auto opened =
+      RocksJournal::Open({.directory = directory_.path(), .attempt_interval = kAttemptInterval, .file_system = gated});
+  ASSERT_TRUE(opened.ok());
+  journal_ = *std::move(opened);
+  std::vector<CatalogEvent> events = {EventOf(1), EventOf(2, "in doubt"), EventOf(3)};
+  ASSERT_TRUE(Define(*journal_, events[0]).ok());
+  gated->FailSyncs(true);  // what was written is there all the same
+  EXPECT_TRUE(IsFailure(Define(*journal_, events[1]), Reason::JOURNAL_UNAVAILABLE));
+  while (!gated->somebody_waits()) std::this_thread::yield();
+  EXPECT_TRUE(IsFailure(Define(*journal_, EventOf(2, "meanwhile")), Reason::JOURNAL_UNAVAILABLE));
+  EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), std::vector<CatalogEvent>{events[0]});
+  gated->FailSyncs(false);
+  gated->Open();
+  AwaitRecovery();
+  EXPECT_TRUE(absl::IsAborted(Define(*journal_, EventOf(2, "later"))));
+  EXPECT_EQ(journal_->ReadCatalog(0, 1 << 20)->size(), 2u);
+  EXPECT_TRUE(Define(*journal_, events[2]).ok());
+  EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), events);
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), events);
+}
+
+TEST_F(RocksJournalTest, AnEventInDoubtIsDecidedOnce) {
+  int written = 0, lost = 0;
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    SCOPED_TRACE(seed);
+    journal_.reset();
+    std::filesystem::remove_all(directory_.path());
+    Fault({.seed = seed});
+    ASSERT_TRUE(Open().ok());
+    std::vector<CatalogEvent> events = {EventOf(1), EventOf(2)};
+    for (const CatalogEvent& event : events) ASSERT_TRUE(Define(*journal_, event).ok());
+    file_system_->FailWrites();
+    const CatalogEvent doubtful = EventOf(3, "in doubt");
+    EXPECT_TRUE(IsFailure(Define(*journal_, doubtful), Reason::JOURNAL_UNAVAILABLE));
+    EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), events);
+    file_system_->AllowWrites();
+    AwaitRecovery();
+
+    const std::vector<CatalogEvent> found = *journal_->ReadCatalog(2, 1 << 20);
+    const CatalogEvent later = EventOf(3, "later");
+    const absl::Status status = Define(*journal_, later);
+    if (found.empty()) {
+      ++lost;
+      EXPECT_TRUE(status.ok()) << status;
+      events.push_back(later);
+    } else {
+      ++written;
+      EXPECT_TRUE(absl::IsAborted(status)) << status;
+      events.push_back(doubtful);
+    }
+    EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), events);
+    events.push_back(EventOf(4));
+    EXPECT_TRUE(Define(*journal_, events.back()).ok());
+    ASSERT_TRUE(Open().ok());
+    EXPECT_EQ(*journal_->ReadCatalog(0, 1 << 20), events);
+  }
+  EXPECT_GT(written, 0);
+  EXPECT_GT(lost, 0);
+}
+
+// What a process that was killed left in the log comes into tables, however often that begins anew.
+TEST_F(RocksJournalTest, TheCatalogComesFromTheLog) {
+  ASSERT_TRUE(Open().ok());
+  std::vector<CatalogEvent> events;
+  for (std::uint64_t revision = 1; revision <= 20; ++revision) {
+    events.push_back(EventOf(revision));
+    if (revision % 5 == 0) events.back().source.assign(100'000, 's');
+    ASSERT_TRUE(Define(*journal_, events.back()).ok());
+  }
+  const std::string copy = directory_.path() + "-after";
+  int failures = 0;
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    SCOPED_TRACE(seed);
+    std::filesystem::remove_all(copy);
+    std::filesystem::copy(directory_.path(), copy, std::filesystem::copy_options::recursive);
+    for (const auto& file : std::filesystem::recursive_directory_iterator(copy)) {
+      EXPECT_NE(file.path().extension(), ".sst") << "it is in the log alone";
+    }
+    const auto faulty = std::make_shared<FaultyFileSystem>(
+        rocksdb::FileSystem::Default(), FaultyFileSystem::Options{.seed = seed, .failure_probability = 0.05});
+    absl::StatusOr<std::unique_ptr<RocksJournal>> after = absl::UnavailableError("not opened");
+    for (; !after.ok(); ++failures) after = RocksJournal::Open({.directory = copy, .file_system = faulty});
+    faulty->SetFailureProbability(0);
+    EXPECT_TRUE(*ReadCatalog(**after) == events);
+    EXPECT_TRUE(absl::IsAborted(Define(**after, EventOf(20))));
+    EXPECT_TRUE(Define(**after, EventOf(21)).ok());
+    EXPECT_EQ(ReadCatalog(**after)->size(), 21u);
+  }
+  EXPECT_GT(failures, 10) << "it fails at some place more often than not";
+  std::filesystem::remove_all(copy);
+}
+
 TEST_F(RocksJournalTest, FailedWriteIsADoubtAndTheJournalComesBackByItself) {
   for (std::uint64_t seed = 0; seed < 5; ++seed) {
     journal_.reset();
@@ -588,6 +734,7 @@ void KeepsWhatItAcknowledged(std::uint64_t seed, bool power_cut, bool flushes, c
     file_system->SetFailureProbability(0.05);
   };
   std::map<std::string, std::size_t> acknowledged;  // how many batches each log had when a write was last OK
+  std::vector<CatalogEvent> defined;
   for (int i = 0; i < 50; ++i) {
     Writer& writer = writers[static_cast<std::size_t>(i) % writers.size()];
     const absl::StatusOr<std::vector<Batch>> before = writer.Read();
@@ -607,6 +754,19 @@ void KeepsWhatItAcknowledged(std::uint64_t seed, bool power_cut, bool flushes, c
       ++*doubts;
     }
     if (!status.ok() && i % 5 == 0) await_recovery(0);
+    const absl::StatusOr<std::vector<CatalogEvent>> catalog = ReadCatalog(*journal);
+    if (!catalog.ok()) {
+      EXPECT_TRUE(absl::IsUnavailable(catalog.status())) << catalog.status();
+      continue;
+    }
+    const CatalogEvent event = EventOf(catalog->size() + 1, std::to_string(i));
+    const absl::Status told = Define(*journal, event);
+    if (told.ok()) {
+      defined.push_back(event);
+    } else {
+      EXPECT_TRUE(absl::IsUnavailable(told) || absl::IsAborted(told)) << told;
+      ++*doubts;
+    }
   }
   file_system->SetFailureProbability(0);
   std::map<std::string, std::vector<Batch>> written;
@@ -623,6 +783,12 @@ void KeepsWhatItAcknowledged(std::uint64_t seed, bool power_cut, bool flushes, c
       ASSERT_NE(at, log.end()) << id << " lost " << batch.id.number;
     }
   }
+  const std::vector<CatalogEvent> catalog = *ReadCatalog(**opened);
+  EXPECT_GT(defined.size(), 10u);
+  for (const CatalogEvent& event : defined) {
+    ASSERT_LE(event.revision, catalog.size());
+    EXPECT_EQ(catalog[event.revision - 1], event);
+  }
 }
 
 TEST_F(RocksJournalTest, KeepsWhatItAcknowledgedWhenWritesFailAtRandom) {
@@ -637,7 +803,7 @@ TEST_F(RocksJournalTest, KeepsWhatItAcknowledgedWhenWritesFailAtRandom) {
 
 TEST_F(RocksJournalTest, WhatIsNotSyncedIsLostInAPowerCutAndWhatIsStays) {
   const auto copy = directory_.path() + "-after";
-  // How many of 40 batches are left.
+  // How many of 40 batches are left. What was defined behind them is left if it was synced.
   const auto left = [&](RocksJournal::Sync sync, std::uint64_t seed) -> std::size_t {
     journal_.reset();
     std::filesystem::remove_all(directory_.path());
@@ -647,10 +813,12 @@ TEST_F(RocksJournalTest, WhatIsNotSyncedIsLostInAPowerCutAndWhatIsStays) {
     Writer writer = New("s");
     for (int i = 0; i < 40; ++i) EXPECT_TRUE(writer.Write().ok());
     EXPECT_EQ(writer.Read()->size(), 40u);
+    EXPECT_TRUE(Define(*journal_, EventOf(1)).ok());
     // What a process that is killed now leaves.
     std::filesystem::copy(directory_.path(), copy, std::filesystem::copy_options::recursive);
     absl::StatusOr<std::unique_ptr<RocksJournal>> after = RocksJournal::Open({.directory = copy});
     EXPECT_TRUE(after.ok()) << after.status();
+    if (sync == RocksJournal::Sync::kAlways) EXPECT_EQ(ReadCatalog(**after)->size(), 1u) << seed;
     return Writer(**after, writer.key(), 1).Read()->size();
   };
   bool loses = false;
@@ -750,7 +918,7 @@ TEST_F(RocksJournalTest, WhatStandsInTwoRunsCountsOnce) {
   }
 }
 
-TEST_F(RocksJournalTest, VersionOneIsOpenedAndIsVersionTwoThen) {
+TEST_F(RocksJournalTest, VersionOneIsOpenedAndIsVersionThreeThen) {
   ASSERT_TRUE(Open().ok());
   Writer writer = New("s");
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(writer.Write().ok());
@@ -773,12 +941,25 @@ TEST_F(RocksJournalTest, VersionOneIsOpenedAndIsVersionTwoThen) {
   ASSERT_TRUE(Open().ok());
   std::stringstream text;
   text << std::ifstream(directory_.path() + "/FORMAT").rdbuf();
-  EXPECT_EQ(text.str(), "corod journal 2\n");
+  EXPECT_EQ(text.str(), "corod journal 3\n");
   EXPECT_EQ(*journal_->Read(writer.key(), {}, 1 << 20), writer.written());
   EXPECT_EQ((*journal_->Find("s"))->tail, (BatchId{3, 1}));
   EXPECT_TRUE(Writer(*journal_, writer.key(), 1).Append(BatchOf({4, 1}, {3, 1}, 4)).ok());
   ASSERT_TRUE(Open().ok());
   EXPECT_EQ(journal_->Read(writer.key(), {}, 1 << 20)->size(), 4u);
+}
+
+TEST_F(RocksJournalTest, VersionTwoIsOpenedAndIsVersionThreeThen) {
+  ASSERT_TRUE(Open().ok());
+  Writer writer = New("s");
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(writer.Write().ok());
+  journal_.reset();
+  Write("FORMAT", "corod journal 2\n");  // it had all that is there
+  ASSERT_TRUE(Open().ok());
+  std::stringstream text;
+  text << std::ifstream(directory_.path() + "/FORMAT").rdbuf();
+  EXPECT_EQ(text.str(), "corod journal 3\n");
+  EXPECT_EQ(*Writer(*journal_, writer.key(), 1).Read(), writer.written());
 }
 
 // Whoever reads finds all that was written before, however it goes from the log to RocksDB meanwhile.
@@ -828,7 +1009,7 @@ TEST_F(RocksJournalTest, ReadersFindWhatIsOnItsWayToRocksDb) {
   for (Writer& writer : writers) EXPECT_EQ(*writer.Read(), writer.written());
 }
 
-// A process that appends, trims, saves, removes and creates, and tells what was acknowledged.
+// A process that appends, trims, saves, removes, creates and defines, and tells what was acknowledged.
 void WriteUntilKilled(const std::string& directory, int tell, std::uint64_t first) {
   RocksJournal::Options options{.directory = directory};
   options.segment_bytes = 4'096;
@@ -842,6 +1023,9 @@ void WriteUntilKilled(const std::string& directory, int tell, std::uint64_t firs
     if (first == 1 && !writers.back().Create().ok()) _exit(2);
     if (!writers.back().Read().ok()) _exit(3);
   }
+  const absl::StatusOr<std::vector<CatalogEvent>> catalog = ReadCatalog(journal);
+  if (!catalog.ok()) _exit(8);
+  std::uint64_t revision = catalog->size();
   for (std::uint64_t round = first;; ++round) {
     for (std::uint8_t s = 0; s < 5; ++s) {
       Writer& writer = writers[s];
@@ -852,6 +1036,9 @@ void WriteUntilKilled(const std::string& directory, int tell, std::uint64_t firs
     }
     Writer other(journal, {"other", "uid " + std::to_string(round)}, 1);
     if (!other.Create().ok() || !other.Write().ok() || !other.Remove().ok()) _exit(6);
+    if (!Define(journal, EventOf(++revision)).ok()) _exit(9);
+    const std::uint64_t told = revision << 8 | 5;
+    if (write(tell, &told, sizeof(told)) != sizeof(told)) _exit(5);
   }
 }
 
@@ -882,7 +1069,7 @@ pid_t StartChild(const std::string& directory, int tell, std::uint64_t first) {
 }
 
 TEST_F(RocksJournalTest, KilledWheneverItKeepsWhatItAcknowledged) {
-  std::array<std::uint64_t, 5> acknowledged{};
+  std::array<std::uint64_t, 6> acknowledged{};  // the last is the catalog's revision
   std::uint64_t first = 1;
   for (std::size_t kill_after : {1, 7, 40, 90, 91, 200, 333, 500, 5, 777}) {
     SCOPED_TRACE(kill_after);
@@ -912,6 +1099,9 @@ TEST_F(RocksJournalTest, KilledWheneverItKeepsWhatItAcknowledged) {
       if (s <= 2 && !log.empty()) EXPECT_EQ(log.front().id.number, 1u);
       for (std::size_t i = 1; i < log.size(); ++i) EXPECT_EQ(log[i].previous, log[i - 1].id);
     }
+    const std::vector<CatalogEvent> catalog = *ReadCatalog(*journal_);
+    EXPECT_GE(catalog.size(), acknowledged[5]);
+    for (std::size_t i = 0; i < catalog.size(); ++i) EXPECT_EQ(catalog[i], EventOf(i + 1));
     if (journal_->Find("other")->has_value()) {
       const SessionKey other = (*journal_->Find("other"))->head.key;
       EXPECT_TRUE(Writer(*journal_, other, 1).Remove().ok());
@@ -919,6 +1109,7 @@ TEST_F(RocksJournalTest, KilledWheneverItKeepsWhatItAcknowledged) {
     journal_.reset();
     first = *std::max_element(acknowledged.begin(), acknowledged.end()) + 10'000 * kill_after;
   }
+  EXPECT_GT(acknowledged[5], 10u);
   // What was removed has left nothing.
   ASSERT_TRUE(Open().ok());
   AwaitRecovery();

@@ -10,6 +10,7 @@ absl::Status Doubt() { return Doubtful(Reason::JOURNAL_UNAVAILABLE, "as the test
 }  // namespace
 
 FailingJournal::Fault FailingJournal::TakeFault() {
+  if (dead_) return Fault::kLost;
   if (faults_.empty()) return Fault::kNone;
   const Fault fault = faults_.front();
   faults_.pop_front();
@@ -51,19 +52,18 @@ void FailingJournal::WriteLate() {
   for (const auto& write : std::exchange(late_, {})) write();
 }
 
-void FailingJournal::Create(NewSession session, Done done) {
-  const Fault fault = dead_ ? Fault::kLost : TakeFault();
+void FailingJournal::Write(Fault fault, std::function<void(Done)> write, Done done) {
   const auto ignore = [](const absl::Status&) {};
   switch (fault) {
     case Fault::kNone:
     case Fault::kForeign:
-      journal_.Create(std::move(session), Held(std::move(done)));
+      write(Held(std::move(done)));
       return;
     case Fault::kLate:
-      late_.emplace_back([this, session = std::move(session), ignore] { journal_.Create(session, ignore); });
+      late_.emplace_back([write = std::move(write), ignore] { write(ignore); });
       break;
     case Fault::kLanded:
-      journal_.Create(std::move(session), ignore);
+      write(ignore);
       break;
     case Fault::kLost:
       break;
@@ -71,34 +71,30 @@ void FailingJournal::Create(NewSession session, Done done) {
   Answer(std::move(done), Doubt());
 }
 
+void FailingJournal::Create(NewSession session, Done done) {
+  const auto write = [this, session = std::move(session)](Done told) { journal_.Create(session, std::move(told)); };
+  Write(TakeFault(), write, std::move(done));
+}
+
 void FailingJournal::Append(const SessionKey& key, const Batch& batch, std::optional<absl::Time> due, Done done) {
   if (!dead_) {
     ++appends_;
     appended_.push_back(batch);
   }
-  const Fault fault = dead_ ? Fault::kLost : TakeFault();
-  const auto ignore = [](const absl::Status&) {};
-  switch (fault) {
-    case Fault::kForeign: {
-      Batch claim = batch;
-      claim.records.clear();
-      claim.id.writer = ++foreign_;
-      journal_.Append(key, claim, {}, ignore);
-      [[fallthrough]];
-    }
-    case Fault::kNone:
-      journal_.Append(key, batch, due, Held(std::move(done)));
-      return;
-    case Fault::kLate:
-      late_.emplace_back([this, key, batch, due, ignore] { journal_.Append(key, batch, due, ignore); });
-      break;
-    case Fault::kLanded:
-      journal_.Append(key, batch, due, ignore);
-      break;
-    case Fault::kLost:
-      break;
+  const Fault fault = TakeFault();
+  if (fault == Fault::kForeign) {
+    Batch claim = batch;
+    claim.records.clear();
+    claim.id.writer = ++foreign_;
+    journal_.Append(key, claim, {}, [](const absl::Status&) {});
   }
-  Answer(std::move(done), Doubt());
+  const auto write = [this, key, batch, due](Done told) { journal_.Append(key, batch, due, std::move(told)); };
+  Write(fault, write, std::move(done));
+}
+
+void FailingJournal::Define(CatalogEvent event, Done done) {
+  const auto write = [this, event = std::move(event)](Done told) { journal_.Define(event, std::move(told)); };
+  Write(TakeFault(), write, std::move(done));
 }
 
 void FailingJournal::Save(Saved saved, Done done) {
@@ -173,6 +169,12 @@ absl::StatusOr<std::vector<Journal::Due>> FailingJournal::ListDue(absl::Time now
                                                                   std::size_t limit) const {
   if (Unreadable()) return Doubt();
   return journal_.ListDue(now, after, limit);
+}
+
+absl::StatusOr<std::vector<CatalogEvent>> FailingJournal::ReadCatalog(std::uint64_t after_revision,
+                                                                      std::size_t max_bytes) const {
+  if (Unreadable()) return Doubt();
+  return journal_.ReadCatalog(after_revision, max_bytes);
 }
 
 void FailingJournal::Reschedule(const Due& entry, std::optional<absl::Time> next) {

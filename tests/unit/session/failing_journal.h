@@ -18,7 +18,7 @@ namespace corod {
 // A journal that does what the test says, before another one. On one thread.
 class FailingJournal : public Journal {
  public:
-  // What becomes of a Create or an Append.
+  // What becomes of a Create, an Append or a Define.
   enum class Fault : std::uint8_t {
     kNone,
     kLost,     // in doubt: it was not written
@@ -29,7 +29,7 @@ class FailingJournal : public Journal {
 
   FailingJournal(Journal& journal, Executor& executor) : journal_(journal), executor_(executor) {}
 
-  // For the next Create or Append, and so on.
+  // For the next of those, and so on.
   void Next(Fault fault) { faults_.push_back(fault); }
   void WriteLate();
   // Reads are kUnavailable.
@@ -69,6 +69,7 @@ class FailingJournal : public Journal {
   void Save(Saved saved, Done done) override;
   void Trim(const SessionKey& key, BatchId checkpoint_after, std::vector<Step> checkpoints) override;
   void Remove(const SessionKey& key, std::optional<Tombstone> tombstone, Done done) override;
+  void Define(CatalogEvent event, Done done) override;
   absl::StatusOr<std::optional<Stored>> Find(std::string_view id) const override;
   absl::StatusOr<std::vector<Listed>> List(std::string_view after, std::size_t limit) const override;
   absl::StatusOr<std::optional<Checkpoint>> FindCheckpoint(const SessionKey& key, Step step) const override;
@@ -76,6 +77,8 @@ class FailingJournal : public Journal {
   absl::StatusOr<std::vector<Batch>> Read(const SessionKey& key, BatchId after, std::size_t max_bytes) const override;
   absl::StatusOr<std::optional<Tombstone>> FindTombstone(std::string_view id,
                                                          std::string_view request_id) const override;
+  absl::StatusOr<std::vector<CatalogEvent>> ReadCatalog(std::uint64_t after_revision,
+                                                        std::size_t max_bytes) const override;
   absl::StatusOr<std::vector<Due>> ListDue(absl::Time now, const std::optional<Due>& after,
                                            std::size_t limit) const override;
   void Reschedule(const Due& entry, std::optional<absl::Time> next) override;
@@ -86,6 +89,8 @@ class FailingJournal : public Journal {
  private:
   bool Unreadable() const { return dead_ || fail_reads_; }
   Fault TakeFault();
+  // Asks the other journal for it, or does as the fault says.
+  void Write(Fault fault, std::function<void(Done)> write, Done done);
   Done Held(Done done);
   void Answer(Done done, absl::Status status);
 

@@ -1,0 +1,24 @@
+#include "server/base/fair_mutex.h"
+
+namespace corod {
+
+void FairMutex::Lock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const MutexLock lock(mutex_);
+  const std::uint64_t number = next_.fetch_add(1, std::memory_order_relaxed);
+  while (serving_ != number) served_.Wait(mutex_);
+}
+
+bool FairMutex::TryLock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const MutexLock lock(mutex_);
+  if (next_.load(std::memory_order_relaxed) != serving_) return false;
+  next_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+void FairMutex::Unlock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const MutexLock lock(mutex_);
+  ++serving_;
+  if (next_.load(std::memory_order_relaxed) != serving_) served_.NotifyAll();
+}
+
+}  // namespace corod

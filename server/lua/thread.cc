@@ -1,0 +1,431 @@
+#include "server/lua/thread.h"
+
+#include <ctime>
+#include <unordered_set>
+
+#include "server/coroutine/errors.h"
+#include "server/coroutine/step_context.h"
+#include "server/lua/exceptions.h"
+#include "server/lua/libraries.h"
+#include "server/lua/mathematics.h"
+#include "server/lua/stack.h"
+#include "server/lua/tables.h"
+#include "server/lua/values.h"
+
+namespace corod::lua {
+namespace {
+
+constexpr std::uint64_t kInstructionsOfPower = 100;
+constexpr std::uint64_t kTurn = std::uint64_t{10} * kHookInterval;  // others wait for so many instructions
+
+// Where the registry has a thread's state table.
+const void* StateKey(const Thread& thread) { return &thread; }
+
+// What is left of the budget of the step that runs on this thread, for all scripts that have a part in it: those that
+// are delegated to take from the same.
+struct StepBudget {
+  std::uint64_t serial = 0;  // of the step
+  std::uint64_t instructions = 0;
+  std::size_t memory = 0;
+  std::chrono::steady_clock::time_point began;
+  std::chrono::nanoseconds late{0};
+};
+thread_local StepBudget step_budget;
+
+std::chrono::nanoseconds ThreadTime() {
+  timespec now = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+void CountInstructions(lua_State* state, lua_Debug* /*activation*/) {
+  Thread& thread = ThreadOf(state);
+  if (thread.abort != Abort::kNone) RaiseAbort(state, thread.abort);
+  const std::uint64_t taken = kHookInterval + TakePowers() * kInstructionsOfPower;
+  if (thread.instructions < taken) RaiseAbort(state, Abort::kInstructions);
+  const std::uint64_t left = thread.instructions - taken;
+  const bool turn_is_over = left / kTurn != thread.instructions / kTurn;
+  thread.instructions = left;
+  if (thread.IsLate()) RaiseAbort(state, Abort::kTime);
+  ChargeStack(state);
+  if (turn_is_over) thread.universe().LetOthersThrough();
+}
+
+Exception ExceptionOf(Abort abort) {
+  if (abort == Abort::kMemory)
+    return Exception("MemoryError", {Value("the step asked for more than 64 MiB of memory")});
+  return Exception("BudgetExceeded", {Value("the step took more than 10,000,000 instructions")}, {"RuntimeError"});
+}
+
+// The value on the top as what the script has returned.
+int Return(lua_State* state) {
+  Stop& stop = ThreadOf(state).stop();
+  stop.value = ToValue(state, -1);
+  stop.kind = Stop::Kind::kReturned;
+  return 0;
+}
+
+// The value on the top as what the script has raised.
+int RaiseOut(lua_State* state) {
+  Stop& stop = ThreadOf(state).stop();
+  MakeCatchable(state);
+  stop.value = ToException(state, -1);
+  stop.kind = Stop::Kind::kRaised;
+  return 0;
+}
+
+// Pushes the finalizer that was registered last, if there is one.
+bool PopFinalizer(lua_State* state) {
+  if (lua_rawgetp(state, LUA_REGISTRYINDEX, FinalizersKey(ThreadOf(state))) == LUA_TNIL) {
+    lua_pop(state, 1);
+    return false;
+  }
+  for (lua_Unsigned last = lua_rawlen(state, -1); last > 0; --last) {
+    lua_rawgeti(state, -1, static_cast<lua_Integer>(last));
+    lua_pushnil(state);
+    lua_rawseti(state, -3, static_cast<lua_Integer>(last));
+    // One that has run at the end of its block is no function any more.
+    lua_getiuservalue(state, -1, 1);
+    lua_pushnil(state);
+    lua_setiuservalue(state, -3, 1);
+    if (lua_isfunction(state, -1)) {
+      lua_replace(state, -3);
+      lua_pop(state, 1);
+      return true;
+    }
+    lua_pop(state, 2);
+  }
+  lua_pop(state, 1);
+  return false;
+}
+
+// On the stack at the script's end: whether it raised, and what it returned or raised.
+constexpr int kRaised = 1;
+constexpr int kResult = 2;
+
+// Runs the finalizers, then hands out what has come of it. `runs`: one has just run.
+int Finish(lua_State* state, int status, lua_KContext runs) {
+  Thread& thread = ThreadOf(state);
+  while (true) {
+    if (thread.abort != Abort::kNone) RaiseAbort(state, thread.abort);
+    if (runs != 0 && status != LUA_OK && status != LUA_YIELD) {
+      MakeCatchable(state);
+      lua_replace(state, kResult);
+      lua_pushboolean(state, true);
+      lua_replace(state, kRaised);
+    }
+    lua_settop(state, kResult);
+    if (!PopFinalizer(state)) break;
+    if (lua_toboolean(state, kRaised)) {
+      lua_pushvalue(state, kResult);
+      MakeCatchable(state);
+      thread.handled = ToException(state, -1);
+    } else {
+      lua_pushnil(state);
+      thread.handled.reset();
+    }
+    runs = 1;
+    status = lua_pcallk(state, 1, 0, 0, runs, &Finish);
+  }
+  return Thread::HandOut(state, lua_toboolean(state, kRaised) != 0);
+}
+
+int FinishScript(lua_State* state, int status, lua_KContext /*context*/) {
+  lua_pushboolean(state, status != LUA_OK && status != LUA_YIELD);
+  lua_insert(state, -2);
+  lua_rotate(state, 1, 2);
+  return Finish(state, LUA_OK, 0);
+}
+
+// Adds up what a session holds: what can be reached from its thread.
+class Holdings {
+ public:
+  explicit Holdings(lua_State* state) : state_(state) {
+    lua_createtable(state_, 0, 0);  // what is found and not looked at yet
+    work_ = lua_gettop(state_);
+  }
+  ~Holdings() { lua_settop(state_, work_ - 1); }
+  Holdings(const Holdings&) = delete;
+  Holdings& operator=(const Holdings&) = delete;
+
+  // Counts what is on the top, and pops it.
+  void Add() {
+    const int type = lua_type(state_, -1);
+    const void* address = lua_topointer(state_, -1);
+    const bool is_object = type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TTHREAD || type == LUA_TUSERDATA;
+    if (type == LUA_TSTRING) {
+      if (found_.insert(address).second) bytes_ += kString + lua_rawlen(state_, -1);
+    } else if (is_object && !lua_iscfunction(state_, -1) && found_.insert(address).second) {
+      lua_rawseti(state_, work_, ++waiting_);
+      return;
+    }
+    lua_pop(state_, 1);
+  }
+
+  std::size_t Count() {
+    while (waiting_ > 0) {
+      lua_rawgeti(state_, work_, waiting_);
+      lua_pushnil(state_);
+      lua_rawseti(state_, work_, waiting_--);
+      switch (lua_type(state_, -1)) {
+        case LUA_TTABLE:
+          AddTable();
+          break;
+        case LUA_TFUNCTION:
+          AddFunction();
+          break;
+        case LUA_TTHREAD:
+          AddThread(lua_tothread(state_, -1));
+          break;
+        default:
+          AddUserdata();
+          break;
+      }
+      lua_pop(state_, 1);
+    }
+    return bytes_;
+  }
+
+ private:
+  static constexpr std::size_t kString = 32;
+  static constexpr std::size_t kObject = 64;
+  static constexpr std::size_t kEntry = 40;
+  static constexpr std::size_t kThread = 1'024;
+  static constexpr std::size_t kLevel = 128;
+
+  void AddTable() {
+    bytes_ += kObject;
+    lua_pushnil(state_);
+    while (lua_next(state_, -2) != 0) {
+      bytes_ += kEntry;
+      Add();
+      lua_pushvalue(state_, -1);
+      Add();
+    }
+    if (lua_getmetatable(state_, -1)) Add();
+  }
+
+  void AddFunction() {
+    bytes_ += kObject;
+    for (int i = 1; lua_getupvalue(state_, -1, i); ++i) Add();
+  }
+
+  void AddUserdata() {
+    bytes_ += kObject + BytesBehind(state_, -1);
+    for (int i = 1; lua_getiuservalue(state_, -1, i) != LUA_TNONE; ++i) Add();
+    lua_pop(state_, 1);
+  }
+
+  void AddThread(lua_State* thread) {
+    bytes_ += kThread + StackBytes(thread);
+    lua_Debug activation;
+    for (int level = 0; lua_getstack(thread, level, &activation); ++level) {
+      bytes_ += kLevel;
+      lua_getinfo(thread, "f", &activation);
+      Take(thread);
+      for (int i = 1; const char* name = lua_getlocal(thread, &activation, i); ++i) {
+        // Whether a temporary is still there depends on the collector.
+        if (name[0] == '(' && std::string_view(name) == "(temporary)") {
+          lua_pop(thread, 1);
+        } else {
+          Take(thread);
+        }
+      }
+    }
+  }
+
+  void Take(lua_State* thread) {
+    if (thread != state_) lua_xmove(thread, state_, 1);
+    Add();
+  }
+
+  lua_State* const state_;
+  int work_;
+  lua_Integer waiting_ = 0;
+  std::unordered_set<const void*> found_;
+  std::size_t bytes_ = 0;
+};
+
+int MeasureHoldings(lua_State* main) {
+  auto* thread = static_cast<Thread*>(lua_touserdata(main, 1));
+  lua_checkstack(thread->state(), LUA_MINSTACK);
+  Holdings holdings(main);
+  lua_pushthread(thread->state());
+  lua_xmove(thread->state(), main, 1);
+  holdings.Add();
+  for (const void* key : {StateKey(*thread), FinalizersKey(*thread)}) {
+    lua_rawgetp(main, LUA_REGISTRYINDEX, key);
+    holdings.Add();
+  }
+  lua_pushinteger(main, static_cast<lua_Integer>(holdings.Count()));
+  lua_replace(main, 1);
+  lua_settop(main, 1);
+  return 1;
+}
+
+}  // namespace
+
+Thread::~Thread() {
+  if (state_) universe_.Drop({reference_, StateKey(*this), FinalizersKey(*this)});
+}
+
+int Thread::Evaluate(lua_State* state) {
+  universe_.PushChunk(state, chunk_);
+  PushGlobals(state);
+  lua_pushvalue(state, -1);
+  PushConstructors(state);
+  return lua_pcall(state, 4, 1, 0);
+}
+
+int Thread::HandOut(lua_State* state, bool raised) {
+  lua_pushcfunction(state, raised ? &RaiseOut : &Return);
+  lua_insert(state, -2);
+  if (lua_pcall(state, 1, 0, 0) != LUA_OK) {  // what it returns cannot be handed out
+    if (ThreadOf(state).abort != Abort::kNone) RaiseAbort(state, ThreadOf(state).abort);
+    lua_pushcfunction(state, &RaiseOut);
+    lua_insert(state, -2);
+    lua_call(state, 1, 0);
+  }
+  return 0;
+}
+
+int Thread::Run(lua_State* state) {
+  Thread& thread = ThreadOf(state);
+  if (thread.Evaluate(state) != LUA_OK) return FinishScript(state, LUA_ERRRUN, 0);
+  bool has_state = false;
+  if (lua_istable(state, -1)) {
+    lua_pushliteral(state, "state");
+    has_state = lua_rawget(state, -2) != LUA_TNIL;
+    lua_pushliteral(state, "run");
+    lua_rawget(state, -3);
+    lua_insert(state, -2);
+    lua_remove(state, -3);
+  } else {
+    lua_pushnil(state);
+  }
+  // The function, and the state that it declares.
+  const std::vector<Value> arguments = std::exchange(thread.arguments_, {});
+  luaL_checkstack(state, static_cast<int>(arguments.size()) + LUA_MINSTACK, "too many arguments");
+  auto argument = arguments.begin();
+  if (thread.has_state_ && argument != arguments.end()) {
+    lua_pop(state, 1);
+    PushValue(state, *argument++);
+  }
+  int count = 0;
+  if (has_state) {
+    lua_pushvalue(state, -1);
+    lua_rawsetp(state, LUA_REGISTRYINDEX, StateKey(thread));
+    ++count;
+  } else {
+    lua_pop(state, 1);
+  }
+  for (; argument != arguments.end(); ++argument, ++count) PushValue(state, *argument);
+  return FinishScript(state, lua_pcallk(state, count, 1, 0, 0, &FinishScript), 0);
+}
+
+Value Thread::SaveState() {
+  if (!state_) return has_state_ ? arguments_.front() : Value();
+  const Universe::Lock lock(universe_);
+  Value saved;
+  const auto save = [](lua_State* main) {
+    auto& into = *static_cast<Value*>(lua_touserdata(main, 2));
+    lua_rawgetp(main, LUA_REGISTRYINDEX, StateKey(*static_cast<Thread*>(lua_touserdata(main, 1))));
+    into = ToValue(main, -1);
+    return 0;
+  };
+  lua_State* main = universe_.main();
+  lua_pushcfunction(main, save);
+  lua_pushlightuserdata(main, this);
+  lua_pushlightuserdata(main, &saved);
+  if (lua_pcall(main, 2, 0, 0) != LUA_OK) Rethrow(universe_.ErrorOnMain());
+  return saved;
+}
+
+int Thread::Begin(lua_State* main) {
+  auto& thread = *static_cast<Thread*>(lua_touserdata(main, 1));
+  lua_State* state = lua_newthread(main);
+  SetMeter(state, &thread);
+  lua_pushcfunction(state, thread.main_);
+  thread.reference_ = luaL_ref(main, LUA_REGISTRYINDEX);
+  thread.state_ = state;
+  return 0;
+}
+
+bool Thread::Start() {
+  lua_State* main = universe_.main();
+  lua_pushcfunction(main, &Begin);
+  lua_pushlightuserdata(main, this);
+  if (lua_pcall(main, 1, 0, 0) == LUA_OK) return true;
+  lua_pop(main, 1);
+  return false;
+}
+
+void Thread::MeasureHeld(Stop& stop) {
+  lua_State* main = universe_.main();
+  lua_pushcfunction(main, &MeasureHoldings);
+  lua_pushlightuserdata(main, this);
+  const bool measured = lua_pcall(main, 1, 1, 0) == LUA_OK;
+  const auto held = static_cast<std::size_t>(lua_tointeger(main, -1));
+  lua_pop(main, 1);
+  asked = 0;
+  if (measured && held <= Limits::kHeld) return;
+  stop.kind = Stop::Kind::kRaised;
+  stop.value = Exception("MemoryError", {Value("the session holds more than 16 MiB of memory")});
+}
+
+void Thread::TakeBudget() {
+  const std::uint64_t serial = StepSerial();
+  if (serial == 0 || serial != step_budget.serial) {
+    step_budget = {.serial = serial,
+                   .instructions = Limits::kInstructions,
+                   .memory = Limits::kMemory,
+                   .began = std::chrono::steady_clock::now()};
+  }
+  instructions = step_budget.instructions;
+  memory = step_budget.memory;
+  began_ = step_budget.began;
+  late_ = step_budget.late;
+}
+
+bool Thread::IsLate() {
+  if (std::chrono::steady_clock::now() - began_ < Limits::kTime) return false;
+  // The thread may have waited, so from here on its own clock counts.
+  const std::chrono::nanoseconds now = ThreadTime();
+  if (late_.count() == 0) late_ = now;
+  return now - late_ > Limits::kTime;
+}
+
+Stop Thread::Resume(Input input) {
+  Stop stop;
+  const Universe::Lock lock(universe_);
+  TakeBudget();
+  abort = Abort::kNone;
+  static_cast<void>(TakePowers());  // of others
+  surrounding_ = CurrentException();
+  input_ = &input;
+  stop_ = &stop;
+  int status = LUA_ERRMEM;
+  if (state_ || Start()) {
+    universe_.SetRunning({this, state_});
+    lua_sethook(state_, &CountInstructions, LUA_MASKCOUNT, kHookInterval);
+    int results = 0;
+    status = lua_resume(state_, nullptr, 0, &results);
+    universe_.SetRunning({});
+  }
+  step_budget = {
+      .serial = StepSerial(), .instructions = instructions, .memory = memory, .began = began_, .late = late_};
+  if (abort != Abort::kNone || status == LUA_ERRMEM) {
+    stop.kind = Stop::Kind::kRaised;
+    stop.value = ExceptionOf(abort == Abort::kNone ? Abort::kMemory : abort);
+  } else if (status != LUA_OK && status != LUA_YIELD) {
+    // What has gone wrong outside of all that is the script's own.
+    const char* message = lua_tostring(state_, -1);
+    stop.kind = Stop::Kind::kRaised;
+    stop.value = Exception("SystemError", {Value(std::string(message ? message : "the script cannot be run"))});
+  } else if (status == LUA_YIELD && asked > Limits::kHeld / 2) {
+    MeasureHeld(stop);
+  }
+  return stop;
+}
+
+}  // namespace corod::lua

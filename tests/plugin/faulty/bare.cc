@@ -1,0 +1,1 @@
+extern "C" int Bare() { return 0; }

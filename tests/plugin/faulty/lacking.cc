@@ -1,0 +1,3 @@
+extern "C" int NowhereDefined();
+
+extern "C" int Lacking() { return NowhereDefined(); }

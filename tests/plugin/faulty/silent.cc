@@ -1,0 +1,1 @@
+#include <corod/plugin.h>
