@@ -396,6 +396,7 @@ void SetSharedMetatable(lua_State* state) {
   lua_setfield(state, -2, "__metatable");
   const int metatable = lua_gettop(state);
   UseMetatable(state, metatable - 1, metatable);
+  ShareMetatable(state, metatable - 1);
   lua_settop(state, metatable - 1);
 }
 
