@@ -102,7 +102,7 @@ int NextFunction(lua_State* state) {
   const Next next = PushNext(state, 1, 2);
   if (next == Next::kEntry) return 2;
   // A read-only table is empty itself.
-  if ((next == Next::kUnknownKey || lua_isnil(state, 2)) && PushShared(state, 1)) {
+  if (PushShared(state, 1)) {
     lua_replace(state, 1);
     return NextFunction(state);
   }
