@@ -18,7 +18,7 @@ struct Flags {
   enum class JournalKind : std::uint8_t { kRocksDb, kMemory } journal = JournalKind::kRocksDb;
   std::string data_dir = "corod-data";
   RocksJournal::Sync sync = RocksJournal::Sync::kAlways;
-  std::vector<std::string> plugins;  // files
+  std::vector<std::string> plugins;                      // files
   std::size_t max_script_memory = std::size_t{2} << 30;  // bytes
   Sessions::Options sessions;
 };

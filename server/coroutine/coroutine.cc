@@ -233,8 +233,12 @@ CoroutineState Promise::OtherState() const {
 
 std::optional<Value> Promise::Save() const {
   if (!save_ || state_ != State::kYielded || handling_ || IsRunning()) return std::nullopt;
-  // Not a pointer's arithmetic, which would stay within the promise.
-  return save_(reinterpret_cast<const void*>(Address(this) + kept_offset_));  // NOLINT(performance-no-int-to-ptr)
+  try {
+    // Not a pointer's arithmetic, which would stay within the promise.
+    return save_(reinterpret_cast<const void*>(Address(this) + kept_offset_));  // NOLINT(performance-no-int-to-ptr)
+  } catch (const py::BaseException&) {
+    return std::nullopt;
+  }
 }
 
 Promise* Promise::Leaf() {

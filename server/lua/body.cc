@@ -21,9 +21,9 @@ Coroutine MakeDelegate(const Catalog& catalog, CatalogRevision revision, const S
     Rethrow(why);
   };
   const Definition* definition = catalog.Newest(stop.name, revision);
-  if (!definition) refuse(py::LookupError("no coroutine '" + stop.name + "' in the catalog"));
+  if (!definition) refuse(Exception("LookupError", {"no coroutine '" + stop.name + "' in the catalog"}));
   std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(stop.value.AsMap());
-  if (const auto* error = std::get_if<ArgumentError>(&bound)) refuse(py::ValueError(error->message));
+  if (const auto* error = std::get_if<ArgumentError>(&bound)) refuse(Exception("ValueError", {error->message}));
   return definition->create(std::get<std::vector<Value>>(std::move(bound)), revision);
 }
 

@@ -334,10 +334,21 @@ Value Thread::SaveState() {
     return 0;
   };
   lua_State* main = universe_.main();
+  // On behalf of this thread, which nothing of it is to change.
+  const Meter meter = static_cast<const Meter&>(*this);
+  const std::optional<Exception> handling = handled;
+  TakeBudget();
+  abort = Abort::kNone;
+  universe_.LendMain(this);
   lua_pushcfunction(main, save);
   lua_pushlightuserdata(main, this);
   lua_pushlightuserdata(main, &saved);
-  if (lua_pcall(main, 2, 0, 0) != LUA_OK) Rethrow(universe_.ErrorOnMain());
+  std::optional<Exception> wrong;
+  if (lua_pcall(main, 2, 0, 0) != LUA_OK) wrong = universe_.ErrorOnMain();
+  universe_.LendMain(nullptr);
+  static_cast<Meter&>(*this) = meter;
+  handled = handling;
+  if (wrong) Rethrow(*wrong);
   return saved;
 }
 

@@ -81,6 +81,8 @@ class Universe {
   // shared, each time. REQUIRES: the lock is held; in
   // protected code.
   void PushChunk(lua_State* state, const std::shared_ptr<const Chunk>& chunk);
+  // Whose code `main` runs from now on; null: its own. REQUIRES: the lock is held.
+  void LendMain(Meter* meter) { SetMeter(main_, meter ? meter : &meter_); }
   // What protected code on `main` has raised, which is popped from there.
   Exception ErrorOnMain();
 

@@ -276,6 +276,15 @@ def arguments_and_commands(name, rng):
         if rng.random() < 0.6:
             arguments["header"] = rng.random() < 0.8
         return arguments, feed(rng, spoiled(rng, csv_text(rng, delimiter), 0.3))
+    if name == "pipeline":
+        stages = rng.choice([
+            [("json_lines", {}, True), ("averager", {}, False)],
+            [("json_lines", {}, True), ("select", {"field": "a"}, False), ("batch", {"size": 2}, False)],
+            [("line_splitter", {}, True), ("token_counter", {}, False)],
+            [("line_splitter", {}, False)]])
+        arguments = {"stages": [{"coroutine": coroutine, "arguments": arguments, "each": each}
+                                for coroutine, arguments, each in stages], "collect": rng.random() < 0.3}
+        return arguments, feed(rng, json_text(rng, 0.02))
     if name == "json_lines":
         return {}, feed(rng, spoiled(rng, json_text(rng, 0.08), 0.1))
     return rng.choice([{}, {"hostname": "mx.example"}]), smtp_commands(rng)

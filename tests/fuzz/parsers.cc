@@ -41,9 +41,7 @@ const Catalog& Builtins() {
   return *kCatalog;
 }
 
-Coroutine Make(const char* name, const Map& arguments) {
-  return Builtins().Find(name)->Make(arguments);
-}
+Coroutine Make(const char* name, const Map& arguments) { return Builtins().Find(name)->Make(arguments); }
 
 // What a text was parsed to.
 struct Parsed {

@@ -369,8 +369,8 @@ class DeleteTest(testing.ServerTest):
 
 class CatalogTest(testing.ServerTest):
     BINARY = "COROD_BIN"
-    BUILTIN = ["averager", "csv_parser", "json_lines", "line_splitter", "rolling_stats", "sliding_window", "smtp_receiver",
-               "token_counter"]
+    BUILTIN = ["averager", "batch", "csv_parser", "filter", "json_lines", "line_splitter", "map", "pipeline", "rolling_stats",
+               "select", "sliding_window", "smtp_receiver", "token_counter"]
 
     def test_the_catalog_lists_what_comes_with_the_server(self):
         listed = self.client.catalog.ListCoroutines(catalog_pb.ListCoroutinesRequest())

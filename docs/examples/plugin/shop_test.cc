@@ -22,9 +22,7 @@ void Expect(bool holds, const char* what) {
 }
 
 // A coroutine as Create makes it.
-Coroutine Make(const Definition& definition, const Map& arguments) {
-  return definition.Make(arguments);
-}
+Coroutine Make(const Definition& definition, const Map& arguments) { return definition.Make(arguments); }
 
 void TestCheckout(const Definition& definition) {
   Coroutine checkout = Make(definition, {{"cents", 1999}});

@@ -253,7 +253,7 @@ TEST(ArgumentsTest, BenchTakesItsOptions) {
 TEST(ArgumentsTest, WrongUsageIsOneLineThatNamesTheHelp) {
   const std::vector<std::pair<Words, std::string>> cases = {
       {{}, "coroctl: a command is required; see coroctl --help"},
-      {{"fly"}, "coroctl: there is no command fly; see coroctl --help"},
+      {{"levitate"}, "coroctl: there is no command levitate; see coroctl --help"},
       {{"creat", "averager"}, "coroctl: there is no command creat (did you mean create?); see coroctl --help"},
       {{"hist", "s1"}, "coroctl: there is no command hist (did you mean history?); see coroctl --help"},
       {{"--output", "json", "ls"}, "there is no command ls (did you mean list?)"},

@@ -435,6 +435,13 @@ TEST_F(ScriptsTest, ARestartableOneGoesOnWithItsState) {
   EXPECT_EQ(Send(coroutine, 20), "Y 30.0");
 }
 
+TEST_F(ScriptsTest, AStateThatCannotBeKeptIsNotSaved) {
+  Coroutine coroutine = Create("return {state = {}, run = function(state) state.f = yield  yield(1) end}");
+  EXPECT_EQ(Next(coroutine), "Y 1");
+  EXPECT_EQ(coroutine.Save(), std::nullopt);
+  EXPECT_EQ(Next(coroutine), "R None");
+}
+
 TEST_F(ScriptsTest, NothingOfLuasReachesOutOfTheScript) {
   EXPECT_EQ(Run(R"(
     local found = {}
