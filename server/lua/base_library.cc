@@ -10,6 +10,7 @@
 #include "server/coroutine/step_context.h"
 #include "server/lua/exceptions.h"
 #include "server/lua/libraries.h"
+#include "server/lua/resumption.h"
 #include "server/lua/stack.h"
 #include "server/lua/tables.h"
 #include "server/lua/text.h"
@@ -249,21 +250,17 @@ int Resumed(lua_State* state, int /*status*/, lua_KContext /*context*/) {
 // yield(v): hands out a value, and returns what is sent.
 int Yield(lua_State* state) {
   Thread& thread = ThreadOf(state);
-  if (state != thread.state()) return lua_yield(state, lua_gettop(state));
+  if (state != thread.state()) YieldState(state, lua_gettop(state), nullptr);
   CheckMayStop(state, "yield");
   lua_settop(state, 1);
   ChargeStack(state);
   thread.stop().value = ToValue(state, 1);
   thread.stop().kind = Stop::Kind::kYielded;
-  return lua_yieldk(state, 0, 0, &Resumed);
+  YieldState(state, 0, &Resumed);
 }
 
-// delegate(name [, arguments]): `yield from` a coroutine of the catalog.
-int Delegate(lua_State* state) {
-  Thread& thread = ThreadOf(state);
-  CheckMayStop(state, "delegate");
-  Charge(state, kInstructionsOfDelegation);
-  ChargeStack(state);
+// Delegate's arguments are its stop.
+void PrepareToDelegate(lua_State* state, Stop& stop) {
   std::size_t size = 0;
   const char* name = luaL_checklstring(state, 1, &size);
   lua_settop(state, 2);
@@ -272,10 +269,18 @@ int Delegate(lua_State* state) {
   if (arguments.kind() != Value::Kind::kMap) {
     RaiseException(state, "TypeError", "delegate takes its arguments by name, as in delegate('chunks', {size = 3})");
   }
-  thread.stop().name.assign(name, size);
-  thread.stop().value = std::move(arguments);
-  thread.stop().kind = Stop::Kind::kDelegates;
-  return lua_yieldk(state, 0, 0, &Resumed);
+  stop.name.assign(name, size);
+  stop.value = std::move(arguments);
+  stop.kind = Stop::Kind::kDelegates;
+}
+
+// delegate(name [, arguments]): `yield from` a coroutine of the catalog.
+int Delegate(lua_State* state) {
+  CheckMayStop(state, "delegate");
+  Charge(state, kInstructionsOfDelegation);
+  ChargeStack(state);
+  PrepareToDelegate(state, ThreadOf(state).stop());
+  YieldState(state, 0, &Resumed);
 }
 
 int FinalizerRan(lua_State* state, int /*status*/, lua_KContext /*context*/) {

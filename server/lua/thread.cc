@@ -8,6 +8,7 @@
 #include "server/lua/exceptions.h"
 #include "server/lua/libraries.h"
 #include "server/lua/mathematics.h"
+#include "server/lua/resumption.h"
 #include "server/lua/stack.h"
 #include "server/lua/tables.h"
 #include "server/lua/values.h"
@@ -289,6 +290,28 @@ int Thread::HandOut(lua_State* state, bool raised) {
   return 0;
 }
 
+// Stack: the function, and the state that it declares (`has_state`) or nil, in place of which come the arguments; how
+// many.
+int Thread::PushArguments(lua_State* state, bool has_state) {
+  const std::vector<Value> arguments = std::exchange(arguments_, {});
+  luaL_checkstack(state, static_cast<int>(arguments.size()) + LUA_MINSTACK, "too many arguments");
+  auto argument = arguments.begin();
+  if (has_state_ && argument != arguments.end()) {
+    lua_pop(state, 1);
+    PushValue(state, *argument++);
+  }
+  int count = 0;
+  if (has_state) {
+    lua_pushvalue(state, -1);
+    lua_rawsetp(state, LUA_REGISTRYINDEX, StateKey(*this));
+    ++count;
+  } else {
+    lua_pop(state, 1);
+  }
+  for (; argument != arguments.end(); ++argument, ++count) PushValue(state, *argument);
+  return count;
+}
+
 int Thread::Run(lua_State* state) {
   Thread& thread = ThreadOf(state);
   if (thread.Evaluate(state) != LUA_OK) return FinishScript(state, LUA_ERRRUN, 0);
@@ -304,22 +327,7 @@ int Thread::Run(lua_State* state) {
     lua_pushnil(state);
   }
   // The function, and the state that it declares.
-  const std::vector<Value> arguments = std::exchange(thread.arguments_, {});
-  luaL_checkstack(state, static_cast<int>(arguments.size()) + LUA_MINSTACK, "too many arguments");
-  auto argument = arguments.begin();
-  if (thread.has_state_ && argument != arguments.end()) {
-    lua_pop(state, 1);
-    PushValue(state, *argument++);
-  }
-  int count = 0;
-  if (has_state) {
-    lua_pushvalue(state, -1);
-    lua_rawsetp(state, LUA_REGISTRYINDEX, StateKey(thread));
-    ++count;
-  } else {
-    lua_pop(state, 1);
-  }
-  for (; argument != arguments.end(); ++argument, ++count) PushValue(state, *argument);
+  const int count = thread.PushArguments(state, has_state);
   return FinishScript(state, lua_pcallk(state, count, 1, 0, 0, &FinishScript), 0);
 }
 
@@ -420,7 +428,7 @@ Stop Thread::Resume(Input input) {
     universe_.SetRunning({this, state_});
     lua_sethook(state_, &CountInstructions, LUA_MASKCOUNT, kHookInterval);
     int results = 0;
-    status = lua_resume(state_, nullptr, 0, &results);
+    status = ResumeState(state_, nullptr, 0, &results);
     universe_.SetRunning({});
   }
   step_budget = {

@@ -95,6 +95,7 @@ class Thread : public Meter {
  private:
   // Evaluates the source, and calls its function.
   static int Run(lua_State* state);
+  int PushArguments(lua_State* state, bool has_state);
   static int Begin(lua_State* main);
   bool Start();
   void MeasureHeld(Stop& stop);

@@ -9,6 +9,7 @@
 
 #include "server/lua/exceptions.h"
 #include "server/lua/libraries.h"
+#include "server/lua/resumption.h"
 #include "server/lua/stack.h"
 #include "server/lua/tables.h"
 #include "server/lua/thread.h"
@@ -46,7 +47,7 @@ Universe::Universe(HeapBound& bound, lua_CFunction more) : bound_(bound) {
   main_ = lua_newstate(&Allocate, this);
   if (!main_) throw std::bad_alloc();
   SetMeter(main_, &meter_);
-  if (!KnowsStack(main_)) throw std::logic_error("this is another version of Lua");
+  if (!KnowsStack(main_) || !KnowsYields(main_)) throw std::logic_error("this is another version of Lua");
   lua_gc(main_, LUA_GCINC, kPause, 0, 0);
   Refill();
   lua_pushcfunction(main_, &OpenAll);
