@@ -241,9 +241,10 @@ void CheckMayStop(lua_State* state, const char* what) {
 
 // What comes in where a script stopped.
 int Resumed(lua_State* state, int /*status*/, lua_KContext /*context*/) {
-  const Input input = ThreadOf(state).TakeInput();
-  if (input.raises) ReraiseException(state, input.value.AsException());
-  PushValue(state, input.value);
+  Thread& thread = ThreadOf(state);
+  const Value value = thread.TakeValue();
+  if (thread.TakeRaises()) ReraiseException(state, value.AsException());
+  PushValue(state, value);
   return 1;
 }
 
@@ -254,13 +255,12 @@ int Yield(lua_State* state) {
   CheckMayStop(state, "yield");
   lua_settop(state, 1);
   ChargeStack(state);
-  thread.stop().value = ToValue(state, 1);
-  thread.stop().kind = Stop::Kind::kYielded;
+  thread.StopWith(Stop::kYielded, ToValue(state, 1));
   YieldState(state, 0, &Resumed);
 }
 
 // Delegate's arguments are its stop.
-void PrepareToDelegate(lua_State* state, Stop& stop) {
+void PrepareToDelegate(lua_State* state) {
   std::size_t size = 0;
   const char* name = luaL_checklstring(state, 1, &size);
   lua_settop(state, 2);
@@ -269,9 +269,7 @@ void PrepareToDelegate(lua_State* state, Stop& stop) {
   if (arguments.kind() != Value::Kind::kMap) {
     RaiseException(state, "TypeError", "delegate takes its arguments by name, as in delegate('chunks', {size = 3})");
   }
-  stop.name.assign(name, size);
-  stop.value = std::move(arguments);
-  stop.kind = Stop::Kind::kDelegates;
+  ThreadOf(state).StopWith(Stop::kDelegates, List{Value(std::string(name, size)), std::move(arguments)});
 }
 
 // delegate(name [, arguments]): `yield from` a coroutine of the catalog.
@@ -279,7 +277,7 @@ int Delegate(lua_State* state) {
   CheckMayStop(state, "delegate");
   Charge(state, kInstructionsOfDelegation);
   ChargeStack(state);
-  PrepareToDelegate(state, ThreadOf(state).stop());
+  PrepareToDelegate(state);
   YieldState(state, 0, &Resumed);
 }
 

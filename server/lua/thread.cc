@@ -60,18 +60,14 @@ Exception ExceptionOf(Abort abort) {
 
 // The value on the top as what the script has returned.
 int Return(lua_State* state) {
-  Stop& stop = ThreadOf(state).stop();
-  stop.value = ToValue(state, -1);
-  stop.kind = Stop::Kind::kReturned;
+  ThreadOf(state).StopWith(Stop::kReturned, ToValue(state, -1));
   return 0;
 }
 
 // The value on the top as what the script has raised.
 int RaiseOut(lua_State* state) {
-  Stop& stop = ThreadOf(state).stop();
   MakeCatchable(state);
-  stop.value = ToException(state, -1);
-  stop.kind = Stop::Kind::kRaised;
+  ThreadOf(state).StopWith(Stop::kRaised, ToException(state, -1));
   return 0;
 }
 
@@ -271,7 +267,7 @@ Thread::~Thread() {
 }
 
 int Thread::Evaluate(lua_State* state) {
-  universe_.PushChunk(state, chunk_);
+  universe_.PushChunk(state, beginning_->chunk);
   PushGlobals(state);
   lua_pushvalue(state, -1);
   PushConstructors(state);
@@ -293,10 +289,11 @@ int Thread::HandOut(lua_State* state, bool raised) {
 // Stack: the function, and the state that it declares (`has_state`) or nil, in place of which come the arguments; how
 // many.
 int Thread::PushArguments(lua_State* state, bool has_state) {
-  const std::vector<Value> arguments = std::exchange(arguments_, {});
+  const std::unique_ptr<Beginning> beginning = std::move(beginning_);
+  const std::vector<Value>& arguments = beginning->arguments;
   luaL_checkstack(state, static_cast<int>(arguments.size()) + LUA_MINSTACK, "too many arguments");
   auto argument = arguments.begin();
-  if (has_state_ && argument != arguments.end()) {
+  if (beginning->has_state && argument != arguments.end()) {
     lua_pop(state, 1);
     PushValue(state, *argument++);
   }
@@ -332,7 +329,7 @@ int Thread::Run(lua_State* state) {
 }
 
 Value Thread::SaveState() {
-  if (!state_) return has_state_ ? arguments_.front() : Value();
+  if (!state_) return beginning_->has_state ? beginning_->arguments.front() : Value();
   const Universe::Lock lock(universe_);
   Value saved;
   const auto save = [](lua_State* main) {
@@ -364,7 +361,7 @@ int Thread::Begin(lua_State* main) {
   auto& thread = *static_cast<Thread*>(lua_touserdata(main, 1));
   lua_State* state = lua_newthread(main);
   SetMeter(state, &thread);
-  lua_pushcfunction(state, thread.main_);
+  lua_pushcfunction(state, thread.beginning_->main);
   thread.reference_ = luaL_ref(main, LUA_REGISTRYINDEX);
   thread.state_ = state;
   return 0;
@@ -379,7 +376,7 @@ bool Thread::Start() {
   return false;
 }
 
-void Thread::MeasureHeld(Stop& stop) {
+void Thread::MeasureHeld() {
   lua_State* main = universe_.main();
   lua_pushcfunction(main, &MeasureHoldings);
   lua_pushlightuserdata(main, this);
@@ -388,8 +385,7 @@ void Thread::MeasureHeld(Stop& stop) {
   lua_pop(main, 1);
   asked = 0;
   if (measured && held <= Limits::kHeld) return;
-  stop.kind = Stop::Kind::kRaised;
-  stop.value = Exception("MemoryError", {Value("the session holds more than 16 MiB of memory")});
+  StopWith(Stop::kRaised, Exception("MemoryError", {Value("the session holds more than 16 MiB of memory")}));
 }
 
 void Thread::TakeBudget() {
@@ -398,31 +394,37 @@ void Thread::TakeBudget() {
     step_budget = {.serial = serial,
                    .instructions = Limits::kInstructions,
                    .memory = Limits::kMemory,
-                   .began = std::chrono::steady_clock::now()};
+                   .began = {}};
   }
   instructions = step_budget.instructions;
   memory = step_budget.memory;
-  began_ = step_budget.began;
-  late_ = step_budget.late;
+}
+
+void Thread::LeaveBudget() const {
+  step_budget = {.serial = StepSerial(),
+                 .instructions = instructions,
+                 .memory = memory,
+                 .began = step_->began,
+                 .late = step_->late};
 }
 
 bool Thread::IsLate() {
-  if (std::chrono::steady_clock::now() - began_ < Limits::kTime) return false;
+  const std::chrono::steady_clock::time_point clock = std::chrono::steady_clock::now();
+  if (step_->began == std::chrono::steady_clock::time_point()) step_->began = clock;
+  if (clock - step_->began < Limits::kTime) return false;
   // The thread may have waited, so from here on its own clock counts.
   const std::chrono::nanoseconds now = ThreadTime();
-  if (late_.count() == 0) late_ = now;
-  return now - late_ > Limits::kTime;
+  if (step_->late.count() == 0) step_->late = now;
+  return now - step_->late > Limits::kTime;
 }
 
-Stop Thread::Resume(Input input) {
-  Stop stop;
+Stop Thread::Resume() {
   const Universe::Lock lock(universe_);
   TakeBudget();
+  Step step{.surrounding = CurrentException(), .began = step_budget.began, .late = step_budget.late};
+  step_ = &step;
   abort = Abort::kNone;
   static_cast<void>(TakePowers());  // of others
-  surrounding_ = CurrentException();
-  input_ = &input;
-  stop_ = &stop;
   int status = LUA_ERRMEM;
   if (state_ || Start()) {
     universe_.SetRunning({this, state_});
@@ -431,20 +433,18 @@ Stop Thread::Resume(Input input) {
     status = ResumeState(state_, nullptr, 0, &results);
     universe_.SetRunning({});
   }
-  step_budget = {
-      .serial = StepSerial(), .instructions = instructions, .memory = memory, .began = began_, .late = late_};
+  LeaveBudget();
   if (abort != Abort::kNone || status == LUA_ERRMEM) {
-    stop.kind = Stop::Kind::kRaised;
-    stop.value = ExceptionOf(abort == Abort::kNone ? Abort::kMemory : abort);
+    StopWith(Stop::kRaised, ExceptionOf(abort == Abort::kNone ? Abort::kMemory : abort));
   } else if (status != LUA_OK && status != LUA_YIELD) {
     // What has gone wrong outside of all that is the script's own.
     const char* message = lua_tostring(state_, -1);
-    stop.kind = Stop::Kind::kRaised;
-    stop.value = Exception("SystemError", {Value(std::string(message ? message : "the script cannot be run"))});
+    StopWith(Stop::kRaised, Exception("SystemError", {Value(message ? message : "the script cannot be run")}));
   } else if (status == LUA_YIELD && asked > Limits::kHeld / 2) {
-    MeasureHeld(stop);
+    MeasureHeld();
   }
-  return stop;
+  step_ = nullptr;
+  return step.stop;
 }
 
 }  // namespace corod::lua

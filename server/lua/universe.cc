@@ -100,6 +100,7 @@ void Universe::Drop(const Dropped& dropped) {
   {
     const MutexLock lock(dropped_mutex_);
     dropped_.push_back(dropped);
+    has_dropped_.store(true, std::memory_order_relaxed);
   }
   if (!mutex_.TryLock()) return;  // whoever holds it sees to it
   ForgetDropped();
@@ -107,11 +108,12 @@ void Universe::Drop(const Dropped& dropped) {
 }
 
 void Universe::ForgetDropped() {
+  if (!has_dropped_.load(std::memory_order_relaxed)) return;
   std::vector<Dropped> dropped;
   {
     const MutexLock lock(dropped_mutex_);
-    if (dropped_.empty()) return;
     dropped.swap(dropped_);
+    has_dropped_.store(false, std::memory_order_relaxed);
   }
   for (const Dropped& thread : dropped) {
     luaL_unref(main_, LUA_REGISTRYINDEX, thread.reference);

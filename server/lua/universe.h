@@ -118,6 +118,7 @@ class Universe {
   std::vector<std::shared_ptr<const Chunk>> compiled_;  // whose addresses are the registry's keys
   Mutex dropped_mutex_;
   std::vector<Dropped> dropped_ ABSL_GUARDED_BY(dropped_mutex_);
+  std::atomic<bool> has_dropped_{false};
 };
 
 }  // namespace corod::lua
