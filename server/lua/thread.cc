@@ -391,10 +391,7 @@ void Thread::MeasureHeld() {
 void Thread::TakeBudget() {
   const std::uint64_t serial = StepSerial();
   if (serial == 0 || serial != step_budget.serial) {
-    step_budget = {.serial = serial,
-                   .instructions = Limits::kInstructions,
-                   .memory = Limits::kMemory,
-                   .began = {}};
+    step_budget = {.serial = serial, .instructions = Limits::kInstructions, .memory = Limits::kMemory, .began = {}};
   }
   instructions = step_budget.instructions;
   memory = step_budget.memory;

@@ -31,8 +31,8 @@ struct Limits {
 // Instructions are counted by so many.
 inline constexpr int kHookInterval = 1'000;
 
-// Why a script has stopped: with what it handed out or returned, the exception that it raised, or a list of the name and
-// the arguments of what it delegates to.
+// Why a script has stopped: with what it handed out or returned, the exception that it raised, or a list of the name
+// and the arguments of what it delegates to.
 enum class Stop : std::uint8_t { kYielded, kDelegates, kReturned, kRaised };
 
 // One session's script: a thread of Lua's, with globals of its own. From any thread, one at a time.
@@ -104,7 +104,7 @@ class Thread : public Meter {
   struct Step {
     Stop stop = Stop::kReturned;
     int closing = 0;
-    std::optional<Exception> surrounding{};           // handled by whoever resumed it
+    std::optional<Exception> surrounding{};         // handled by whoever resumed it
     std::chrono::steady_clock::time_point began{};  // when the clock was first looked at; zero: not yet
     std::chrono::nanoseconds late{0};               // the thread's clock when it was seen to take long; 0: not yet
   };
