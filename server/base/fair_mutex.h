@@ -1,7 +1,6 @@
 #ifndef COROD_SERVER_BASE_FAIR_MUTEX_H_
 #define COROD_SERVER_BASE_FAIR_MUTEX_H_
 
-#include <atomic>
 #include <cstdint>
 
 #include "absl/base/thread_annotations.h"
@@ -16,14 +15,12 @@ class ABSL_LOCKABLE FairMutex {
   // False, without waiting, if somebody holds it or waits for it.
   bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true);
   void Unlock() ABSL_UNLOCK_FUNCTION();
-  // REQUIRES: the caller holds it.
-  bool IsWantedByOthers() const { return next_.load(std::memory_order_relaxed) - serving_ > 1; }
 
  private:
   Mutex mutex_;
   CondVar served_;
-  std::atomic<std::uint64_t> next_{0};  // the number that the next to come draws; changed under mutex_
-  std::uint64_t serving_ = 0;           // whose turn it is; changed under mutex_, by whoever holds this
+  std::uint64_t next_ ABSL_GUARDED_BY(mutex_) = 0;     // the number that the next to come draws
+  std::uint64_t serving_ ABSL_GUARDED_BY(mutex_) = 0;  // whose turn it is
 };
 
 }  // namespace corod
