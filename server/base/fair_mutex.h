@@ -16,10 +16,6 @@ class ABSL_LOCKABLE FairMutex {
   // False, without waiting, if somebody holds it or waits for it.
   bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true);
   void Unlock() ABSL_UNLOCK_FUNCTION();
-  // REQUIRES: the caller holds it.
-  bool IsWantedByOthers() const {
-    return next_.load(std::memory_order_relaxed) - serving_.load(std::memory_order_relaxed) > 1;
-  }
 
  private:
   // Each thread draws a number and waits for its turn. (Whoever waits has drawn its number before it looks whose turn

@@ -12,6 +12,7 @@
 #include "server/lua/meter.h"
 #include "server/lua/patterns.h"
 #include "server/lua/text.h"
+#include "server/lua/thread.h"
 
 namespace corod::lua {
 namespace {
@@ -25,7 +26,7 @@ class LuaHost final : public MatchHost {
  public:
   explicit LuaHost(lua_State* state) : state_(state) {}
 
-  void Spend(std::uint64_t steps) override { Charge(state_, steps); }
+  void Spend(std::uint64_t steps) override { ChargeInTurns(state_, steps); }
   [[noreturn]] void Fail(const std::string& message) override {
     luaL_error(state_, "%s", message.c_str());
     __builtin_unreachable();

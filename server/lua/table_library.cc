@@ -11,12 +11,15 @@
 #include "server/lua/meter.h"
 #include "server/lua/tables.h"
 #include "server/lua/text.h"
+#include "server/lua/thread.h"
 
 namespace corod::lua {
 namespace {
 
 constexpr lua_Integer kMaxUnpacked = 1'000'000;
 constexpr std::size_t kBytesPerInstruction = 16;
+// Of what is charged at once, others wait for so many items.
+constexpr lua_Integer kTurn = 1'024;
 
 // The length of the table that a function is called with, as `#` says.
 lua_Integer CheckLength(lua_State* state) {
@@ -24,8 +27,9 @@ lua_Integer CheckLength(lua_State* state) {
   return luaL_len(state, 1);
 }
 
-// t[to] = from[i], with metamethods.
+// to[j] = from[i], with metamethods.
 void Copy(lua_State* state, int from, lua_Integer i, int to, lua_Integer j) {
+  if (i % kTurn == 0) LetOthersThrough();
   lua_geti(state, from, i);
   lua_seti(state, to, j);
 }
@@ -39,7 +43,7 @@ void Append(lua_State* state, std::string& text, const char* piece, std::size_t 
 
 // Appends the item, with what it was converted to.
 void AppendItem(lua_State* state, std::string& text, lua_Integer i) {
-  Charge(state, 1);
+  ChargeInTurns(state, 1);
   const int type = lua_geti(state, 1, i);
   if (type != LUA_TSTRING && type != LUA_TNUMBER) {
     luaL_error(state, "invalid value (%s) at index %I in table for 'concat'", luaL_typename(state, -1),
@@ -178,7 +182,7 @@ class Sorter {
 
  private:
   bool IsLess(std::uint32_t a, std::uint32_t b) {
-    Charge(state_, 1);
+    ChargeInTurns(state_, 1);
     bool less = false;
     if (lua_isnil(state_, 2)) {
       lua_rawgeti(state_, 3, a);
@@ -230,6 +234,7 @@ int SortTable(lua_State* state) {
   ChargeMemory(state, static_cast<std::size_t>(count) * (kItemBytes + 8));
   lua_createtable(state, static_cast<int>(count), 0);
   for (lua_Integer i = 1; i <= count; ++i) {
+    if (i % kTurn == 0) LetOthersThrough();
     lua_geti(state, 1, i);
     lua_rawseti(state, 3, i);
   }
@@ -237,6 +242,7 @@ int SortTable(lua_State* state) {
   lua_Integer at = 0;
   for (const std::uint32_t item : sorter.Sort()) {
     ++at;
+    if (at % kTurn == 0) LetOthersThrough();
     if (at == item) continue;
     lua_rawgeti(state, 3, item);
     lua_seti(state, 1, at);

@@ -17,7 +17,7 @@ namespace corod::lua {
 namespace {
 
 constexpr std::uint64_t kInstructionsOfPower = 100;
-constexpr std::uint64_t kTurn = std::uint64_t{10} * kHookInterval;  // others wait for so many instructions
+constexpr std::uint64_t kTurn = std::uint64_t{4} * kHookInterval;  // others wait for so many instructions
 
 // Where the registry has a thread's state table.
 const void* StateKey(const Thread& thread) { return &thread; }
@@ -261,6 +261,17 @@ int MeasureHoldings(lua_State* main) {
 }
 
 }  // namespace
+
+void ChargeInTurns(lua_State* state, std::uint64_t instructions) {
+  const Meter& meter = MeterOf(state);
+  const std::uint64_t before = meter.instructions;
+  Charge(state, instructions);
+  if (meter.instructions / kTurn != before / kTurn) LetOthersThrough();
+}
+
+void LetOthersThrough() {
+  if (Thread* thread = Universe::RunningHere().thread) thread->universe().LetOthersThrough();
+}
 
 Thread::~Thread() {
   if (state_) universe_.Drop({reference_, StateKey(*this), FinalizersKey(*this)});

@@ -127,6 +127,11 @@ class Thread : public Meter {
   bool raises_ = false;        // value_ is raised
 };
 
+// For library functions that may take long by themselves: others get their turns meanwhile. As Charge; and where much
+// is charged before it is done, to be called now and then while it is.
+void ChargeInTurns(lua_State* state, std::uint64_t instructions);
+void LetOthersThrough();
+
 // Where the registry has what finally() was given.
 const void* FinalizersKey(const Thread& thread);
 

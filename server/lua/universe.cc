@@ -5,6 +5,7 @@
 #include <new>
 #include <optional>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "server/lua/exceptions.h"
@@ -89,9 +90,9 @@ Universe::Lock::~Lock() {
 }
 
 void Universe::LetOthersThrough() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  if (!mutex_.IsWantedByOthers()) return;
   const Running running = std::exchange(running_, Running());
   mutex_.Unlock();
+  std::this_thread::yield();
   mutex_.Lock();
   running_ = running;
 }

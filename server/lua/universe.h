@@ -95,7 +95,9 @@ class Universe {
   };
   void Drop(const Dropped& dropped);
 
-  // Lets those through who wait. REQUIRES: the lock is held, and Lua has called whoever calls this.
+  // Lets those through who wait for the lock, and those who wait for the processor: else one of them would have it when
+  // this thread's time is over, some milliseconds later. REQUIRES: the lock is held, and Lua has called whoever calls
+  // this.
   void LetOthersThrough();
 
   // Frees what nothing holds any more. REQUIRES: the lock is held.

@@ -9,6 +9,7 @@
 #include "server/lua/libraries.h"
 #include "server/lua/meter.h"
 #include "server/lua/text.h"
+#include "server/lua/thread.h"
 
 namespace corod::lua {
 namespace {
@@ -122,7 +123,7 @@ int Len(lua_State* state) {
   lua_Integer count = 0;
   while (at < end) {
     const std::size_t stretch = std::min(end - at, kStretch);
-    Charge(state, stretch);
+    ChargeInTurns(state, stretch);
     for (const std::size_t stop = at + stretch; at < stop; ++count) {
       const Decoded decoded = Decode(text, at, lax);
       if (decoded.bytes == 0) {
@@ -155,7 +156,7 @@ class Cursor {
   }
 
   // To be called at the end: charges the last steps.
-  void Pay() { Charge(state_, std::exchange(unpaid_, 0)); }
+  void Pay() { ChargeInTurns(state_, std::exchange(unpaid_, 0)); }
 
  private:
   void Step() {

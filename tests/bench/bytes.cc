@@ -1,6 +1,5 @@
 // What a live session holds in memory.
 #include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
 #include <signal.h>
 
 #include <cstdint>
@@ -11,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "corod/v1/catalog_service.grpc.pb.h"
 #include "tests/bench/comparison.h"
 #include "tests/bench/failure.h"
 #include "tests/bench/load.h"
@@ -58,16 +56,6 @@ double EndAndAskWhatRocksDbHeld(ServerProcess& server) {
   return *memtables + *cache;
 }
 
-void DefineLuaAverager(const std::shared_ptr<grpc::Channel>& channel) {
-  v1::DefineCoroutineRequest request;
-  request.mutable_coroutine()->set_name(kLuaAverager);
-  request.mutable_coroutine()->set_source(kLuaAveragerSource);
-  v1::DefineCoroutineResponse response;
-  grpc::ClientContext context;
-  const grpc::Status status = v1::CatalogService::NewStub(channel)->DefineCoroutine(&context, request, &response);
-  if (!status.ok()) throw Failure("the Lua averager cannot be defined: " + status.error_message());
-}
-
 // Bytes that each of `sessions` added to what is resident.
 double BytesEach(const Settings& settings, const std::string& coroutine, v1::Durability durability, bool request_ids) {
   TemporaryDirectory directory(settings.directory);
@@ -81,7 +69,7 @@ double BytesEach(const Settings& settings, const std::string& coroutine, v1::Dur
                        directory.NewPath("log"));
   const auto channel = Connect(server.address());
   // No more than these: what RocksDB has of them is not set aside.
-  if (coroutine == kLuaAverager) DefineLuaAverager(channel);
+  if (coroutine == kLuaAverager) DefineScript(channel, kLuaAverager, kLuaAveragerSource);
   Make(channel, coroutine, "first", kWarmUp, durability, request_ids);
   const std::uint64_t before = SettledMemory(server).resident;
   Make(channel, coroutine, "counted", count, durability, request_ids);

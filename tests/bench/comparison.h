@@ -41,6 +41,7 @@ void CompareDurable(const Settings& settings, Report& report);
 void CompareSpread(const Settings& settings, Report& report);
 void CompareResume(const Settings& settings, Report& report);
 void MeasureLua(const Settings& settings, Report& report);
+void MeasureBesideLoops(const Settings& settings, Report& report);
 void MeasureBytes(const Settings& settings, Report& report);
 void MeasureColdSessions(const Settings& settings, Report& report);
 void MeasureManySessions(const Settings& settings, Report& report);

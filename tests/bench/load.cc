@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "client/cpp/service_error.h"
 #include "client/load/messages.h"
+#include "corod/v1/catalog_service.grpc.pb.h"
 #include "tests/bench/failure.h"
 
 namespace corod::bench {
@@ -101,14 +102,29 @@ void Drive(const std::shared_ptr<grpc::Channel>& channel, std::uint64_t count,
   Require(load::SendOnce(channel, count, make, options).status, "a Drive stream");
 }
 
+void CreateSessions(const std::shared_ptr<grpc::Channel>& channel, const std::string& coroutine,
+                    const std::string& kind, std::uint64_t count, v1::Durability durability) {
+  v1::CreateRequest model;
+  model.set_coroutine(coroutine);
+  model.set_prime(true);
+  model.set_durability(durability);
+  const auto id_of = [&kind](std::uint64_t number) { return SessionId(kind, number); };
+  Require(load::CreateSessions(channel, count, model, id_of).status, "making sessions");
+}
+
 void CreateAveragers(const std::shared_ptr<grpc::Channel>& channel, const std::string& kind, std::uint64_t count,
                      v1::Durability durability) {
-  v1::CreateRequest averager;
-  averager.set_coroutine("averager");
-  averager.set_prime(true);
-  averager.set_durability(durability);
-  const auto id_of = [&kind](std::uint64_t number) { return SessionId(kind, number); };
-  Require(load::CreateSessions(channel, count, averager, id_of).status, "making sessions");
+  CreateSessions(channel, "averager", kind, count, durability);
+}
+
+void DefineScript(const std::shared_ptr<grpc::Channel>& channel, const std::string& name, const std::string& source) {
+  v1::DefineCoroutineRequest request;
+  request.mutable_coroutine()->set_name(name);
+  request.mutable_coroutine()->set_source(source);
+  v1::DefineCoroutineResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = v1::CatalogService::NewStub(channel)->DefineCoroutine(&context, request, &response);
+  if (!status.ok()) throw Failure(absl::StrCat(name, " cannot be defined: ", status.error_message()));
 }
 
 }  // namespace corod::bench

@@ -69,9 +69,15 @@ void Drive(const std::shared_ptr<grpc::Channel>& channel, std::uint64_t count,
            const std::function<void(std::uint64_t number, v1::Command& command)>& make,
            const load::SendOptions& options = {});
 
-// Makes and primes sessions 0 to before `count` of averager with the ids SessionId(kind, ...).
+// Makes and primes sessions 0 to before `count` of a coroutine with the ids SessionId(kind, ...).
+void CreateSessions(const std::shared_ptr<grpc::Channel>& channel, const std::string& coroutine,
+                    const std::string& kind, std::uint64_t count, v1::Durability durability);
+// The same of averager.
 void CreateAveragers(const std::shared_ptr<grpc::Channel>& channel, const std::string& kind, std::uint64_t count,
                      v1::Durability durability);
+
+// Defines a coroutine in Lua. Fails if that is refused.
+void DefineScript(const std::shared_ptr<grpc::Channel>& channel, const std::string& name, const std::string& source);
 
 }  // namespace corod::bench
 

@@ -34,6 +34,7 @@ const Comparison kComparisons[] = {
     {"python", "unary Send against a Python server around generators", &CompareWithPython},
     {"resume", "a coroutine's resume against CPython's send, without a server", &CompareResume},
     {"lua", "coroutines written in Lua: steps a second, memory", &MeasureLua},
+    {"looping", "unary Sends while scripts loop", &MeasureBesideLoops},
     {"bytes", "what each of a million live sessions holds in memory", &MeasureBytes},
     {"cold", "the first Send to a session that has to be run again from its log", &MeasureColdSessions},
     {"many", "a million durable sessions: memory when they sleep, time to start", &MeasureManySessions},
