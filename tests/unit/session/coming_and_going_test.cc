@@ -218,6 +218,14 @@ TEST_F(ComingAndGoingTest, ReplacingOneThatSleepsOrWasJustForgotten) {
   EXPECT_EQ(sessions_->live(), 1u);
 }
 
+TEST_F(ComingAndGoingTest, WhatIsNotReplacedAfterAllStaysInMemory) {  // with changes that the journal does not have yet
+  Prime("last_words");
+  ASSERT_THAT(Close(), IsOk());
+  const SessionPtr session = sessions_->FindLive("s");
+  EXPECT_THAT(Create(Replacing("nothing")), FailsWith(Reason::COROUTINE_NOT_FOUND));
+  EXPECT_EQ(sessions_->FindLive("s").get(), session.get());
+}
+
 // A Delete that is in the log, and whose session is still there since the journal could not remove it.
 
 TEST_F(ComingAndGoingTest, WhatIsDeletedInItsLogIsNeitherForkedNorExported) {
