@@ -398,7 +398,6 @@ Explanation::Tried Explanation::TryCopy(Event& event, const Attempt& attempt, co
     if (life == kNothing || !Created(lives_[life], request)) continue;
     if (event.certain && FitsShown(life, attempt.answer.shown, attempt.answered)) return Seen(event, mark);
     Forget(mark);
-    return Tried::kNo;
   }
   if (track.current != kNothing) return Tried::kNo;
   const std::string& id = track.id;
