@@ -330,7 +330,7 @@ class Worker(threading.Thread):
     def act(self):
         while len(self.active) < ACTIVE_SESSIONS:
             self.create()
-        if self.rng.random() < 0.06:
+        if self.rng.random() < 0.15:
             self.change_scripts(self.rng.choice(list(self.scripts.values())))
         chance = self.rng.random()
         if chance < 0.04:
@@ -388,6 +388,8 @@ class Worker(threading.Thread):
 
     def define(self, script, variant):
         """The same source again is the same version."""
+        if script.last and script.variant == 0:
+            self.check_taken_out(script)
         expected = script.version + (variant != script.variant)
         name, source = self.prefix + script.name, scripts.source_of(script.name, variant, self.prefix)
         answer = self.until_answered(lambda client: client.catalog.DefineCoroutine(
@@ -414,11 +416,15 @@ class Worker(threading.Thread):
             self.verdict.add("lost", f"{name} cannot be taken out: {answer}")
             return
         script.variant = 0
+        self.check_taken_out(script)
+        self.counts["taken out"] += 1
+        self.cluster.note_answers(1)
+
+    def check_taken_out(self, script):
+        name = self.prefix + script.name
         answer = self.until_answered(lambda client: client.create(name, request_id=self.new_request_id()))
         if not isinstance(answer, testing.Refusal) or answer.reason != "COROUTINE_NOT_FOUND":
             self.verdict.add("lost", f"{name} was taken out and is there: {answer}")
-        self.counts["taken out"] += 1
-        self.cluster.note_answers(1)
 
     def scripted_kind(self):
         name = self.rng.choice(list(scripts.NEEDS))

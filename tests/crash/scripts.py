@@ -375,9 +375,10 @@ def kind_of(name, variants, prefix):
         make = lambda: [(ORIGINALS["batch"](2), True), (spread(k), True), (ORIGINALS["averager"](), False)]
     elif name == "keeping pipeline":
         k, kept = variants["adder"], variants["keeper"]
-        stages = [{"coroutine": prefix + "adder"}, {"coroutine": "map", "arguments": {"expression": "value % 7 + 0.5"}},
-                  {"coroutine": prefix + "keeper"}]
-        make = lambda: [(adder(k), False), (expression(lambda value: value % 7 + 0.5), False), (keeper(kept), False)]
+        stages = [{"coroutine": prefix + "adder"}, {"coroutine": "filter", "arguments": {"expression": "value % 3 > 0"}},
+                  {"coroutine": "map", "arguments": {"expression": "value % 7 + 0.5"}}, {"coroutine": prefix + "keeper"}]
+        make = lambda: [(adder(k), False), (expression(lambda value: value if value % 3 > 0 else None), False),
+                        (expression(lambda value: value % 7 + 0.5), False), (keeper(kept), False)]
     else:
         k, kept = variants["unit"], variants["keeper"]
         stages = [{"coroutine": "filter", "arguments": {"expression": "math.type(value) == 'integer'"}},
