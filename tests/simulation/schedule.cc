@@ -23,7 +23,7 @@ namespace {
 constexpr int kMaxTries = 4;
 constexpr int kMaxDrain = 100'000;
 // Of the schedules; they take several times as long as others.
-constexpr std::uint64_t kScriptedPercent = 15;
+constexpr std::uint64_t kScriptedPercent = 12;
 constexpr std::size_t kWholeCatalog = std::size_t{1} << 20;
 
 // Runs its tasks in an order that the dice say.
