@@ -246,8 +246,11 @@ absl::Status History::File::ReadSome() {
     if (Deletes(batch)) return NotFound(head_.key.id);
     tail_ = batch.id;
     next_ = batch.first_step + batch.records.size();
-    // No further than the head, whose digest tells whoever reads the file that it has the same outcomes.
-    const Step end = head_.problem ? head_.problem->step : head_.steps + 1;
+    // No further than the head, whose digest tells whoever reads the file that it has the same outcomes. That of a
+    // session that cannot be run here may lag.
+    const bool lags = !environment_.catalog.Find(head_.coroutine, head_.version);
+    const Step behind_head = lags ? ~Step{0} : head_.steps + 1;
+    const Step end = head_.problem ? head_.problem->step : behind_head;
     if (next_ > end) {
       const Step kept = std::max(end, batch.first_step) - batch.first_step;
       batch.records.resize(static_cast<std::size_t>(kept));
