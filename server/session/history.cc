@@ -246,9 +246,15 @@ absl::Status History::File::ReadSome() {
     if (Deletes(batch)) return NotFound(head_.key.id);
     tail_ = batch.id;
     next_ = batch.first_step + batch.records.size();
-    if (head_.problem && next_ > head_.problem->step) {
-      const Step kept = std::max(head_.problem->step, batch.first_step) - batch.first_step;
+    // No further than the head, whose digest tells whoever reads the file that it has the same outcomes. That of a
+    // session that cannot be run here may lag.
+    const bool lags = !environment_.catalog.Find(head_.coroutine, head_.version);
+    const Step behind_head = lags ? ~Step{0} : head_.steps + 1;
+    const Step end = head_.problem ? head_.problem->step : behind_head;
+    if (next_ > end) {
+      const Step kept = std::max(end, batch.first_step) - batch.first_step;
       batch.records.resize(static_cast<std::size_t>(kept));
+      next_ = batch.first_step + kept;
       ended_ = true;
     }
     AppendItem(ready_, Encode(ExportItem(std::move(batch))));

@@ -54,6 +54,23 @@ absl::StatusOr<SessionInfo> Overview::Get(const std::string& id, std::optional<S
   return info;
 }
 
+absl::StatusOr<SessionInfo> Overview::GetLogged(const std::string& id) const {
+  absl::StatusOr<SessionInfo> info = LookAtLog(id);
+  // The log was shortened meanwhile, or is gone.
+  const auto changed = [&info] {
+    return IsFailure(info.status(), Reason::HISTORY_TRIMMED) || IsFailure(info.status(), Reason::INVALID_ARGUMENTS);
+  };
+  for (int looks = 1; looks < kLooks && changed(); ++looks) info = LookAtLog(id);
+  return info;
+}
+
+absl::StatusOr<SessionInfo> Overview::LookAtLog(const std::string& id) const {
+  if (absl::Status checked = CheckSessionId(id); !checked.ok()) return checked;
+  absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(id);
+  if (found.ok() && !*found) return NotFound(id);
+  return InfoOf(id, found.ok() ? absl::StatusOr<Journal::Stored>(**found) : found.status(), /*replays=*/true);
+}
+
 absl::StatusOr<SessionInfo> Overview::Look(const std::string& id, std::optional<Step> at_step) const {
   SessionPtr live = table_.Find(id);
   if (live && live->IsBeingCreated()) live = SessionPtr();  // not there yet; perhaps in the place of one that is
@@ -62,11 +79,11 @@ absl::StatusOr<SessionInfo> Overview::Look(const std::string& id, std::optional<
   if (live && !live->durable()) {
     return NotDurable(id, "history; leave at_step out to see it as it stands");
   }
-  absl::StatusOr<std::optional<Journal::Stored>> found = environment_.journal.Find(id);
-  if (found.ok() && !*found) return NotFound(id);
-  absl::StatusOr<Journal::Stored> stored = found.ok() ? absl::StatusOr<Journal::Stored>(**found) : found.status();
-  if (!at_step || !stored.ok()) return InfoOf(id, stored, /*replays=*/true);
-  absl::StatusOr<Head> head = history_.At(stored->head, *at_step);
+  if (!at_step) return LookAtLog(id);
+  absl::StatusOr<std::optional<Journal::Stored>> stored = environment_.journal.Find(id);
+  if (stored.ok() && !*stored) return NotFound(id);
+  if (!stored.ok()) return InfoOf(id, stored.status(), /*replays=*/true);
+  absl::StatusOr<Head> head = history_.At((*stored)->head, *at_step);
   if (!head.ok()) return head.status();
   SessionInfo info;
   static_cast<Head&>(info) = *std::move(head);

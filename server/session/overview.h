@@ -25,6 +25,8 @@ class Overview {
   // One session, as it stands or after a step. SESSION_NOT_FOUND; NOT_DURABLE for a step of an ephemeral one. One whose
   // head is damaged has no uid.
   absl::StatusOr<SessionInfo> Get(const std::string& id, std::optional<Step> at_step) const;
+  // A durable session as its log has it, of which one in memory may not have run the end yet.
+  absl::StatusOr<SessionInfo> GetLogged(const std::string& id) const;
 
   // Calls `each` with sessions in the order of their ids until it returns false (that session comes again on the next
   // page). The token of the next page, empty after the last session. Looks at a bounded number, so a page may be empty.
@@ -34,6 +36,7 @@ class Overview {
  private:
   // As Get, but for HISTORY_TRIMMED: the log was shortened between two reads.
   absl::StatusOr<SessionInfo> Look(const std::string& id, std::optional<Step> at_step) const;
+  absl::StatusOr<SessionInfo> LookAtLog(const std::string& id) const;
   absl::StatusOr<SessionInfo> InfoOf(const std::string& id, const absl::StatusOr<Journal::Stored>& stored,
                                      bool replays) const;
 

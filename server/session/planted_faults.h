@@ -12,6 +12,8 @@ enum class PlantedFault : std::uint8_t {
   kAnswersBeforeAppend,  // a batch is executed and answered while the journal still writes it
   kLosesRequestIds,      // what is appended has no request ids
   kAppendsTwice,         // a batch in doubt is appended again, without a look whether it is there
+  kTakesNewestVersion,   // a session that comes back takes the newest version of its coroutine
+  kLooksUpAnew,          // a session that comes back looks up the newest versions of others
 };
 
 #ifdef COROD_PLANT_FAULTS

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "server/base/failure.h"
+#include "server/session/planted_faults.h"
 #include "server/session/refusals.h"
 
 namespace corod {
@@ -48,10 +49,12 @@ absl::StatusOr<std::unique_ptr<Replay>> Replay::Begin(const ReplayEnvironment& e
 }
 
 absl::Status Replay::Start(Step step) {
-  definition_ = environment_.catalog.Find(head_.coroutine, head_.version);
+  definition_ =
+      environment_.catalog.Find(head_.coroutine, Planted(PlantedFault::kTakesNewestVersion) ? 0 : head_.version);
   if (!definition_) return VersionUnavailable(head_);
   saved_steps_ = head_.steps;
   saved_digest_ = head_.digest;
+  const CatalogRevision revision = Planted(PlantedFault::kLooksUpAnew) ? kNewestRevision : head_.catalog_revision;
   absl::StatusOr<std::optional<Checkpoint>> found = environment_.journal.FindCheckpoint(head_.key, step);
   head_.problem.reset();
   if (absl::IsDataLoss(found.status())) {
@@ -69,7 +72,7 @@ absl::Status Replay::Start(Step step) {
     head_.last_used_time = head_.create_time;
     head_.finish_time = absl::InfiniteFuture();
     head_.digest = 0;
-    coroutine_ = definition_->create(CopyOf(head_.arguments), head_.catalog_revision);
+    coroutine_ = definition_->create(CopyOf(head_.arguments), revision);
     return absl::OkStatus();
   }
   head_.steps = verified_ = checkpoint_->step;
@@ -81,7 +84,7 @@ absl::Status Replay::Start(Step step) {
   tail_ = checkpoint_->after;
   const CrashMarks::Guard mark(environment_.crash_marks, head_.key, checkpoint_->step);
   std::variant<Coroutine, Exception> restarted =
-      definition_->Restart(CopyOf(head_.arguments), checkpoint_->state, head_.catalog_revision);
+      definition_->Restart(CopyOf(head_.arguments), checkpoint_->state, revision);
   if (const auto* why = std::get_if<Exception>(&restarted)) {
     return Stop(Broken("the coroutine cannot be started again with its state of step " +
                            std::to_string(checkpoint_->step) + ": " + why->type() + ": " + why->message(),

@@ -256,11 +256,11 @@ std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::Stat
     const std::optional<KnownIds::Known> known = log_->ids.Find(command.request_id);
     if (!known) return std::nullopt;
     if (known->fingerprint != command.fingerprint) return failed(Reason::REQUEST_ID_REUSED, kReused, known->step);
-    if (known->step == 0) {
+    const MutexLock lock(mutex_);
+    if (known->step == 0 && !forgotten_) {
       answer = Reply{.step = 0, .outcome = std::nullopt, .replayed = true};
       return Verdict::kAnswered;
     }
-    const MutexLock lock(mutex_);
     const SessionLog::Extras* extras = log_->extras();
     if (extras && extras->deletion && extras->deletion->tombstone &&
         extras->deletion->tombstone->request_id == command.request_id) {

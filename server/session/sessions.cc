@@ -77,9 +77,13 @@ class Sessions::Retirement : public Command {
     bounded_by_sender = true;
   }
   void Finish(absl::StatusOr<Reply> reply) override {
+    // Before it retires: one that did would be read from the journal again, where changes of it may still be missing.
+    absl::StatusOr<SessionFactory::Built> built = sessions_.Build(spec_, session_);
     CommandQueue waiting;
-    if (session_->Retire(waiting)) {
-      sessions_.PlaceNew(std::move(spec_), session_, std::move(done_));
+    if (!built.ok()) {
+      done_(built.status());
+    } else if (session_->Retire(waiting)) {
+      sessions_.PlaceNew(std::move(spec_), *std::move(built), session_, std::move(done_));
       sessions_.Leave(*session_);
       while (Command* command = waiting.Pop()) {
         // Some are about this session, not about what stands under its id.
@@ -199,28 +203,30 @@ void Sessions::Place(CreateSpec spec, const SessionPtr& existing, CreateDone don
     // One that has left memory meanwhile is looked for again.
     if (!existing->Submit(retirement)) retirement->Finish(NotFound(existing->id()));
   } else {
-    PlaceNew(std::move(spec), existing, std::move(done));
+    absl::StatusOr<SessionFactory::Built> built = Build(spec, existing);
+    if (built.ok()) {
+      PlaceNew(std::move(spec), *std::move(built), existing, std::move(done));
+    } else {
+      done(built.status());
+    }
   }
 }
 
-void Sessions::PlaceNew(CreateSpec spec, const SessionPtr& replaced, CreateDone done) {
-  const std::uint64_t fingerprint = spec.request_id.empty() ? 0 : FingerprintOf(spec);
-  if (environment_.draining.load(std::memory_order_relaxed)) {
-    done(Draining());
-    return;
-  }
+absl::StatusOr<SessionFactory::Built> Sessions::Build(const CreateSpec& spec, const SessionPtr& replaced) {
+  if (environment_.draining.load(std::memory_order_relaxed)) return Draining();
   absl::StatusOr<SessionFactory::Built> built = factory_.Build(spec);
-  if (!built.ok()) {
-    done(built.status());
-    return;
+  if (built.ok() && replaced && replaced->durable() && !built->session->durable()) {
+    return Failed(
+        Reason::SESSION_EXISTS,
+        "session '" + spec.session_id + "' is durable; an ephemeral one cannot take its place, delete it first",
+        {{"session_id", spec.session_id}, {"uid", replaced->uid()}});
   }
-  const SessionPtr session = built->session;
-  if (replaced && replaced->durable() && !session->durable()) {
-    done(Failed(Reason::SESSION_EXISTS,
-                "session '" + spec.session_id + "' is durable; an ephemeral one cannot take its place, delete it first",
-                {{"session_id", spec.session_id}, {"uid", replaced->uid()}}));
-    return;
-  }
+  return built;
+}
+
+void Sessions::PlaceNew(CreateSpec spec, SessionFactory::Built built, const SessionPtr& replaced, CreateDone done) {
+  const std::uint64_t fingerprint = spec.request_id.empty() ? 0 : FingerprintOf(spec);
+  const SessionPtr session = built.session;
   CreateCommand* prime = nullptr;
   session->Hold();
   if (spec.prime) {
@@ -231,10 +237,10 @@ void Sessions::PlaceNew(CreateSpec spec, const SessionPtr& replaced, CreateDone 
     session->RememberCreate(fingerprint);
   }
   if (session->durable()) {
-    if (replaced && replaced->durable()) built->stored.replaces = replaced->uid();
+    if (replaced && replaced->durable()) built.stored.replaces = replaced->uid();
     creating_.fetch_add(1);
     session->CreateInJournal(
-        std::move(built->stored), prime,
+        std::move(built.stored), prime,
         [this, session, replaced, spec, done, primes = prime != nullptr](const absl::Status& status) {
           creating_.fetch_sub(1);
           if (status.ok() && replaced && replaced->durable()) watchers_.Forget(replaced->uid());

@@ -152,7 +152,8 @@ class Sessions {
   // `existing`: what the id stands for, or nullptr.
   void Place(CreateSpec spec, const SessionPtr& existing, CreateDone done);
   // `replaced`: has finished and goes, or nullptr.
-  void PlaceNew(CreateSpec spec, const SessionPtr& replaced, CreateDone done);
+  absl::StatusOr<SessionFactory::Built> Build(const CreateSpec& spec, const SessionPtr& replaced);
+  void PlaceNew(CreateSpec spec, SessionFactory::Built built, const SessionPtr& replaced, CreateDone done);
   // Into the table. TOO_MANY_SESSIONS; a conflict if the id is taken.
   absl::Status Admit(const SessionPtr& session, const SessionPtr& replaced);
   void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, CreateDone done);

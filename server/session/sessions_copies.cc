@@ -131,7 +131,7 @@ void Sessions::Export(std::string_view id, ExportSink sink, ExportDone done) {
       done(NotDurable(id, "log to be exported"));
       return;
     }
-    const absl::StatusOr<SessionInfo> info = overview_.Get(id, std::nullopt);
+    const absl::StatusOr<SessionInfo> info = overview_.GetLogged(id);
     if (!info.ok()) {
       done(info.status());
     } else if (info->key.uid.empty()) {

@@ -1,13 +1,14 @@
 """Kills corod at random moments under a load of every kind of command, and asks what the clients saw.
 
-Some hundred durable sessions of the built-in coroutines are created, driven (unary and on Drive, some of it quietly), forked,
-deleted and, when they have finished, replaced by concurrent clients, who repeat with the same request id what was not
-answered, or leave it open and go on. Meanwhile the server is killed and started again on the same data. At the end the open
+Some hundred durable sessions of the built-in coroutines, of scripts in Lua and of pipelines are created, driven (unary and on
+Drive, some of it quietly), forked, deleted and, when they have finished, replaced by concurrent clients, who repeat with the
+same request id what was not answered, or leave it open and go on. Meanwhile the server is killed and started again on the same data. At the end the open
 commands are repeated too, and a checker that knows only the answers replays each session, in the order of its steps, through
 the Python original:
     lost       an acknowledged step that is no longer there, or whose number another command got
     repeated   a step that no client's command is
     changed    an answer that is not the original's, or not the one that the same command got before
+Each client defines scripts of its own, again and again, and takes them out of the catalog; sessions stay with what they found.
 Prints one line with the counts.
 """
 import argparse
@@ -33,6 +34,9 @@ from values import exception_to_proto, strict, to_proto  # noqa: E402
 from both_sides import close  # noqa: E402
 from originals import ORIGINALS  # noqa: E402
 from random_input import arguments_and_commands  # noqa: E402
+from corod.v1 import catalog_service_pb2 as catalog_pb  # noqa: E402
+
+import scripts  # noqa: E402
 
 WORKERS = 6
 ACTIVE_SESSIONS = 20  # of one worker
@@ -98,13 +102,19 @@ class Step:
         return client.delete(self.session.id, request_id=self.request_id)
 
 
+def built_in(coroutine, arguments):
+    return scripts.Kind(coroutine, arguments, lambda: ORIGINALS[coroutine](**arguments),
+                        lambda rng: arguments_and_commands(coroutine, rng)[1])
+
+
 class Session:
     """One life of a session id."""
 
-    def __init__(self, session_id, coroutine, arguments, plan, parent=None, at_step=0, replaces=False):
+    def __init__(self, session_id, kind, plan, parent=None, at_step=0, replaces=False):
         self.id = session_id
-        self.coroutine = coroutine
-        self.arguments = arguments
+        self.kind = kind
+        self.coroutine = kind.coroutine
+        self.arguments = kind.arguments
         self.plan = collections.deque(plan)  # what is still to be sent
         self.parent = parent                 # it is a fork of this at that step
         self.at_step = at_step
@@ -134,6 +144,18 @@ class Session:
         for step in self.acknowledged():
             steps[step.step].append(step)
         return steps
+
+
+class Script:
+    """A script of one client's, as it knows it."""
+
+    def __init__(self, name):
+        self.name = name
+        self.variant = 0    # 0: it is not in the catalog
+        self.last = 0       # the highest variant that ever was
+        self.version = 0
+        self.sources = {}   # by version
+        self.generation = 0  # of the server that was last told
 
 
 class Verdict:
@@ -249,6 +271,8 @@ class Worker(threading.Thread):
         self.generation = 0
         self.counts = collections.Counter()
         self.own_shared = []
+        self.scripts = {name: Script(name) for name in scripts.SOURCES}
+        self.prefix = f"w{number}_"
 
     def run(self):
         try:
@@ -306,6 +330,8 @@ class Worker(threading.Thread):
     def act(self):
         while len(self.active) < ACTIVE_SESSIONS:
             self.create()
+        if self.rng.random() < 0.15:
+            self.change_scripts(self.rng.choice(list(self.scripts.values())))
         chance = self.rng.random()
         if chance < 0.04:
             self.fork(self.rng.choice(self.active))
@@ -349,17 +375,87 @@ class Worker(threading.Thread):
             self.counts["not replaced"] += 1
         self.cluster.note_answers(1)
 
-    def create(self, replaced=None):
+    # ---- scripts
+
+    def change_scripts(self, script):
+        chance = self.rng.random()
+        if script.variant == 0 or chance < 0.5:
+            self.define(script, script.last + 1)
+        elif chance < 0.8:
+            self.define(script, script.variant)
+        else:
+            self.take_out(script)
+
+    def define(self, script, variant):
+        """The same source again is the same version."""
+        if script.last and script.variant == 0:
+            self.check_taken_out(script)
+        expected = script.version + (variant != script.variant)
+        name, source = self.prefix + script.name, scripts.source_of(script.name, variant, self.prefix)
+        answer = self.until_answered(lambda client: client.catalog.DefineCoroutine(
+            catalog_pb.DefineCoroutineRequest(coroutine=catalog_pb.Coroutine(name=name, source=source)),
+            timeout=testing.CALL_SECONDS))
+        if isinstance(answer, testing.Refusal):
+            self.verdict.add("lost", f"{name} cannot be defined: {answer}")
+            return
+        if answer.coroutine.version != expected:
+            self.verdict.add("lost" if answer.coroutine.version < expected or variant == script.variant else "repeated",
+                             f"{name}: version {answer.coroutine.version}, not {expected}")
+        self.counts["defined again" if variant == script.variant else "defined"] += 1
+        script.variant, script.last, script.version = variant, max(variant, script.last), answer.coroutine.version
+        script.sources[script.version] = source
+        script.generation = self.generation
+        self.cluster.note_answers(1)
+
+    def take_out(self, script):
+        name = self.prefix + script.name
+        answer = self.until_answered(lambda client: client.catalog.DeleteCoroutine(
+            catalog_pb.DeleteCoroutineRequest(name=name), timeout=testing.CALL_SECONDS))
+        # One that is made again finds that it was made.
+        if isinstance(answer, testing.Refusal) and answer.reason != "COROUTINE_NOT_FOUND":
+            self.verdict.add("lost", f"{name} cannot be taken out: {answer}")
+            return
+        script.variant = 0
+        self.check_taken_out(script)
+        self.counts["taken out"] += 1
+        self.cluster.note_answers(1)
+
+    def check_taken_out(self, script):
+        name = self.prefix + script.name
+        answer = self.until_answered(lambda client: client.create(name, request_id=self.new_request_id()))
+        if not isinstance(answer, testing.Refusal) or answer.reason != "COROUTINE_NOT_FOUND":
+            self.verdict.add("lost", f"{name} was taken out and is there: {answer}")
+
+    def scripted_kind(self):
+        name = self.rng.choice(list(scripts.NEEDS))
+        for needed in scripts.NEEDS[name]:
+            script = self.scripts[needed]
+            if script.variant == 0:
+                self.define(script, script.last + 1)
+            elif script.generation != self.generation and self.rng.random() < 0.5:
+                self.define(script, script.variant)
+        return scripts.kind_of(name, {script.name: script.variant for script in self.scripts.values()}, self.prefix)
+
+    def any_kind(self):
+        """And the first commands."""
+        if self.rng.random() < 0.4:
+            kind = self.scripted_kind()
+            self.counts["of scripts"] += 1
+            return kind, kind.commands(self.rng)
         coroutine = self.rng.choice(list(ORIGINALS))
         arguments, plan = arguments_and_commands(coroutine, self.rng)
+        return built_in(coroutine, arguments), plan
+
+    def create(self, replaced=None):
+        kind, plan = self.any_kind()
         for _ in range(self.rng.choice([0, 0, 0, 2, 8])):
             # More of the same; only the last may throw or close.
             plan = [command for command in plan if command[0] == "send"]
-            plan += arguments_and_commands(coroutine, self.rng)[1]
+            plan += kind.commands(self.rng)
         self.created += 1
         prime = bool(plan) and plan[0] == ("send", None) and self.rng.random() < 0.5
         session_id = replaced.id if replaced else f"s{self.number}-{self.created}"
-        session = Session(session_id, coroutine, arguments, plan[prime:], replaces=replaced is not None)
+        session = Session(session_id, kind, plan[prime:], replaces=replaced is not None)
         request_id = self.new_request_id()
         answer = self.until_answered(lambda client: session.create(client, request_id, prime))
         if isinstance(answer, testing.Refusal):
@@ -367,6 +463,10 @@ class Worker(threading.Thread):
             session.vanished = True
         else:
             session.uid = answer.session.uid
+            script = self.scripts.get(kind.coroutine.removeprefix(self.prefix))
+            if script and answer.session.version != script.version:
+                self.verdict.add("changed", f"{session.id}: {kind.coroutine} version {answer.session.version}, not "
+                                 f"{script.version}")
             if replaced and replaced.uid == session.uid:
                 self.verdict.add("lost", f"{session.id} was to be replaced and has the uid of before")
         if prime:
@@ -405,7 +505,7 @@ class Worker(threading.Thread):
         for own in self.own_shared:
             if own.id == shared.id:
                 return own
-        self.own_shared.append(Session(shared.id, shared.coroutine, shared.arguments, []))
+        self.own_shared.append(Session(shared.id, shared.kind, []))
         return self.own_shared[-1]
 
     def ask(self, step):
@@ -486,8 +586,8 @@ class Worker(threading.Thread):
             steps = max((step.step for step in session.acknowledged()), default=session.at_step)
         at_step = steps if self.rng.random() < 0.5 else self.rng.randrange(max(0, steps - 25), steps + 1)
         self.created += 1
-        fork = Session(f"s{self.number}-{self.created}-fork", session.coroutine, session.arguments,
-                       arguments_and_commands(session.coroutine, self.rng)[1], session, at_step)
+        fork = Session(f"s{self.number}-{self.created}-fork", session.kind, session.kind.commands(self.rng), session,
+                       at_step)
         request_id = self.new_request_id()
         request = pb.ForkRequest(session_id=session.id, at_step=at_step, new_session_id=fork.id, request_id=request_id)
         answer = self.until_answered(lambda client: client.stub.Fork(request, timeout=testing.CALL_SECONDS))
@@ -556,7 +656,7 @@ def note(step, answer, verdict):
 
 def replay(session, history, verdict):
     """Through the original, in the order of steps."""
-    generator = ORIGINALS[session.coroutine](**session.arguments)
+    generator = session.kind.original()
     for number in range(1, max(history, default=0) + 1):
         owners = history.get(number, [])
         where = f"{session.id} ({session.coroutine}) step {number} of {max(history)}"
@@ -640,6 +740,29 @@ def check(cluster, sessions, rng, verdict):
         counts["asked again"] += 1
     client.disconnect()
     return counts
+
+
+def check_scripts(cluster, workers, verdict):
+    """Every version is what it was defined to be."""
+    client = testing.Client(cluster.wait_for(0)[0])
+    for worker in workers:
+        for script in worker.scripts.values():
+            name = worker.prefix + script.name
+            for version in [0, *script.sources]:
+                expected = (script.version if script.variant else None) if version == 0 else version
+                try:
+                    shown = client.catalog.GetCoroutine(catalog_pb.GetCoroutineRequest(name=name, version=version),
+                                                        timeout=testing.CALL_SECONDS).coroutine
+                    found = shown.version
+                    if shown.source != script.sources.get(shown.version):
+                        verdict.add("changed", f"{name} version {shown.version} has another source")
+                except grpc.RpcError as error:
+                    found = None
+                    if testing.refusal_of(error).reason not in ("COROUTINE_NOT_FOUND", "VERSION_UNAVAILABLE"):
+                        raise
+                if found != expected:
+                    verdict.add("lost", f"{name} is version {found}, not {expected}")
+    client.disconnect()
 
 
 def check_forgotten(session, shown, verdict):
@@ -823,7 +946,7 @@ def run(arguments, seed, directory, stack):
         raise AssertionError(f"{MAX_FAILED_STARTS} starts in a row failed")
 
     start()
-    shared = [Session(f"shared-{number}", "rolling_stats", {"window": 5}, []) for number in range(SHARED_SESSIONS)]
+    shared = [Session(f"shared-{number}", built_in("rolling_stats", {"window": 5}), []) for number in range(SHARED_SESSIONS)]
     first = testing.Client(cluster.wait_for(0)[0])
     for session in shared:
         step = Step(session, f"prime-{session.id}", "create")
@@ -878,6 +1001,7 @@ def run(arguments, seed, directory, stack):
             next(session for session in shared if session.id == own.id).sent += own.sent
     sessions = shared + [session for worker in workers for session in worker.sessions]
     loaded = time.monotonic()
+    check_scripts(cluster, workers, verdict)
     counts = check(cluster, sessions, rng, verdict)
     for worker in workers:
         counts.update(worker.counts)

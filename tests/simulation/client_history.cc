@@ -10,6 +10,10 @@
 
 namespace corod {
 
+void ClientHistory::Begin(const std::string& script, std::int64_t variant) {
+  begin_.push_back({.script = script, .variant = variant, .end = 0, .version = variant == 0 ? 0U : 1U});
+}
+
 std::size_t ClientHistory::Add(Request request) {
   requests_.push_back(std::move(request));
   return requests_.size() - 1;

@@ -13,6 +13,7 @@
 #include "server/coroutine/value.h"
 #include "server/journal/record.h"
 #include "server/session/specs.h"
+#include "tests/simulation/script_history.h"
 
 namespace corod {
 
@@ -31,7 +32,17 @@ class ClientHistory {
   };
 
   struct Request {
-    enum class Kind : std::uint8_t { kCommand, kCreate, kFork, kImport, kUpdate, kGet, kExport } kind = Kind::kCommand;
+    enum class Kind : std::uint8_t {
+      kCommand,
+      kCreate,
+      kFork,
+      kImport,
+      kUpdate,
+      kGet,
+      kExport,
+      kDefine,
+      kRemove  // takes a script out of the catalog
+    } kind = Kind::kCommand;
     std::string session_id;
     std::string request_id;
     // kCommand
@@ -39,7 +50,7 @@ class ClientHistory {
     bool force = false;
     Value value;
     Step expected_step = 0;
-    // kCreate
+    // kCreate: a reference body, and what it is given; kDefine, kRemove: a script, and its variant
     std::string coroutine;
     std::int64_t argument = 0;
     bool prime = false;
@@ -55,17 +66,19 @@ class ClientHistory {
   struct Shown {
     std::string uid;
     std::string coroutine;
+    std::uint32_t version = 0;
     Step steps = 0;
     CoroutineState state = CoroutineState::kCreated;
     std::optional<StepOutcome> last_outcome;
   };
 
   struct Answer {
-    enum class Kind : std::uint8_t { kNone, kStep, kCreated, kShown, kFile, kRefused } kind = Kind::kNone;
+    enum class Kind : std::uint8_t { kNone, kStep, kCreated, kShown, kFile, kDefined, kRefused } kind = Kind::kNone;
     StepOutcome step;  // kStep; of kCreated that of priming, whose number is 0 if there was none
     bool replayed = false;
-    std::string uid;       // kCreated
-    bool existed = false;  // kCreated
+    std::string uid;            // kCreated
+    std::uint32_t version = 0;  // kCreated, kDefined; 0: it was taken out
+    bool existed = false;       // kCreated
     Shown shown;
     std::string reason;  // kRefused
     bool surely_not_executed = false;
@@ -73,6 +86,8 @@ class ClientHistory {
     std::string refused_uid;  // of a refusal: whose session is there
   };
 
+  // Before all else: the script has that variant, as version 1; 0: it is not there.
+  void Begin(const std::string& script, std::int64_t variant);
   // Names a request for Ask.
   std::size_t Add(Request request);
   // A client sends the request, perhaps once more; names the attempt for Tell.
@@ -94,7 +109,8 @@ class ClientHistory {
     Answer answer;
   };
 
-  std::uint64_t now_ = 0;  // counts questions and answers
+  std::uint64_t now_ = 1;  // counts questions and answers
+  std::vector<ScriptHistory::Change> begin_;
   std::vector<Request> requests_;
   std::vector<Attempt> attempts_;
 };

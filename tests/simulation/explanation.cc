@@ -28,12 +28,19 @@ CoroutineState StateOf(reference::State::Phase phase) {
   return CoroutineState::kClosed;
 }
 
+// What the session finds does not follow from its own version.
+bool LooksUp(const reference::Body& body) {
+  return !reference::ScriptOf(body).empty() && reference::ScriptOf(body) != reference::CoroutineOf(body);
+}
+
 }  // namespace
 
 Explanation::Explanation(const ClientHistory& history, const ClientHistory::Promises& promises)
     : history_(history), promises_(promises) {}
 
 std::string Explanation::Find() {
+  CollectScripts();
+  if (std::string wrong = scripts_.Check(); !wrong.empty()) return wrong;
   if (std::string wrong = CheckRefusals(); !wrong.empty()) return wrong;
   Collect();
   if (Enter(0)) return "";
@@ -47,6 +54,42 @@ std::string Explanation::Find() {
          description_;
 }
 
+void Explanation::CollectScripts() {
+  for (const ScriptHistory::Change& change : history_.begin_) scripts_.Add(change);
+  for (const Attempt& attempt : history_.attempts_) {
+    const Request& request = history_.requests_[attempt.request];
+    if (request.kind != Request::Kind::kDefine && request.kind != Request::Kind::kRemove) continue;
+    const bool refused = attempt.answer.kind == Answer::Kind::kRefused;
+    if (refused && attempt.answer.surely_not_executed) continue;
+    ScriptHistory::Change change{.script = request.coroutine, .variant = request.argument, .begin = attempt.begin};
+    if (attempt.answer.kind == Answer::Kind::kDefined) {
+      change.end = attempt.end;
+      change.version = attempt.answer.version;
+    }
+    scripts_.Add(std::move(change));
+  }
+}
+
+bool Explanation::MayLackScript(const Attempt& attempt, const Request& request) const {
+  std::string_view script = request.coroutine;
+  if (request.kind == Request::Kind::kCreate) {
+    const reference::Body& body = *reference::FindBody(request.coroutine);
+    script = reference::ScriptOf(body);
+    if (!reference::NeedsScript(body)) return false;
+  }
+  const std::vector<std::int64_t> possible = scripts_.PossibleBetween(script, attempt.begin, attempt.end);
+  return std::find(possible.begin(), possible.end(), 0) != possible.end();
+}
+
+bool Explanation::MayHaveChanged(std::size_t file) const {
+  const std::string& id = history_.requests_[history_.attempts_[file].request].session_id;
+  return std::any_of(history_.requests_.begin(), history_.requests_.end(), [&](const Request& request) {
+    if (request.kind != Request::Kind::kCreate || request.session_id != id) return false;
+    const reference::Body& body = *reference::FindBody(request.coroutine);
+    return LooksUp(body) && scripts_.PossibleBetween(reference::ScriptOf(body), 0, ~std::uint64_t{0}).size() > 1;
+  });
+}
+
 // What no client may be told, however things stand.
 std::string Explanation::CheckRefusals() const {
   constexpr std::array<std::string_view, 7> kUsual = {"SESSION_NOT_FOUND",  "SESSION_EXISTS", "NOT_PRIMED",
@@ -57,6 +100,13 @@ std::string Explanation::CheckRefusals() const {
     const Request& request = history_.requests_[attempt.request];
     const std::string& reason = attempt.answer.reason;
     if (std::find(kUsual.begin(), kUsual.end(), reason) != kUsual.end()) continue;
+    const bool creates = request.kind == Request::Kind::kCreate;
+    const bool lacks_script =
+        (reason == "COROUTINE_NOT_FOUND" && (creates || request.kind == Request::Kind::kRemove)) ||
+        (reason == "INVALID_ARGUMENTS" && creates);
+    if (lacks_script && MayLackScript(attempt, request)) continue;
+    const bool imports = request.kind == Request::Kind::kImport;
+    if (imports && reason == "INVALID_ARGUMENTS" && MayHaveChanged(request.file)) continue;
     if (request.at_step && (reason == "HISTORY_TRIMMED" || reason == "INVALID_ARGUMENTS")) continue;
     Event event;
     event.attempt = static_cast<std::size_t>(&attempt - history_.attempts_.data());
@@ -85,7 +135,7 @@ void Explanation::Collect() {
     first.emplace(attempt.request, attempt.begin);
     ++times[attempt.request];
     using Kind = Request::Kind;
-    if (request.kind == Kind::kExport) continue;
+    if (request.kind == Kind::kExport || request.kind == Kind::kDefine || request.kind == Kind::kRemove) continue;
     const Answer& answer = attempt.answer;
     const bool changes = request.kind != Kind::kUpdate && request.kind != Kind::kGet;
     const bool copies = request.kind == Kind::kFork || request.kind == Kind::kImport;
@@ -94,7 +144,7 @@ void Explanation::Collect() {
     if (refused && answer.surely_not_executed) {
       event.certain = true;
       const std::string& reason = answer.reason;
-      if (reason == "HISTORY_TRIMMED" || reason == "INVALID_ARGUMENTS") {
+      if (request.kind == Kind::kFork && (reason == "HISTORY_TRIMMED" || reason == "INVALID_ARGUMENTS")) {
         event.kind = reason == "HISTORY_TRIMMED" ? Event::Kind::kTrimmed : Event::Kind::kTooShort;
         AddEvent(request.source_id, event);
       } else if (reason == "SESSION_EXISTS" || (reason == "STEP_MISMATCH" && answer.told_step > 1) ||
@@ -278,6 +328,8 @@ Explanation::Tried Explanation::Try(Event& event) {
       return Tried::kNo;
     }
     case Request::Kind::kExport:
+    case Request::Kind::kDefine:
+    case Request::Kind::kRemove:
       break;
   }
   return Tried::kNo;
@@ -387,8 +439,21 @@ Explanation::Tried Explanation::TryCreate(Event& event, const Attempt& attempt, 
   life.body = reference::FindBody(request.coroutine);
   life.begin.argument = request.argument;
   life.creator = attempt.request;
-  if (request.prime) Push(life, attempt.request, {.operation = Operation::kCreate, .step = 1}, attempt.sent);
-  return BeginLife(event, std::move(life), attempt, request);
+  const auto begin_life = [&](Life made) {
+    if (request.prime) Push(made, attempt.request, {.operation = Operation::kCreate, .step = 1}, attempt.sent);
+    return BeginLife(event, std::move(made), attempt, request);
+  };
+  const std::string_view script = reference::ScriptOf(*life.body);
+  if (script.empty()) return begin_life(std::move(life));
+  Tried tried = Tried::kNo;
+  for (const std::int64_t variant : scripts_.PossibleBetween(script, event.begin, event.end)) {
+    if (variant == 0 && reference::NeedsScript(*life.body)) continue;
+    life.begin.argument = variant;
+    const Tried with_variant = begin_life(life);
+    if (with_variant == Tried::kExplained) return with_variant;
+    if (with_variant != Tried::kNo) tried = Tried::kFailed;
+  }
+  return tried;
 }
 
 Explanation::Tried Explanation::TryCopy(Event& event, const Attempt& attempt, const Request& request) {
@@ -398,13 +463,12 @@ Explanation::Tried Explanation::TryCopy(Event& event, const Attempt& attempt, co
     if (life == kNothing || !Created(lives_[life], request)) continue;
     if (event.certain && FitsShown(life, attempt.answer.shown, attempt.answered)) return Seen(event, mark);
     Forget(mark);
-    return Tried::kNo;
   }
   if (track.current != kNothing) return Tried::kNo;
   const std::string& id = track.id;
   const auto known = sources_.find(attempt.request);
   if (known != sources_.end() && event.certain) {
-    return BeginLife(event, CopyOf(known->second.life, known->second.base, id, attempt.request), attempt, request);
+    return BeginCopy(event, CopyOf(known->second.life, known->second.base, id, attempt.request), attempt, request);
   }
   const bool is_fork = request.kind == Request::Kind::kFork;
   const std::string& source_id =
@@ -416,10 +480,25 @@ Explanation::Tried Explanation::TryCopy(Event& event, const Attempt& attempt, co
     for (Step base = 0; base <= lives_[source].steps.size(); ++base) {
       if (request.at_step && base != *request.at_step) continue;
       if (event.certain && base != attempt.answer.shown.steps) continue;
-      const Tried copied = BeginLife(event, CopyOf(source, base, id, attempt.request), attempt, request);
+      const Tried copied = BeginCopy(event, CopyOf(source, base, id, attempt.request), attempt, request);
       if (copied == Tried::kExplained) return copied;
       if (copied != Tried::kNo) tried = Tried::kFailed;
     }
+  }
+  return tried;
+}
+
+Explanation::Tried Explanation::BeginCopy(Event& event, const Life& copy, const Attempt& attempt,
+                                          const Request& request) {
+  // A file may come from another server, so that an Import sees the catalog as it is then.
+  if (request.kind == Request::Kind::kFork || !LooksUp(*copy.body)) return BeginLife(event, copy, attempt, request);
+  Tried tried = Tried::kNo;
+  for (const std::int64_t variant : scripts_.PossibleBetween(reference::ScriptOf(*copy.body), event.begin, event.end)) {
+    Life other = copy;
+    if (!LooksUpAnew(other, variant)) continue;
+    const Tried begun = BeginLife(event, std::move(other), attempt, request);
+    if (begun == Tried::kExplained) return begun;
+    if (begun != Tried::kNo) tried = Tried::kFailed;
   }
   return tried;
 }
@@ -435,7 +514,7 @@ Explanation::Tried Explanation::BeginLife(Event& event, Life life, const Attempt
   const Answer& answer = attempt.answer;
   bool fits = true;
   if (event.certain && request.kind == Request::Kind::kCreate) {
-    fits = FitsUid(at, answer.uid) &&
+    fits = FitsUid(at, answer.uid) && FitsVersion(at, answer.version) &&
            (request.prime ? answer.step.step == 1 && FitsOutcome(at, answer.step, attempt.answered)
                           : answer.step.step == 0);
   } else if (event.certain) {
@@ -499,7 +578,7 @@ Explanation::Tried Explanation::TrySource(Event& event, const Attempt& attempt, 
     const Shown& shown = answer.shown;
     const Step base = request.at_step.value_or(shown.steps);
     const bool stands =
-        shown.coroutine == reference::NameOf(*life.body) && (request.at_step ? base <= last : base == last);
+        shown.coroutine == reference::CoroutineOf(*life.body) && (request.at_step ? base <= last : base == last);
     if (!stands) continue;
     if (shown.last_outcome && shown.steps == base && !FitsOutcome(at, *shown.last_outcome, attempt.answered)) {
       Forget(mark);
@@ -550,13 +629,28 @@ Explanation::Life Explanation::CopyOf(std::size_t source, Step base, const std::
   copy.steps.assign(original.steps.begin(), original.steps.begin() + static_cast<std::ptrdiff_t>(base));
   if (original.finished <= base) copy.finished = original.finished;
   copy.chance = original.chance;
+  copy.version = original.version;
   return copy;
+}
+
+bool Explanation::LooksUpAnew(Life& copy, std::int64_t variant) const {
+  if (variant == copy.begin.argument) return true;
+  if (variant == 0 && reference::NeedsScript(*copy.body)) return false;
+  copy.begin.argument = variant;
+  reference::State state = copy.begin;
+  for (TakenStep& taken : copy.steps) {
+    const reference::Expected expected = reference::Take(*copy.body, state, taken.input, promises_.max_depth);
+    if (expected.outcome != taken.expected.outcome) return false;
+    taken.after = state;
+  }
+  return true;
 }
 
 void Explanation::Push(Life& life, std::size_t request, const reference::Input& input, absl::Time sent) {
   TakenStep taken;
   taken.request = request;
   taken.sent = sent;
+  taken.input = input;
   taken.after = life.state();
   const bool was_closed = life.closed();
   taken.expected = reference::Take(*life.body, taken.after, input, promises_.max_depth);
@@ -591,15 +685,31 @@ bool Explanation::FitsUid(std::size_t life, const std::string& uid) {
   return true;
 }
 
+bool Explanation::FitsVersion(std::size_t at, std::uint32_t version) {
+  Life& life = lives_[at];
+  const std::string_view coroutine = reference::CoroutineOf(*life.body);
+  if (coroutine != reference::ScriptOf(*life.body)) return version == 1;
+  if (life.version != 0) return life.version == version;
+  if (version == 0 || !scripts_.Fits(coroutine, version, life.begin.argument)) return false;
+  life.version = version;
+  known_.push_back({Known::Kind::kVersion, at, 0});
+  return true;
+}
+
 bool Explanation::FitsOutcome(std::size_t at, const StepOutcome& told, absl::Time now) {
   Life& life = lives_[at];
   if (told.step == 0 || told.step > life.steps.size()) return false;
   TakenStep& taken = life.steps[told.step - 1];
   if (!taken.expected.draws) {
     if (told.outcome != taken.expected.outcome) return false;
-    return told.outcome.kind != Outcome::Kind::kRaised ||
-           told.outcome.exception().traceback() == "coroutine " + std::string(reference::NameOf(*life.body)) +
-                                                       " version 1, step " + std::to_string(told.step);
+    if (told.outcome.kind != Outcome::Kind::kRaised) return true;
+    const std::string traceback = told.outcome.exception().traceback();
+    const std::string begin = "coroutine " + std::string(reference::CoroutineOf(*life.body)) + " version ";
+    if (!traceback.starts_with(begin)) return false;
+    const std::string rest = traceback.substr(begin.size());
+    const std::string version = rest.substr(0, rest.find(','));
+    return rest == version + ", step " + std::to_string(told.step) &&
+           FitsVersion(at, static_cast<std::uint32_t>(std::stoul(version)));
   }
   if (told.outcome.kind != Outcome::Kind::kYielded || told.outcome.value.kind() != Value::Kind::kList) return false;
   const List& drawn = told.outcome.value.AsList();
@@ -628,8 +738,8 @@ bool Explanation::FitsOutcome(std::size_t at, const StepOutcome& told, absl::Tim
 
 bool Explanation::FitsShown(std::size_t at, const Shown& shown, absl::Time now) {
   const Life& life = lives_[at];
-  if (shown.coroutine != reference::NameOf(*life.body) || shown.steps != life.steps.size() ||
-      shown.state != StateOf(life.state().phase)) {
+  if (shown.coroutine != reference::CoroutineOf(*life.body) || !FitsVersion(at, shown.version) ||
+      shown.steps != life.steps.size() || shown.state != StateOf(life.state().phase)) {
     return false;
   }
   const Step outcome_step = life.finished != 0 ? life.finished : life.steps.size();
@@ -646,6 +756,9 @@ void Explanation::Forget(std::size_t mark) {
     switch (known.kind) {
       case Known::Kind::kUid:
         lives_[known.which].uid.clear();
+        break;
+      case Known::Kind::kVersion:
+        lives_[known.which].version = 0;
         break;
       case Known::Kind::kChance:
         lives_[known.which].chance.reset();
@@ -673,7 +786,8 @@ std::uint64_t Explanation::Position() const {
   for (const Life& life : lives_) {
     fingerprint.AddNumber(life.creator).AddNumber(life.source).AddNumber(life.base).AddNumber(life.steps.size());
     fingerprint.AddNumber(life.begun_in_doubt ? 1 : 0).AddNumber(life.finished);
-    fingerprint.Add(Value(life.uid)).AddNumber(life.chance.value_or(0));
+    fingerprint.Add(Value(life.uid)).AddNumber(life.chance.value_or(0)).AddNumber(life.version);
+    fingerprint.AddNumber(static_cast<std::uint64_t>(life.begin.argument));
     std::uint64_t requests = 0;
     for (std::size_t i = life.base; i < life.steps.size(); ++i) {
       const TakenStep& taken = life.steps[i];
@@ -703,7 +817,8 @@ std::string Explanation::TextOf(const StepOutcome& told) const {
 
 std::string Explanation::Text(const Event& event) const {
   static constexpr std::array<const char*, 5> kOperations = {"send", "throw", "close", "create", "delete"};
-  static constexpr std::array<const char*, 7> kKinds = {"", "Create", "Fork", "Import", "Update", "Get", "Export"};
+  static constexpr std::array<const char*, 9> kKinds = {"",    "Create", "Fork",   "Import", "Update",
+                                                        "Get", "Export", "Define", "Remove"};
   const Attempt& attempt = history_.attempts_[event.attempt];
   const Request& request = history_.requests_[attempt.request];
   std::string text = request.kind == Request::Kind::kCommand
@@ -714,12 +829,14 @@ std::string Explanation::Text(const Event& event) const {
   switch (answer.kind) {
     case Answer::Kind::kNone:
     case Answer::Kind::kFile:
+    case Answer::Kind::kDefined:
       return text + "nothing";
     case Answer::Kind::kStep:
       return text + TextOf(answer.step) + (answer.replayed ? ", as before" : "");
     case Answer::Kind::kCreated:
-      return text + answer.uid.substr(0, 8) + (answer.existed ? " existed" : "") +
-             (answer.replayed ? " as before" : "") + (answer.step.step != 0 ? ", " + TextOf(answer.step) : "");
+      return text + answer.uid.substr(0, 8) + " version " + std::to_string(answer.version) +
+             (answer.existed ? " existed" : "") + (answer.replayed ? " as before" : "") +
+             (answer.step.step != 0 ? ", " + TextOf(answer.step) : "");
     case Answer::Kind::kShown:
       return text + answer.shown.uid.substr(0, 8) + " with " + std::to_string(answer.shown.steps) + " steps" +
              (answer.shown.last_outcome ? ", " + TextOf(*answer.shown.last_outcome) : "");
@@ -748,7 +865,7 @@ void Explanation::Describe() {
   } else {
     const Life& life = lives_[track.current];
     description_ += "behind step " + std::to_string(life.steps.size()) + " of " + life.uid.substr(0, 8) + " (" +
-                    std::string(reference::NameOf(*life.body)) + ")";
+                    std::string(reference::CoroutineOf(*life.body)) + ")";
   }
   description_ += ", nothing explains that " + Text(*next);
 }

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "tests/simulation/client_history.h"
 #include "tests/simulation/reference_bodies.h"
+#include "tests/simulation/script_history.h"
 
 namespace corod {
 
@@ -37,6 +38,7 @@ class Explanation {
   struct TakenStep {
     std::size_t request = kNothing;  // kNothing: the server's own
     absl::Time sent;
+    reference::Input input;
     reference::Expected expected;
     reference::State after;
     std::optional<std::int64_t> time;  // of one that draws, when a client was told
@@ -53,6 +55,7 @@ class Explanation {
     Step finished = 0;
     bool begun_in_doubt = false;  // by an attempt that was not answered
     std::string uid;              // empty: no client was told
+    std::uint32_t version = 0;    // of a script, as clients were told; 0: none was
     std::optional<std::uint64_t> chance;
 
     const reference::State& state() const { return steps.empty() ? begin : steps.back().after; }
@@ -88,7 +91,7 @@ class Explanation {
   };
   // What was found out on the way, to be forgotten on the way back.
   struct Known {
-    enum class Kind : std::uint8_t { kUid, kChance, kTime, kSource } kind;
+    enum class Kind : std::uint8_t { kUid, kVersion, kChance, kTime, kSource } kind;
     std::size_t which = 0;
     Step step = 0;
   };
@@ -103,9 +106,15 @@ class Explanation {
     kExplained
   };
 
+  // What clients know of the scripts.
+  void CollectScripts();
   void Collect();
   void AddEvent(const std::string& id, const Event& event);
   std::string CheckRefusals() const;
+  // Whether a refusal can be explained by a script that was not there.
+  bool MayLackScript(const Attempt& attempt, const Request& request) const;
+  // Whether what the session in that file looks up may have changed.
+  bool MayHaveChanged(std::size_t file) const;
 
   // The rest, from that track on.
   bool Enter(std::size_t at);
@@ -116,6 +125,7 @@ class Explanation {
   Tried TryCommand(Event& event, const Attempt& attempt, const Request& request);
   Tried TryCreate(Event& event, const Attempt& attempt, const Request& request);
   Tried TryCopy(Event& event, const Attempt& attempt, const Request& request);
+  Tried BeginCopy(Event& event, const Life& copy, const Attempt& attempt, const Request& request);
   Tried TryRefusal(Event& event, const Attempt& attempt, const Request& request);
   Tried TrySource(Event& event, const Attempt& attempt, const Request& request);
   // A step, and what follows.
@@ -132,12 +142,15 @@ class Explanation {
   Tried Seen(Event& event, std::size_t mark);
 
   Life CopyOf(std::size_t source, Step base, const std::string& id, std::size_t creator) const;
+  // It finds another variant of what it looks up. False: then it would not have had the outcomes that it had.
+  bool LooksUpAnew(Life& copy, std::int64_t variant) const;
   void Push(Life& life, std::size_t request, const reference::Input& input, absl::Time sent);
   void Pop(Life& life);
   std::optional<Step> StepOf(const Life& life, std::size_t request) const;
   bool Created(const Life& life, const Request& request) const;
 
   bool FitsUid(std::size_t life, const std::string& uid);
+  bool FitsVersion(std::size_t life, std::uint32_t version);
   bool FitsOutcome(std::size_t life, const StepOutcome& told, absl::Time now);
   bool FitsShown(std::size_t life, const Shown& shown, absl::Time now);
   void Forget(std::size_t mark);
@@ -150,6 +163,7 @@ class Explanation {
 
   const ClientHistory& history_;
   const ClientHistory::Promises promises_;
+  ScriptHistory scripts_;
   std::vector<Track> tracks_;
   std::deque<Life> lives_;
   std::vector<Known> known_;

@@ -56,6 +56,8 @@ absl::Status LogStore::Apply(const Write& write) {
     NoteCreate(*made);
   } else if (const auto* append = std::get_if<Append>(&write)) {
     NoteRecords(lives_.at(append->key.uid), append->batch);
+  } else if (const auto* event = std::get_if<CatalogEvent>(&write)) {
+    if (learns_) learns_(*event);
   } else if (const auto* remove = std::get_if<Remove>(&write)) {
     if (old_uid == remove->key.uid) lives_.at(old_uid).removed = true;
   } else if (const auto* saved = std::get_if<Journal::Saved>(&write); saved && saved->head.key.uid == old_uid) {

@@ -77,6 +77,8 @@ class LogStore {
       : catalog_(catalog), limits_(limits), complain_(std::move(complain)) {}
 
   absl::Status Apply(const Write& write);
+  // Who is told what the catalog has next.
+  void SetLearns(std::function<void(const CatalogEvent&)> learns) { learns_ = std::move(learns); }
   // Of what is not stable, the last writes of each session are lost from where `keeps` first says no.
   void LoseUnsynced(const std::function<bool()>& keeps);
 
@@ -107,6 +109,7 @@ class LogStore {
   const Catalog& catalog_;
   const ValueLimits limits_;
   const Complain complain_;
+  std::function<void(const CatalogEvent&)> learns_;
   AtOnce executor_;
   std::unique_ptr<MemoryJournal> memory_ = NewMemory();
   std::vector<Write> writes_;

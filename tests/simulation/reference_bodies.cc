@@ -5,27 +5,10 @@
 
 #include "server/coroutine/exception.h"
 #include "server/coroutine/map.h"
+#include "tests/simulation/reaction.h"
 
 namespace corod::reference {
 namespace {
-
-// What a suspended body is resumed with.
-struct Signal {
-  enum class Kind : std::uint8_t { kStart, kSent, kThrown, kExit } kind = Kind::kStart;
-  Value value;
-};
-
-// What it does then.
-struct Reaction {
-  enum class Kind : std::uint8_t { kYields, kReturns, kRaises, kPasses, kDraws } kind = Kind::kPasses;
-  Value value;  // kPasses: what was thrown goes on
-};
-
-Reaction Yields(Value value) { return {Reaction::Kind::kYields, std::move(value)}; }
-Reaction Raises(const char* type, Value message) {
-  return {Reaction::Kind::kRaises, Value(Exception(type, {std::move(message)}))};
-}
-bool IsInput(const Signal& signal) { return signal.kind == Signal::Kind::kStart || signal.kind == Signal::Kind::kSent; }
 
 std::string PythonTypeOf(const Value& value) {
   switch (value.kind()) {
@@ -91,25 +74,13 @@ Reaction Tallying(State& state, const Signal& signal) {
 }
 
 Reaction LastWords(State&, const Signal& signal) {
-  if (signal.kind == Signal::Kind::kExit) return {Reaction::Kind::kReturns, "bye"};
+  if (signal.kind == Signal::Kind::kExit) return Returns("bye");
   return IsInput(signal) ? Yields(Value()) : Reaction();
 }
 
 Reaction Stubborn(State& state, const Signal& signal) {
   if (signal.kind == Signal::Kind::kExit && state.count < state.argument) return Yields(++state.count);
   return IsInput(signal) ? Yields(state.count) : Reaction();
-}
-
-Reaction Obedient(State&, const Signal& signal) {
-  if (!IsInput(signal)) return {};
-  if (signal.kind == Signal::Kind::kStart) return Yields(Value());
-  if (signal.value.kind() != Value::Kind::kMap) {
-    return Raises("TypeError", "expected dict, not " + PythonTypeOf(signal.value));
-  }
-  const Map::Entry& order = *signal.value.AsMap().begin();
-  if (order.key == "return") return {Reaction::Kind::kReturns, order.value};
-  if (order.key == "raise") return Raises("ValueError", order.value);
-  return Yields(order.value);
 }
 
 Reaction Dicing(State&, const Signal& signal) {
@@ -144,10 +115,24 @@ constexpr std::uint64_t kFirstOfStep = 0x9e3779b97f4a7c15;
 
 }  // namespace
 
+Reaction Obedient(State&, const Signal& signal) {
+  if (!IsInput(signal)) return {};
+  if (signal.kind == Signal::Kind::kStart) return Yields(Value());
+  if (signal.value.kind() != Value::Kind::kMap) {
+    return Raises("TypeError", "expected dict, not " + PythonTypeOf(signal.value));
+  }
+  const Map::Entry& order = *signal.value.AsMap().begin();
+  if (order.key == "return") return Returns(order.value);
+  if (order.key == "raise") return Raises("ValueError", order.value);
+  return Yields(order.value);
+}
+
 class Body {
  public:
   const char* name;
   Reaction (*react)(State&, const Signal&);
+  const char* coroutine = nullptr;  // that is shown; nullptr: the name
+  const char* script = nullptr;     // whose variant is the argument
 
   Expected Resume(State& state, Signal signal, const Input& input, int max_depth) const {
     const bool was_closing = signal.kind == Signal::Kind::kExit;
@@ -183,9 +168,23 @@ namespace {
 constexpr int kClosesBeforeDrop = 3;
 
 constexpr Body kBodies[] = {
-    {"averager", &Averager}, {"token_counter", &TokenCounter}, {"echo", &Echo},
-    {"counter", &Counter},   {"tallying", &Tallying},          {"last_words", &LastWords},
-    {"stubborn", &Stubborn}, {"obedient", &Obedient},          {"dicing", &Dicing},
+    {"averager", &Averager},
+    {"token_counter", &TokenCounter},
+    {"echo", &Echo},
+    {"counter", &Counter},
+    {"tallying", &Tallying},
+    {"last_words", &LastWords},
+    {"stubborn", &Stubborn},
+    {"obedient", &Obedient},
+    {"dicing", &Dicing},
+    {"lua_adder", &LuaAdder, nullptr, "lua_adder"},
+    {"lua_careful", &LuaCareful, nullptr, "lua_careful"},
+    {"lua_clerk", &LuaClerk, nullptr, "lua_clerk"},
+    {"lua_deputy", &LuaDeputy, nullptr, "lua_unit"},
+    {"lua_keeper", &LuaKeeper, nullptr, "lua_keeper"},
+    {"lua_raiser", &LuaRaiser, nullptr, "lua_raiser"},
+    {"spreading_pipeline", &SpreadingPipeline, "pipeline", "lua_spread"},
+    {"tallying_pipeline", &TallyingPipeline, "pipeline", "lua_adder"},
 };
 
 Expected Close(const Body& body, State& state, const Input& input, int max_depth) {
@@ -217,7 +216,11 @@ const Body* FindBody(std::string_view name) {
   return nullptr;
 }
 
-std::string_view NameOf(const Body& body) { return body.name; }
+std::string_view CoroutineOf(const Body& body) { return body.coroutine ? body.coroutine : body.name; }
+
+std::string_view ScriptOf(const Body& body) { return body.script ? body.script : ""; }
+
+bool NeedsScript(const Body& body) { return body.react != &LuaDeputy; }
 
 Expected Take(const Body& body, State& state, const Input& input, int max_depth) {
   const bool closed = state.phase == State::Phase::kClosed;

@@ -42,7 +42,12 @@ struct Expected {
 class Body;
 // nullptr: there is no reference of that name.
 const Body* FindBody(std::string_view name);
-std::string_view NameOf(const Body& body);
+// The coroutine that a session of it is.
+std::string_view CoroutineOf(const Body& body);
+// The script that it depends on, itself or another, which is looked up when the session is created; empty: none.
+std::string_view ScriptOf(const Body& body);
+// Without it there is no session.
+bool NeedsScript(const Body& body);
 
 // One step. `max_depth`: of a value that comes out.
 Expected Take(const Body& body, State& state, const Input& input, int max_depth);

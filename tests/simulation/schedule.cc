@@ -13,6 +13,8 @@
 #include "server/session/planted_faults.h"
 #include "server/session/sessions.h"
 #include "tests/simulation/client_history.h"
+#include "tests/simulation/scripted_catalog.h"
+#include "tests/simulation/scripts.h"
 #include "tests/unit/session/test_catalog.h"
 
 namespace corod {
@@ -20,6 +22,8 @@ namespace {
 
 constexpr int kMaxTries = 4;
 constexpr int kMaxDrain = 100'000;
+// Of the schedules; they take several times as long as others.
+constexpr std::uint64_t kScriptedPercent = 12;
 constexpr std::size_t kWholeCatalog = std::size_t{1} << 20;
 
 // Runs its tasks in an order that the dice say.
@@ -40,11 +44,15 @@ class DiceExecutor : public Executor {
   std::deque<std::function<void()>> tasks_;
 };
 
-const Catalog& TestCatalog() {
+Probe& TheProbe() {
   static Probe* const probe = new Probe;
+  return *probe;
+}
+
+const Catalog& TestCatalog() {
   static const Catalog* const catalog = [] {
     auto* made = new Catalog;
-    AddTestCoroutines(*made, *probe);
+    AddTestCoroutines(*made, TheProbe());
     return made;
   }();
   return *catalog;
@@ -58,7 +66,9 @@ std::string TextOf(const absl::Status& status) {
 // What command `number` sends to that coroutine. NumberIn finds the number again.
 Value ValueFor(const std::string& coroutine, int number) {
   if (coroutine == "token_counter") return "t" + std::to_string(number);
-  if (coroutine == "obedient") return Map{{number % 8 == 0 ? "return" : number % 8 == 1 ? "raise" : "yield", number}};
+  if (coroutine == "obedient" || coroutine == "lua_clerk" || coroutine == "lua_raiser") {
+    return Map{{number % 8 == 0 ? "return" : number % 8 == 1 ? "raise" : "yield", number}};
+  }
   Value value = number;
   if (coroutine == "echo") {
     for (int depth = number % 4; depth > 0; --depth) value = List{value};
@@ -87,6 +97,7 @@ int NumberIn(const Value& value) {
 ClientHistory::Shown ShownOf(const SessionInfo& info) {
   return {.uid = info.key.uid,
           .coroutine = info.coroutine,
+          .version = info.version,
           .steps = info.steps,
           .state = info.state,
           .last_outcome = info.last_outcome};
@@ -101,7 +112,7 @@ bool SurelyNotExecuted(const absl::Status& status) {
 
 // What a client wants, over all its attempts.
 struct Wish {
-  enum class Kind : std::uint8_t { kCommand, kCreate, kFork, kUpdate, kImport } kind = Kind::kCommand;
+  enum class Kind : std::uint8_t { kCommand, kCreate, kFork, kUpdate, kImport, kDefine, kRemove } kind = Kind::kCommand;
   int number = 0;
   std::string id;
   std::string request_id;
@@ -111,9 +122,12 @@ struct Wish {
   Value value;
   Step expected_step = 0;
   CreateSpec create;
+  std::string body;  // of kCreate: its reference
   ForkSpec fork;
   std::string file;          // kImport
   std::size_t exported = 0;  // the attempt that gave it
+  std::string script;        // kDefine, kRemove
+  std::int64_t variant = 0;  // kDefine
 
   std::size_t request = 0;  // in the history
   int tries = 0;
@@ -144,7 +158,12 @@ class Attempt : public Command {
 class Schedule {
  public:
   Schedule(std::uint64_t seed, Fault fault, Ends ends, Totals& totals, std::vector<std::string>* trace)
-      : dice_(seed * 0x9e3779b97f4a7c15 + 1), fault_(fault), ends_(ends), totals_(totals), trace_(trace) {}
+      : dice_(seed * 0x9e3779b97f4a7c15 + 1),
+        fault_(fault),
+        ends_(ends),
+        totals_(totals),
+        trace_(trace),
+        scripted_(Dice(seed).Percent(kScriptedPercent)) {}
 
   Verdict Run();
 
@@ -178,8 +197,14 @@ class Schedule {
   // Whether it is right that so old a step cannot be forked from any more.
   bool MayBeTrimmed(const Wish& wish, const absl::Status& status) const;
   bool Accept(Wish& wish, int server, const absl::Status& status);
+  void AnsweredCatalog(int wish, int server, std::size_t asked, const absl::Status& status, std::uint32_t version);
   void ClaimByOther();
   void DefineAnEvent();
+  // What the journal has of the catalog when the schedule begins.
+  void BeginCatalog();
+  // Of the scripts that the schedule defines again and again.
+  std::string AnyScript();
+  CreateSpec SpecOf(const std::string& body) const;
   void List();
   void Export(const std::string& id);
   // What is shown of a session; it may be as it was a moment ago.
@@ -216,8 +241,12 @@ class Schedule {
   std::uint64_t crash_percent_ = 0;
   bool shared_ = false;
   bool warms_ = false;
-  bool keeps_finished_ = true;  // for longer than the schedule takes; and the answers of Deletes
-  std::vector<std::string> coroutines_;
+  const bool scripted_;
+  bool keeps_finished_ = true;           // for longer than the schedule takes; and the answers of Deletes
+  std::vector<std::string> coroutines_;  // reference bodies
+  // Those that are defined again and again, and the variant that was wanted last.
+  std::map<std::string, std::int64_t> scripts_;
+  std::unique_ptr<ScriptedCatalog> judge_;  // of the store
   std::unique_ptr<LogStore> store_;
   SimulatedJournal::Late late_;
   bool readable_ = true;
@@ -226,6 +255,8 @@ class Schedule {
   std::unique_ptr<SequenceRandom> random_;
   std::unique_ptr<DiceExecutor> executor_;
   std::unique_ptr<SimulatedJournal> journal_;
+  std::unique_ptr<ScriptedCatalog> catalog_;  // of a schedule with scripts
+  std::unique_ptr<Definitions> definitions_;
   std::unique_ptr<Sessions> sessions_;
 
   std::deque<Wish> wishes_;
@@ -236,7 +267,7 @@ class Schedule {
   };
   std::deque<File> files_;
   ClientHistory history_;
-  std::vector<CatalogEvent> defined_;  // what was told to be stable
+  std::vector<CatalogEvent> defined_;  // what was told to be stable; of scripts, without a revision
   std::vector<CatalogEvent> refused_;  // what was told to be void
   std::vector<int> open_;              // wishes that are neither over nor given up
 };
@@ -266,6 +297,10 @@ void Schedule::ChooseOptions() {
   static constexpr const char* kCoroutines[] = {"averager",   "token_counter", "echo",     "tallying", "counter",
                                                 "last_words", "stubborn",      "obedient", "dicing",   "dicing"};
   for (int i = 0; i < 2; ++i) coroutines_.emplace_back(kCoroutines[dice_.Below(10)]);
+  if (!scripted_) return;
+  const std::vector<ScriptedKind>& kinds = ScriptedKinds();
+  coroutines_[0] = kinds[dice_.Below(kinds.size())].name;
+  if (dice_.Percent(70)) coroutines_[1] = kinds[dice_.Below(kinds.size())].name;
 }
 
 void Schedule::Start() {
@@ -274,17 +309,22 @@ void Schedule::Start() {
   journal_ = std::make_unique<SimulatedJournal>(*store_, late_, dice_, rates_, fault_, shared_,
                                                 [this](const std::string& what) { Trace("  journal: " + what); });
   readable_ = true;
-  sessions_ = std::make_unique<Sessions>(options_, TestCatalog(), clock_, *executor_, *random_, *journal_);
+  if (scripted_) {
+    catalog_ = std::make_unique<ScriptedCatalog>(TheProbe());
+    definitions_ =
+        std::make_unique<Definitions>(catalog_->catalog(), *journal_, clock_, *executor_, catalog_->compile());
+    if (const absl::Status opened = definitions_->Open(); !opened.ok()) Complain("no catalog: " + TextOf(opened));
+  }
+  const Catalog& catalog = scripted_ ? catalog_->catalog() : TestCatalog();
+  sessions_ = std::make_unique<Sessions>(options_, catalog, clock_, *executor_, *random_, *journal_);
   Trace("server " + std::to_string(server_) + " starts");
   if (!warms_) return;
   // Bodies that are known to be quick run at once.
   for (const std::string& coroutine : std::set<std::string>(coroutines_.begin(), coroutines_.end())) {
-    CreateSpec spec;
-    spec.coroutine = coroutine;
+    CreateSpec spec = SpecOf(coroutine);
     spec.session_id = "warm-" + coroutine;
     spec.prime = true;
     spec.durability = Durability::kEphemeral;
-    if (coroutine == "stubborn") spec.arguments["times"] = 1;
     Tick();
     sessions_->Create(spec, [](const absl::StatusOr<Created>&) {});
     while (executor_->HasTasks() || journal_->HasPending()) {
@@ -311,6 +351,8 @@ void Schedule::Stop() {
     }
   }
   sessions_.reset();
+  definitions_.reset();
+  catalog_.reset();
   journal_.reset();
   executor_.reset();
   store_->LoseUnsynced([this] { return dice_.Percent(50); });
@@ -344,11 +386,21 @@ void Schedule::Begin() {
   if (dice_.Percent(75)) wish.request_id = "r" + name;
   const std::uint64_t what = dice_.Below(100);
   const Life* life = store_->Current(wish.id);
-  if (what < 14 || (!life && what < 70)) {
+  if (scripted_ && dice_.Percent(10)) {
+    wish.kind = dice_.Percent(75) ? Wish::Kind::kDefine : Wish::Kind::kRemove;
+    wish.request_id = "d" + name;  // as an Update's
+    wish.id.clear();
+    wish.script = AnyScript();
+    if (wish.kind == Wish::Kind::kDefine) {
+      std::int64_t& last = scripts_[wish.script];
+      if (last == 0 || dice_.Percent(70)) last = wish.number + 2;
+      wish.variant = last;
+    }
+  } else if (what < 14 || (!life && what < 70)) {
     wish.kind = Wish::Kind::kCreate;
-    wish.create.coroutine = coroutines_[dice_.Below(coroutines_.size())];
+    wish.body = coroutines_[dice_.Below(coroutines_.size())];
+    wish.create = SpecOf(wish.body);
     wish.create.session_id = wish.id;
-    if (wish.create.coroutine == "stubborn") wish.create.arguments["times"] = 1;
     wish.create.prime = dice_.Percent(70);
     wish.create.request_id = wish.request_id;
     wish.create.labels["n"] = name;
@@ -418,6 +470,9 @@ void Schedule::Try(int number) {
     } else if (wish.kind == Wish::Kind::kCreate) {
       text += "Create " + wish.create.coroutine + " prime " + std::to_string(wish.create.prime) + " if_exists " +
               std::to_string(static_cast<int>(wish.create.if_exists));
+    } else if (wish.kind == Wish::Kind::kDefine || wish.kind == Wish::Kind::kRemove) {
+      text += (wish.kind == Wish::Kind::kDefine ? "Define " : "Remove ") + wish.script + " variant " +
+              std::to_string(wish.variant);
     } else if (wish.kind == Wish::Kind::kUpdate) {
       text += "Update";
     } else if (wish.kind == Wish::Kind::kImport) {
@@ -444,6 +499,16 @@ void Schedule::Try(int number) {
                       [this, number, server, asked](const absl::StatusOr<SessionInfo>& updated) {
                         AnsweredInfo(number, server, asked, updated);
                       });
+  } else if (wish.kind == Wish::Kind::kDefine) {
+    definitions_->Define({.name = wish.script, .source = SourceOf(wish.script, wish.variant), .documentation = {}},
+                         [this, number, server, asked](const absl::StatusOr<const Definition*>& defined) {
+                           AnsweredCatalog(number, server, asked, defined.status(),
+                                           defined.ok() ? (*defined)->version : 0);
+                         });
+  } else if (wish.kind == Wish::Kind::kRemove) {
+    definitions_->Remove(wish.script, [this, number, server, asked](const absl::Status& removed) {
+      AnsweredCatalog(number, server, asked, removed, 0);
+    });
   } else if (wish.kind == Wish::Kind::kImport) {
     sessions_->Import(wish.file, wish.id, [this, number, server, asked](const absl::StatusOr<SessionInfo>& imported) {
       AnsweredInfo(number, server, asked, imported);
@@ -505,7 +570,8 @@ bool Schedule::Accept(Wish& wish, int server, const absl::Status& status) {
 
 ClientHistory::Request Schedule::RequestOf(const Wish& wish) const {
   using Kind = ClientHistory::Request::Kind;
-  static constexpr Kind kKinds[] = {Kind::kCommand, Kind::kCreate, Kind::kFork, Kind::kUpdate, Kind::kImport};
+  static constexpr Kind kKinds[] = {Kind::kCommand, Kind::kCreate, Kind::kFork,  Kind::kUpdate,
+                                    Kind::kImport,  Kind::kDefine, Kind::kRemove};
   ClientHistory::Request request;
   request.kind = kKinds[static_cast<int>(wish.kind)];
   request.session_id = wish.id;
@@ -514,8 +580,8 @@ ClientHistory::Request Schedule::RequestOf(const Wish& wish) const {
   request.force = wish.force;
   request.value = wish.value;
   request.expected_step = wish.expected_step;
-  request.coroutine = wish.create.coroutine;
-  if (wish.create.coroutine == "stubborn") request.argument = 1;
+  request.coroutine = wish.kind == Wish::Kind::kCreate ? wish.body : wish.script;
+  request.argument = wish.kind == Wish::Kind::kCreate && wish.body == "stubborn" ? 1 : wish.variant;
   request.prime = wish.create.prime;
   request.if_exists = wish.create.if_exists;
   request.source_id = wish.fork.session_id;
@@ -549,6 +615,7 @@ void Schedule::AnsweredCreate(int number, int server, std::size_t asked, const a
     ClientHistory::Answer answer{.kind = ClientHistory::Answer::Kind::kCreated,
                                  .replayed = created->replayed,
                                  .uid = created->session->uid(),
+                                 .version = created->session->definition()->version,
                                  .existed = created->existed};
     if (created->primed) answer.step = {created->primed->step, *created->primed->outcome};
     Told(server, asked, std::move(answer));
@@ -599,6 +666,21 @@ void Schedule::AnsweredInfo(int number, int server, std::size_t asked, const abs
   wish.uid = info->key.uid;
 }
 
+void Schedule::AnsweredCatalog(int number, int server, std::size_t asked, const absl::Status& status,
+                               std::uint32_t version) {
+  if (status.ok()) {
+    Told(server, asked, {.kind = ClientHistory::Answer::Kind::kDefined, .version = version});
+  } else {
+    Told(server, asked, ClientHistory::Refusal(status));
+  }
+  Wish& wish = wishes_[static_cast<std::size_t>(number)];
+  if (!Accept(wish, server, status) || wish.kind == Wish::Kind::kRemove) return;
+  defined_.push_back({.kind = CatalogEvent::Kind::kLua,
+                      .name = wish.script,
+                      .version = version,
+                      .source = SourceOf(wish.script, wish.variant)});
+}
+
 void Schedule::ClaimByOther() {
   const std::string id = AnyId();
   const auto found = store_->reads().Find(id);
@@ -618,6 +700,24 @@ void Schedule::DefineAnEvent() {
   if (!known.ok()) return;
   CatalogEvent event;
   event.revision = known->size() + 1;
+  if (scripted_) {
+    // Another server's, of which this one does not know yet.
+    const std::string script = AnyScript();
+    constexpr std::int64_t kOthers = 1000;
+    const std::int64_t variant = kOthers + static_cast<std::int64_t>(event.revision);
+    event.kind = CatalogEvent::Kind::kLua;
+    event.name = script;
+    event.version = judge_->catalog().LastVersion(script) + 1;
+    event.source = SourceOf(script, variant);
+    Trace("another server defines " + script + " variant " + std::to_string(variant));
+    ClientHistory::Request request;
+    request.kind = ClientHistory::Request::Kind::kDefine;
+    request.coroutine = script;
+    request.argument = variant;
+    history_.Ask(history_.Add(std::move(request)), clock_.Now());
+    static_cast<void>(store_->Apply(event));
+    return;
+  }
   event.name = "d" + std::to_string(dice_.Next());
   event.version = 1;
   Trace("the catalog is to have " + event.name + " at " + std::to_string(event.revision));
@@ -628,14 +728,68 @@ void Schedule::DefineAnEvent() {
   });
 }
 
+void Schedule::BeginCatalog() {
+  store_->SetLearns([this](const CatalogEvent& event) { judge_->Learn(event); });
+  std::uint64_t revision = 0;
+  for (const Definition* native : judge_->catalog().Undated()) {
+    static_cast<void>(
+        store_->Apply(CatalogEvent{.revision = ++revision, .name = native->name, .version = native->version}));
+  }
+  const auto define = [&](const std::string& script) {
+    static_cast<void>(store_->Apply(CatalogEvent{.revision = ++revision,
+                                                 .kind = CatalogEvent::Kind::kLua,
+                                                 .name = script,
+                                                 .version = 1,
+                                                 .source = SourceOf(script, 1)}));
+  };
+  for (const std::string& body : std::set<std::string>(coroutines_.begin(), coroutines_.end())) {
+    const ScriptedKind* kind = FindScriptedKind(body);
+    if (!kind) continue;
+    if (kind->other) define(kind->other);
+    if (scripts_.contains(kind->script)) continue;
+    const std::int64_t variant = dice_.Percent(80) ? 1 : 0;
+    if (variant != 0) define(kind->script);
+    history_.Begin(kind->script, variant);
+    scripts_[kind->script] = variant;
+  }
+}
+
+std::string Schedule::AnyScript() {
+  return std::next(scripts_.begin(), static_cast<std::ptrdiff_t>(dice_.Below(scripts_.size())))->first;
+}
+
+CreateSpec Schedule::SpecOf(const std::string& body) const {
+  CreateSpec spec;
+  spec.coroutine = body;
+  if (body == "stubborn") spec.arguments["times"] = 1;
+  if (const ScriptedKind* kind = FindScriptedKind(body)) {
+    spec.coroutine = kind->coroutine;
+    spec.arguments = ArgumentsOf(*kind);
+  }
+  return spec;
+}
+
 void Schedule::CheckCatalog() {
   const absl::StatusOr<std::vector<CatalogEvent>> history = store_->reads().ReadCatalog(0, kWholeCatalog);
   for (std::size_t i = 0; i < history->size(); ++i) {
     if ((*history)[i].revision != i + 1) Complain("the history of the catalog has a gap");
   }
   const auto has = [&history](const CatalogEvent& event) {
+    if (event.revision == 0) {
+      return std::any_of(history->begin(), history->end(), [&event](const CatalogEvent& there) {
+        return there.kind == event.kind && there.name == event.name && there.version == event.version &&
+               there.source == event.source;
+      });
+    }
     return event.revision <= history->size() && (*history)[event.revision - 1] == event;
   };
+  for (const auto& [script, variant] : scripts_) {
+    const Definition* shown = catalog_->catalog().Newest(script);
+    const Definition* known = judge_->catalog().Newest(script);
+    if (!shown != !known || (shown && (shown->version != known->version || shown->source != known->source))) {
+      Complain("the catalog of the server has another " + script + " than its history");
+    }
+  }
   for (const CatalogEvent& event : defined_) {
     if (!has(event)) Complain("the catalog has lost " + event.name + " at " + std::to_string(event.revision));
   }
@@ -758,8 +912,10 @@ void Schedule::Act() {
 Verdict Schedule::Run() {
   ChooseOptions();
   random_ = std::make_unique<SequenceRandom>(dice_.Next());
-  store_ =
-      std::make_unique<LogStore>(TestCatalog(), options_.limits, [this](const std::string& what) { Complain(what); });
+  if (scripted_) judge_ = std::make_unique<ScriptedCatalog>(TheProbe());
+  store_ = std::make_unique<LogStore>(scripted_ ? judge_->catalog() : TestCatalog(), options_.limits,
+                                      [this](const std::string& what) { Complain(what); });
+  if (scripted_) BeginCatalog();
   Start();
   const std::uint64_t actions = 80 + dice_.Below(240);
   for (std::uint64_t i = 0; i < actions && !Ended(); ++i) Act();
@@ -789,6 +945,7 @@ Verdict Schedule::Run() {
   if (!Ended()) CheckCatalog();
   Stop();
   ++totals_.schedules;
+  if (scripted_) ++totals_.scripted;
   for (const auto& [uid, life] : store_->lives()) {
     ++totals_.lives;
     totals_.steps += life.records.size();
@@ -827,7 +984,8 @@ void Schedule::AskWhatIsInDoubt() {
       Complain("command " + std::to_string(number) + " is not answered though nothing fails");
   }
   for (const Wish& wish : wishes_) {
-    const bool resolves = !wish.request_id.empty() && wish.kind != Wish::Kind::kUpdate;
+    const bool catalog = wish.kind == Wish::Kind::kDefine || wish.kind == Wish::Kind::kRemove;
+    const bool resolves = !wish.request_id.empty() && wish.kind != Wish::Kind::kUpdate && !catalog;
     if (!Ended() && resolves && waits(wish)) AskOnceMore(wish.number);
     const std::string name = "command " + std::to_string(wish.number);
     if (!Ended() && wish.under_way) Complain(name + " is never answered");
@@ -1097,7 +1255,9 @@ void Schedule::AskTheRest() {
 // A client looks at each session.
 void Schedule::LookAtAll() {
   std::set<std::string> ids;
-  for (const Wish& wish : wishes_) ids.insert(wish.id);
+  for (const Wish& wish : wishes_) {
+    if (!wish.id.empty()) ids.insert(wish.id);
+  }
   for (const std::string& id : ids) {
     ClientHistory::Request request;
     request.kind = ClientHistory::Request::Kind::kGet;
@@ -1118,10 +1278,25 @@ void Schedule::LookAtAll() {
 
 Verdict RunSchedule(std::uint64_t seed, Fault fault, Ends ends, Totals& totals, std::vector<std::string>* trace) {
 #ifdef COROD_PLANT_FAULTS
-  planted_fault = fault == Fault::kAnswersBeforeAppend ? PlantedFault::kAnswersBeforeAppend
-                  : fault == Fault::kLosesRequestIds   ? PlantedFault::kLosesRequestIds
-                  : fault == Fault::kAppendsTwice      ? PlantedFault::kAppendsTwice
-                                                       : PlantedFault::kNone;
+  switch (fault) {
+    case Fault::kAnswersBeforeAppend:
+      planted_fault = PlantedFault::kAnswersBeforeAppend;
+      break;
+    case Fault::kLosesRequestIds:
+      planted_fault = PlantedFault::kLosesRequestIds;
+      break;
+    case Fault::kAppendsTwice:
+      planted_fault = PlantedFault::kAppendsTwice;
+      break;
+    case Fault::kTakesNewestVersion:
+      planted_fault = PlantedFault::kTakesNewestVersion;
+      break;
+    case Fault::kLooksUpAnew:
+      planted_fault = PlantedFault::kLooksUpAnew;
+      break;
+    default:
+      planted_fault = PlantedFault::kNone;
+  }
 #endif
   return Schedule(seed, fault, ends, totals, trace).Run();
 }

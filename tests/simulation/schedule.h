@@ -12,6 +12,7 @@ namespace corod {
 // What schedules did, so that one can see that they do something.
 struct Totals {
   std::uint64_t schedules = 0;
+  std::uint64_t scripted = 0;  // of these, with scripts and pipelines
   std::uint64_t commands = 0;  // of clients, each once
   std::uint64_t attempts = 0;
   std::uint64_t answered = 0;  // with a step, or a session

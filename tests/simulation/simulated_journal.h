@@ -27,6 +27,8 @@ enum class Fault : std::uint8_t {
   kAnswersBeforeAppend,  // these are the session layer's
   kLosesRequestIds,
   kAppendsTwice,
+  kTakesNewestVersion,
+  kLooksUpAnew,
 };
 
 // Random numbers of a schedule.

@@ -28,6 +28,8 @@ constexpr NamedFault kFaults[] = {
     {Fault::kAnswersBeforeAppend, "answers-before-append"},
     {Fault::kLosesRequestIds, "loses-request-ids"},
     {Fault::kAppendsTwice, "appends-twice"},
+    {Fault::kTakesNewestVersion, "takes-newest-version"},
+    {Fault::kLooksUpAnew, "looks-up-anew"},
 #endif
 };
 // A fault must be found within so many schedules.
@@ -67,11 +69,12 @@ int RunMany(std::uint64_t first, std::uint64_t schedules, bool goes_on) {
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
   const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
   std::printf(
-      "%llu schedules, %d wrong: %llu commands in %llu attempts, %llu answered (%llu of them again), %llu refused, "
+      "%llu schedules (%llu with scripts), %d wrong: %llu commands in %llu attempts, %llu answered (%llu of them "
+      "again), %llu refused, "
       "%llu steps of %llu sessions, %llu crashes, %llu asked again at the end; %.1f s\n",
-      number(totals.schedules), failures, number(totals.commands), number(totals.attempts), number(totals.answered),
-      number(totals.replayed), number(totals.refused), number(totals.steps), number(totals.lives),
-      number(totals.crashes), number(totals.asked_again), seconds.count());
+      number(totals.schedules), number(totals.scripted), failures, number(totals.commands), number(totals.attempts),
+      number(totals.answered), number(totals.replayed), number(totals.refused), number(totals.steps),
+      number(totals.lives), number(totals.crashes), number(totals.asked_again), seconds.count());
   return failures > 0 ? 1 : 0;
 }
 

@@ -218,6 +218,28 @@ TEST_F(ComingAndGoingTest, ReplacingOneThatSleepsOrWasJustForgotten) {
   EXPECT_EQ(sessions_->live(), 1u);
 }
 
+TEST_F(ComingAndGoingTest, WhatIsNotReplacedAfterAllStaysInMemory) {  // with changes that the journal does not have yet
+  Prime("last_words");
+  ASSERT_THAT(Close(), IsOk());
+  const SessionPtr session = sessions_->FindLive("s");
+  EXPECT_THAT(Create(Replacing("nothing")), FailsWith(Reason::COROUTINE_NOT_FOUND));
+  EXPECT_EQ(sessions_->FindLive("s").get(), session.get());
+}
+
+TEST_F(ComingAndGoingTest, CreateSentAgainBehindADeleteIsNotToldOfWhatIsGone) {
+  CreateSpec spec = Spec("echo");
+  spec.request_id = "c";
+  Make(spec);
+  const std::string uid = LookAt().key.uid;
+  Submit(Deleting());
+  Answer<Created> again;
+  Begin(spec, again);
+  ASSERT_TRUE(again);
+  ASSERT_THAT(*again, IsOk());
+  EXPECT_NE((*again)->session->uid(), uid);
+  EXPECT_EQ(LookAt().key.uid, (*again)->session->uid());
+}
+
 // A Delete that is in the log, and whose session is still there since the journal could not remove it.
 
 TEST_F(ComingAndGoingTest, WhatIsDeletedInItsLogIsNeitherForkedNorExported) {

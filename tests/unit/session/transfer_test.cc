@@ -75,6 +75,28 @@ TEST_F(TransferTest, SessionThatGoesWhileItIsExportedGivesNoFile) {
   EXPECT_THAT(Export(), FailsWith(Reason::SESSION_NOT_FOUND));
 }
 
+TEST_F(TransferTest, FileHasNoStepsThatItsHeadDoesNotHave) {  // nothing would tell what their outcomes were
+  Prime("echo");
+  ASSERT_THAT(Send("a"), IsOk());
+  durable_journal_.BeforeRead([this, stored = Stored(), head = LookAt()]() mutable {
+    Record record;
+    record.value = "b";
+    store_.Append(head.key,
+                  {.id = {stored.tail.number + 1, stored.tail.writer},
+                   .previous = std::exchange(stored.tail, {}),
+                   .first_step = 3,
+                   .digest = head.digest,
+                   .records = {record}},
+                  std::nullopt, [](const absl::Status&) {});
+  });
+  const absl::StatusOr<std::string> file = Export();
+  ASSERT_THAT(file, IsOk());
+  EXPECT_EQ(LoggedSteps(), 3u);
+  durable_journal_.BeforeRead(nullptr);
+  ASSERT_THAT(Import(*file, "copy"), IsOk());
+  EXPECT_EQ(LookAt("copy").steps, 2u);
+}
+
 TEST_F(TransferTest, DamagedFileIsRefusedAndNothingIsMade) {
   Prime("averager");
   for (int i = 0; i < 4; ++i) ASSERT_THAT(Send(i), IsOk());
