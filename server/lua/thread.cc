@@ -1,5 +1,6 @@
 #include "server/lua/thread.h"
 
+#include <algorithm>
 #include <ctime>
 #include <unordered_set>
 
@@ -16,6 +17,10 @@ namespace corod::lua {
 namespace {
 
 constexpr std::uint64_t kInstructionsOfPower = 100;
+// A stack that grows takes longer than the calls that it grows by; so many bytes of it count as an instruction, if it
+// is more than happens everywhere.
+constexpr std::size_t kBytesOfDepth = 20;
+constexpr std::size_t kFreeDepth = std::size_t{64} << 10;
 constexpr std::uint64_t kTurn = std::uint64_t{10} * kHookInterval;  // others wait for so many instructions
 
 // Where the registry has a thread's state table.
@@ -48,6 +53,7 @@ void CountInstructions(lua_State* state, lua_Debug* /*activation*/) {
   thread.instructions = left;
   if (thread.IsLate()) RaiseAbort(state, Abort::kTime);
   ChargeStack(state);
+  thread.ChargeDepth(StackBytes(state));
   if (turn_is_over) thread.universe().LetOthersThrough();
 }
 
@@ -219,7 +225,7 @@ class Holdings {
   void AddThread(lua_State* thread) {
     bytes_ += kThread + StackBytes(thread);
     lua_Debug activation;
-    for (int level = 0; lua_getstack(thread, level, &activation); ++level) {
+    for (bool more = lua_getstack(thread, 0, &activation) != 0; more; more = GoToCaller(&activation)) {
       bytes_ += kLevel;
       lua_getinfo(thread, "f", &activation);
       Take(thread);
@@ -379,17 +385,23 @@ void Thread::MeasureHeld(Stop& stop) {
   const auto held = static_cast<std::size_t>(lua_tointeger(main, -1));
   lua_pop(main, 1);
   asked = 0;
-  if (measured && held <= Limits::kHeld) return;
+  if (measured && held <= limits.held) return;
   stop.kind = Stop::Kind::kRaised;
   stop.value = Exception("MemoryError", {Value("the session holds more than 16 MiB of memory")});
+}
+
+void Thread::ChargeDepth(std::size_t bytes) {
+  const std::size_t before = std::max(depth_, kFreeDepth);
+  if (bytes > before) Charge(state_, (bytes - before) / kBytesOfDepth);
+  depth_ = bytes;
 }
 
 void Thread::TakeBudget() {
   const std::uint64_t serial = StepSerial();
   if (serial == 0 || serial != step_budget.serial) {
     step_budget = {.serial = serial,
-                   .instructions = Limits::kInstructions,
-                   .memory = Limits::kMemory,
+                   .instructions = limits.instructions,
+                   .memory = limits.memory,
                    .began = std::chrono::steady_clock::now()};
   }
   instructions = step_budget.instructions;
@@ -399,11 +411,11 @@ void Thread::TakeBudget() {
 }
 
 bool Thread::IsLate() {
-  if (std::chrono::steady_clock::now() - began_ < Limits::kTime) return false;
+  if (std::chrono::steady_clock::now() - began_ < limits.time) return false;
   // The thread may have waited, so from here on its own clock counts.
   const std::chrono::nanoseconds now = ThreadTime();
   if (late_.count() == 0) late_ = now;
-  return now - late_ > Limits::kTime;
+  return now - late_ > limits.time;
 }
 
 Stop Thread::Resume(Input input) {
@@ -433,7 +445,7 @@ Stop Thread::Resume(Input input) {
     const char* message = lua_tostring(state_, -1);
     stop.kind = Stop::Kind::kRaised;
     stop.value = Exception("SystemError", {Value(std::string(message ? message : "the script cannot be run"))});
-  } else if (status == LUA_YIELD && asked > Limits::kHeld / 2) {
+  } else if (status == LUA_YIELD && asked > limits.held / 2) {
     MeasureHeld(stop);
   }
   return stop;

@@ -175,7 +175,7 @@ bool Universe::Count(std::size_t kind, std::size_t bytes) {
     meter.memory -= bytes;
     return true;
   }
-  const bool fits = bytes <= Limits::kMemory;
+  const bool fits = bytes <= limits.memory;
   meter.memory = 0;
   meter.abort = Abort::kMemory;
   lua_sethook(running_.state, lua_gethook(running_.state), LUA_MASKCOUNT, 1);  // ends the step at the next instruction
