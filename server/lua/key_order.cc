@@ -376,11 +376,6 @@ void AddKey(lua_State* state, int table, int key, bool fresh) {
   const Order order(state, table);
   if (!fresh) {
     const std::uint32_t old = order.Find(key);
-    if (old != 0 && old == order->count) {
-      order->first = std::min(order->first, old);
-      order.Leave(0);
-      return;
-    }
     if (old != 0) order.Forget(old);
   }
   if (order->count < order->room) {

@@ -153,6 +153,24 @@ bool IsOurs(lua_State* state) {
   return !Has(state, -1, Hidden::kOwner, LUA_TTABLE) && !Has(state, -1, Hidden::kShared, LUA_TTABLE);
 }
 
+// Gives the table a metatable of its own, like the one on the top, whose place it takes there.
+void TakeCopy(lua_State* state, int table) {
+  const int common = lua_gettop(state);
+  ChargeMemory(state, kTableBytes);
+  lua_createtable(state, 0, 8);
+  lua_pushnil(state);
+  while (lua_next(state, common)) {
+    lua_pushvalue(state, -2);
+    lua_insert(state, -2);
+    lua_rawset(state, common + 1);
+  }
+  lua_pushnil(state);
+  SetHidden(state, common + 1, Hidden::kCommon);
+  lua_pushvalue(state, -1);
+  lua_setmetatable(state, table);
+  lua_replace(state, common);
+}
+
 }  // namespace
 
 int PushHidden(lua_State* state, int table, Hidden what) { return lua_rawgetp(state, table, Key(what)); }
@@ -223,6 +241,7 @@ void SetEvent(lua_State* state, int table) {
   // From now on Lua has to ask for them.
   if (lua_getmetatable(state, table)) {
     if (!IsOurs(state)) {
+      if (Has(state, -1, Hidden::kCommon, LUA_TBOOLEAN)) TakeCopy(state, table);
       WatchEvents(state);
     } else {
       PushMetatable(state, Hidden::kShadowedMeta);
@@ -257,6 +276,13 @@ void RefreshMetatable(lua_State* state, int table) {
     lua_setmetatable(state, table);
   }
   lua_pop(state, 2);
+}
+
+void ShareMetatable(lua_State* state, int table) {
+  lua_getmetatable(state, table);
+  lua_pushboolean(state, 1);
+  SetHidden(state, -2, Hidden::kCommon);
+  lua_pop(state, 1);
 }
 
 void PushVisibleMetatable(lua_State* state, int table) {

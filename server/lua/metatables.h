@@ -23,6 +23,7 @@ enum class Hidden : std::uintptr_t {
   kOwner,        // in a shadow: the table that it belongs to
   kIndex,        // in a shadow: its __index, where Lua has to ask us first
   kNewIndex,     // in a shadow: its __newindex, likewise
+  kCommon,       // in a shadow: it is that of tables of many sessions
   kShared,       // in the metatable of a read-only table: what can be read through it
   kNoKey,        // not in a table: stands for a key in an order
   kListMeta,     // in the registry: the metatables of tables that scripts gave none: without an order,
@@ -66,6 +67,8 @@ void ClearMetatable(lua_State* state, int table);
 void UseMetatable(lua_State* state, int table, int metatable);
 // If it has the first, it may be another now: the table got an order.
 void RefreshMetatable(lua_State* state, int table);
+// Its metatable, which no script gave it, is that of many sessions' tables: what one of them does must not change it.
+void ShareMetatable(lua_State* state, int table);
 // What a script sees as its metatable (pushed).
 void PushVisibleMetatable(lua_State* state, int table);
 

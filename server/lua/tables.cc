@@ -106,7 +106,7 @@ int NextFunction(lua_State* state) {
   const Next next = PushNext(state, 1, 2);
   if (next == Next::kEntry) return 2;
   // A read-only table is empty itself.
-  if ((next == Next::kUnknownKey || lua_isnil(state, 2)) && PushShared(state, 1)) {
+  if (PushShared(state, 1)) {
     lua_replace(state, 1);
     return NextFunction(state);
   }
@@ -400,6 +400,7 @@ void SetSharedMetatable(lua_State* state) {
   lua_setfield(state, -2, "__metatable");
   const int metatable = lua_gettop(state);
   UseMetatable(state, metatable - 1, metatable);
+  ShareMetatable(state, metatable - 1);
   lua_settop(state, metatable - 1);
 }
 

@@ -39,6 +39,7 @@ class ScriptState {
         function map(t) return t end
       )");
     } else {
+      Run("base_next = next");  // Lua's own
       OpenTables(get());
       lua_pushglobaltable(get());
       AddTableFunctions(get());

@@ -209,6 +209,12 @@ TEST_F(TableLibrary, SortOfAnySize) {
             "ok");
 }
 
+TEST_F(TableLibrary, SortOfWhatIsSortedIsQuick) {
+  EXPECT_EQ(Run("local n, t = 0, __list{} for i = 1, 1000 do t[i] = i end "
+                "table.sort(t, function(a, b) n = n + 1 return a < b end) return n"),
+            "999");
+}
+
 TEST_F(TableLibrary, SortByAnOrderThatContradictsItself) {
   for (const char* order :
        {"function() return true end", "function() return false end", "function(a, b) return a <= b end",
@@ -259,6 +265,10 @@ TEST_F(TableLibrary, MemoryIsCounted) {
   EXPECT_GE(Asked("table.unpack(t)"), 160000U);
   EXPECT_GE(Asked("table.pack(table.unpack(t))"), 320000U);
   EXPECT_GE(Asked("table.sort(t)"), 160000U);
+}
+
+TEST_F(TableLibrary, TooManyResultsAreRefusedWithoutCost) {
+  EXPECT_LE(Charged("return fails(table.unpack, __list{}, 1, 1e8)"), 10U);
 }
 
 TEST_F(TableLibrary, EndsBeforeTheWorkIsDone) {

@@ -350,6 +350,7 @@ TEST_F(TablesTest, MetatableMayBeTakenAway) {
       assert(made.b == 2)
       setmetatable(made, nil)
       assert(made.b == nil and getmetatable(made) == nil and keys(made) == before)
+      assert(i < 3 or made.__index.deep == 1)
       made.z = 1
       made[1] = 2
       out[i] = keys(made) .. ' ' .. #made
@@ -357,6 +358,19 @@ TEST_F(TablesTest, MetatableMayBeTakenAway) {
     return out
   )"),
             "{1=1 z 1 2=1 a z 1 3=1 __index z 1}");
+}
+
+TEST_F(TablesTest, EventsThatWereThereBeforeTheMetatable) {
+  EXPECT_EQ(Run("local t = __map({'__add', 5}, 1) setmetatable(t, __list{}) return t.__add, t.__sub"), "5 nil");
+  EXPECT_EQ(Run("local t = __map({'__add', 5}, 1) setmetatable(t, __map({'__newindex', function() end}, 1)) "
+                "t.__add = 6 t.__sub = 7 return t"),
+            "{__add=6}");
+}
+
+TEST_F(TablesTest, LengthIsOursWithoutTheMetatable) {
+  EXPECT_EQ(Run("t = __map({'a', 1}, 1) setmetatable(t, __list{}) setmetatable(t, nil)"), "");
+  lua_getglobal(state(), "t");
+  EXPECT_EQ(luaL_getmetafield(state(), -1, "__len"), LUA_TFUNCTION);
 }
 
 TEST_F(TablesTest, LengthOfObjects) {
@@ -444,6 +458,8 @@ TEST_F(TablesTest, HiddenKeysAreOutOfReach) {
     lua_pushlightuserdata(state(), std::bit_cast<void*>(bits));
     lua_setglobal(state(), "hidden");
     EXPECT_THAT(Run("return fails(rawset, __list{}, hidden, 1)"), HasSubstr("table index is light userdata"));
+    EXPECT_THAT(Run("return fails(function() local t = __list{} t[hidden] = 1 end)"),
+                HasSubstr("table index is light userdata"));
     EXPECT_THAT(Run("return fails(rawset, map(__list{}), hidden, 1)"), HasSubstr("table index is light userdata"));
     EXPECT_THAT(Run("return fails(next, __map({'a', 1}, 1), hidden)"), HasSubstr("invalid key"));
   }
@@ -514,6 +530,21 @@ TEST_F(TablesTest, ReadOnlyTableInTheOrderOfTheSharedOne) {
   EXPECT_EQ(Run("return shared, next(shared, 'z')"), "{z=1 a=1 m=1} a 1");
 }
 
+TEST_F(TablesTest, ReadOnlyList) {
+  lua_State* lua = state();
+  lua_newtable(lua);
+  for (int i = 1; i <= 3; ++i) {
+    lua_pushinteger(lua, i * 10);
+    lua_rawseti(lua, -2, i);
+  }
+  lua_newtable(lua);
+  NewReadOnly(lua);
+  EXPECT_EQ(LengthOf(lua, -1), 3);
+  lua_setglobal(lua, "shared");
+  EXPECT_EQ(Run("return shared, #shared, rawlen(shared), rawget(shared, 2), table.concat(shared, ' ')"),
+            "{1=10 2=20 3=30} 3 3 20 10 20 30");
+}
+
 // --- From C++ ---
 
 TEST_F(TablesTest, ListsAndMaps) {
@@ -576,6 +607,46 @@ TEST_F(TablesTest, MadeFromOutside) {
       Run(R"(t[50] = nil local n = 0 for k in pairs(t) do n = n + k end t.x = 1 for k, v in pairs(t) do n = n + v end
        return n, #keys(t))"),
       "10001 290");
+}
+
+TEST_F(TablesTest, MetatableOfManySessionsStaysAsItIs) {
+  lua_State* lua = state();
+  NewMap(lua);
+  NewMap(lua);
+  lua_pushliteral(lua, "__index");
+  lua_getglobal(lua, "table");
+  Set(lua, -3);
+  SetSharedMetatable(lua);
+  lua_getmetatable(lua, -1);
+  const void* shared = lua_topointer(lua, -1);
+  const auto push = [&](const char* name) {
+    lua_newtable(lua);
+    lua_pushvalue(lua, 2);
+    lua_setmetatable(lua, -2);
+    lua_setglobal(lua, name);
+  };
+  lua_replace(lua, 2);
+  lua_settop(lua, 2);
+  push("one");
+  push("other");
+  lua_pushvalue(lua, 2);
+  lua_setglobal(lua, "metatable");
+  EXPECT_EQ(Run("before = '' for k, v in base_next, metatable do before = before .. tostring(k) .. tostring(v) end"),
+            "");
+  // Events of one's own make a difference for oneself.
+  EXPECT_EQ(
+      Run("one.x = 1 one.__index = 2 one.__add = 3 return one, one.__index, one.sort == table.sort, getmetatable(one)"),
+      "{x=1 __index=2 __add=3} 2 true false");
+  EXPECT_EQ(Run("other.x = 1 return other, other.__index, other.sort == table.sort, getmetatable(other)"),
+            "{x=1} nil true false");
+  EXPECT_EQ(Run("local now = '' for k, v in base_next, metatable do now = now .. tostring(k) .. tostring(v) end return "
+                "now == before"),
+            "true");
+  lua_getglobal(lua, "other");
+  lua_getmetatable(lua, -1);
+  EXPECT_EQ(lua_topointer(lua, -1), shared);
+  EXPECT_THAT(Run("return fails(setmetatable, one, nil), fails(setmetatable, other, nil)"),
+              "cannot change a protected metatable cannot change a protected metatable");
 }
 
 TEST_F(TablesTest, FunctionsAddedToATableOfOurs) {
@@ -1150,6 +1221,13 @@ TEST_F(TablesTest, BytesOfMaps) {
   EXPECT_LE(cost("__list{}", 0).first, 56U);
 }
 
+TEST_F(TablesTest, KeysThatBecameItemsAreForgotten) {
+  EXPECT_EQ(Run("kept = __list{} for i = 1000, 2, -1 do kept[i] = i end collectgarbage()"), "");
+  const std::size_t before = script_.Allocated();
+  EXPECT_EQ(Run("kept[1] = 1 collectgarbage()"), "");
+  EXPECT_LT(script_.Allocated() + 40'000, before);
+}
+
 TEST_F(TablesTest, MemoryIsCounted) {
   const auto asked = [&](const std::string& script) {
     const std::size_t before = script_.meter().asked;
@@ -1191,6 +1269,9 @@ TEST_F(TablesTest, LookingForWhatIsNotThereIsCounted) {
   Run("for i = 1, 1000 do t['k' .. i] = nil end");
   EXPECT_GE(charged("next(t, 1000)"), 900U);
   EXPECT_LE(charged("next(t, 1000)"), 64U);
+  // Where a border was is known also when the record is made anew.
+  Run("for i = 1, 40 do t['k' .. i] = 1 assert(#t == 1000) end");
+  EXPECT_LE(charged("for i = 41, 100 do t['k' .. i] = 1 assert(#t == 1000) end"), 1000U);
 }
 
 }  // namespace
