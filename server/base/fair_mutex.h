@@ -17,13 +17,17 @@ class ABSL_LOCKABLE FairMutex {
   bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true);
   void Unlock() ABSL_UNLOCK_FUNCTION();
   // REQUIRES: the caller holds it.
-  bool IsWantedByOthers() const { return next_.load(std::memory_order_relaxed) - serving_ > 1; }
+  bool IsWantedByOthers() const {
+    return next_.load(std::memory_order_relaxed) - serving_.load(std::memory_order_relaxed) > 1;
+  }
 
  private:
-  Mutex mutex_;
+  // Each thread draws a number and waits for its turn. (Whoever waits has drawn its number before it looks whose turn
+  // it is; whoever gives the turn to the next looks afterwards whether there is one.)
+  std::atomic<std::uint64_t> next_{0};     // the number that the next to come draws
+  std::atomic<std::uint64_t> serving_{0};  // whose turn it is
+  Mutex mutex_;                            // for those that wait
   CondVar served_;
-  std::atomic<std::uint64_t> next_{0};  // the number that the next to come draws; changed under mutex_
-  std::uint64_t serving_ = 0;           // whose turn it is; changed under mutex_, by whoever holds this
 };
 
 }  // namespace corod

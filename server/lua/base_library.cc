@@ -10,6 +10,7 @@
 #include "server/coroutine/step_context.h"
 #include "server/lua/exceptions.h"
 #include "server/lua/libraries.h"
+#include "server/lua/resumption.h"
 #include "server/lua/stack.h"
 #include "server/lua/tables.h"
 #include "server/lua/text.h"
@@ -26,6 +27,12 @@ char globals_metatable_key;
 char finalizer_metatable_key;
 
 constexpr std::uint64_t kInstructionsOfRaise = 200;
+// Lua goes through the whole stack for each error that is caught; so many bytes of it count as an instruction.
+constexpr std::size_t kBytesAnInstruction = 320;
+
+void ChargeCaught(lua_State* state) {
+  Charge(state, kInstructionsOfRaise + StackBytes(state) / kBytesAnInstruction);
+}
 constexpr std::uint64_t kInstructionsOfDelegation = 1'000;  // to make the coroutine and to end it
 
 // Stack: what was being handled before, `true`, the results.
@@ -36,7 +43,7 @@ int PcallDone(lua_State* state, int status, lua_KContext /*context*/) {
     SetHandled(state, 1);
     return lua_gettop(state) - 1;
   }
-  Charge(state, kInstructionsOfRaise);
+  ChargeCaught(state);
   MakeCatchable(state);
   SetHandled(state, 1);
   lua_pushboolean(state, false);
@@ -68,7 +75,7 @@ int XpcallDone(lua_State* state, int status, lua_KContext /*context*/) {
     lua_replace(state, 2);
     return lua_gettop(state) - 1;
   }
-  Charge(state, kInstructionsOfRaise);
+  ChargeCaught(state);
   MakeCatchable(state);
   thread.handled = ToException(state, -1);
   lua_pushboolean(state, false);
@@ -240,30 +247,26 @@ void CheckMayStop(lua_State* state, const char* what) {
 
 // What comes in where a script stopped.
 int Resumed(lua_State* state, int /*status*/, lua_KContext /*context*/) {
-  const Input input = ThreadOf(state).TakeInput();
-  if (input.raises) ReraiseException(state, input.value.AsException());
-  PushValue(state, input.value);
+  Thread& thread = ThreadOf(state);
+  const Value value = thread.TakeValue();
+  if (thread.TakeRaises()) ReraiseException(state, value.AsException());
+  PushValue(state, value);
   return 1;
 }
 
 // yield(v): hands out a value, and returns what is sent.
 int Yield(lua_State* state) {
   Thread& thread = ThreadOf(state);
-  if (state != thread.state()) return lua_yield(state, lua_gettop(state));
+  if (state != thread.state()) YieldState(state, lua_gettop(state), nullptr);
   CheckMayStop(state, "yield");
   lua_settop(state, 1);
   ChargeStack(state);
-  thread.stop().value = ToValue(state, 1);
-  thread.stop().kind = Stop::Kind::kYielded;
-  return lua_yieldk(state, 0, 0, &Resumed);
+  thread.StopWith(Stop::kYielded, ToValue(state, 1));
+  YieldState(state, 0, &Resumed);
 }
 
-// delegate(name [, arguments]): `yield from` a coroutine of the catalog.
-int Delegate(lua_State* state) {
-  Thread& thread = ThreadOf(state);
-  CheckMayStop(state, "delegate");
-  Charge(state, kInstructionsOfDelegation);
-  ChargeStack(state);
+// Delegate's arguments are its stop.
+void PrepareToDelegate(lua_State* state) {
   std::size_t size = 0;
   const char* name = luaL_checklstring(state, 1, &size);
   lua_settop(state, 2);
@@ -272,10 +275,16 @@ int Delegate(lua_State* state) {
   if (arguments.kind() != Value::Kind::kMap) {
     RaiseException(state, "TypeError", "delegate takes its arguments by name, as in delegate('chunks', {size = 3})");
   }
-  thread.stop().name.assign(name, size);
-  thread.stop().value = std::move(arguments);
-  thread.stop().kind = Stop::Kind::kDelegates;
-  return lua_yieldk(state, 0, 0, &Resumed);
+  ThreadOf(state).StopWith(Stop::kDelegates, List{Value(std::string(name, size)), std::move(arguments)});
+}
+
+// delegate(name [, arguments]): `yield from` a coroutine of the catalog.
+int Delegate(lua_State* state) {
+  CheckMayStop(state, "delegate");
+  Charge(state, kInstructionsOfDelegation);
+  ChargeStack(state);
+  PrepareToDelegate(state);
+  YieldState(state, 0, &Resumed);
 }
 
 int FinalizerRan(lua_State* state, int /*status*/, lua_KContext /*context*/) {

@@ -1,6 +1,6 @@
 #include "server/lua/body.h"
 
-#include <optional>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -14,15 +14,16 @@ namespace {
 
 // What a script delegates to while it is handling something. Raises LookupError if there is no such coroutine,
 // ValueError if it is not to be created with these arguments.
-Coroutine MakeDelegate(const Catalog& catalog, CatalogRevision revision, const Stop& stop,
-                       const std::optional<Exception>& handled) {
-  const auto refuse = [&handled](Exception why) {
-    if (handled) why.SetContext(*handled);
+Coroutine MakeDelegate(const Catalog& catalog, CatalogRevision revision, Thread& thread) {
+  const auto refuse = [&thread](Exception why) {
+    if (thread.handled) why.SetContext(*thread.handled);
     Rethrow(why);
   };
-  const Definition* definition = catalog.Newest(stop.name, revision);
-  if (!definition) refuse(Exception("LookupError", {"no coroutine '" + stop.name + "' in the catalog"}));
-  std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(stop.value.AsMap());
+  const Value delegation = thread.TakeValue();
+  const std::string& name = delegation.AsList()[0].AsText();
+  const Definition* definition = catalog.Newest(name, revision);
+  if (!definition) refuse(Exception("LookupError", {"no coroutine '" + name + "' in the catalog"}));
+  std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(delegation.AsList()[1].AsMap());
   if (const auto* error = std::get_if<ArgumentError>(&bound)) refuse(Exception("ValueError", {error->message}));
   return definition->create(std::get<std::vector<Value>>(std::move(bound)), revision);
 }
@@ -30,26 +31,26 @@ Coroutine MakeDelegate(const Catalog& catalog, CatalogRevision revision, const S
 Thread& ThreadIn(const std::unique_ptr<Thread>& owner) { return *owner; }
 Thread& ThreadIn(const Kept<ScriptState>& owner) { return owner->thread(); }
 
-// Goes from stop to stop of the script.
+// Goes from stop to stop of the script. There are as many frames of this as sessions: what is here while it is
+// suspended is little.
 template <typename Owner>
 Coroutine Run(Owner owner, const Catalog* catalog, CatalogRevision revision) {
-  const CoroutineRef self = co_await ThisCoroutine();
-  Thread& thread = ThreadIn(owner);
-  Input input;
   while (true) {
-    Stop stop = thread.Resume(std::exchange(input, Input()));
-    if (stop.kind == Stop::Kind::kReturned) co_return std::move(stop.value);
-    if (stop.kind == Stop::Kind::kRaised) Rethrow(stop.value.AsException());
-    std::optional<Handling> handling;
-    if (thread.handled) handling.emplace(self, *thread.handled);
+    const Stop stop = ThreadIn(owner).Resume();
+    if (stop == Stop::kReturned) co_return ThreadIn(owner).TakeValue();
+    if (stop == Stop::kRaised) Rethrow(ThreadIn(owner).TakeValue().AsException());
+    std::unique_ptr<Handling> handling;
+    if (ThreadIn(owner).handled) {
+      handling = std::make_unique<Handling>(co_await ThisCoroutine(), *ThreadIn(owner).handled);
+    }
     try {
-      if (stop.kind == Stop::Kind::kYielded) {
-        input.value = co_yield std::move(stop.value);
+      if (stop == Stop::kYielded) {
+        ThreadIn(owner).Put(co_yield ThreadIn(owner).TakeValue());
       } else {
-        input.value = co_await YieldFrom(MakeDelegate(*catalog, revision, stop, thread.handled));
+        ThreadIn(owner).Put(co_await YieldFrom(MakeDelegate(*catalog, revision, ThreadIn(owner))));
       }
     } catch (...) {
-      input = {*CurrentException(), /*raises=*/true};
+      ThreadIn(owner).PutRaised(*CurrentException());
     }
   }
 }

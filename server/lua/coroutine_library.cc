@@ -7,6 +7,7 @@
 #include "server/lua/exceptions.h"
 #include "server/lua/libraries.h"
 #include "server/lua/meter.h"
+#include "server/lua/resumption.h"
 #include "server/lua/stack.h"
 #include "server/lua/thread.h"
 
@@ -66,7 +67,7 @@ int Resume(lua_State* state, lua_State* coroutine, int arguments) {
   const Universe::Running before = thread.universe().running();
   thread.universe().SetRunning({&thread, coroutine});
   int results = 0;
-  const int resumed = lua_resume(coroutine, state, arguments, &results);
+  const int resumed = ResumeState(coroutine, state, arguments, &results);
   thread.universe().SetRunning(before);
   if (thread.abort != Abort::kNone) RaiseAbort(state, thread.abort);
   if (resumed == LUA_YIELD) ChargeStack(coroutine);

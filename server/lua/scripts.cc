@@ -66,9 +66,10 @@ std::variant<Definition, std::string> Scripts::Define(std::string_view name, std
   }
   const auto chunk = std::make_shared<const Chunk>(Chunk{.name = std::string(name), .code = CodeOf(source)});
   Thread look(NextUniverse(), chunk, {}, &Describe);
-  const Stop stop = look.Resume({});
-  if (stop.kind == Stop::Kind::kRaised) return stop.value.AsException().message();
-  std::variant<Definition, std::string> described = ReadDescription(stop.value);
+  const Stop stop = look.Resume();
+  const Value value = look.TakeValue();
+  if (stop == Stop::kRaised) return value.AsException().message();
+  std::variant<Definition, std::string> described = ReadDescription(value);
   if (std::holds_alternative<std::string>(described)) return described;
   Definition& definition = std::get<Definition>(described);
   definition.name = name;

@@ -9,6 +9,7 @@
 #include "server/lua/exceptions.h"
 #include "server/lua/libraries.h"
 #include "server/lua/mathematics.h"
+#include "server/lua/resumption.h"
 #include "server/lua/stack.h"
 #include "server/lua/tables.h"
 #include "server/lua/values.h"
@@ -54,6 +55,7 @@ void CountInstructions(lua_State* state, lua_Debug* /*activation*/) {
   if (thread.IsLate()) RaiseAbort(state, Abort::kTime);
   ChargeStack(state);
   thread.ChargeDepth(StackBytes(state));
+  thread.universe().CollectDue();
   if (turn_is_over) thread.universe().LetOthersThrough();
 }
 
@@ -65,18 +67,14 @@ Exception ExceptionOf(Abort abort) {
 
 // The value on the top as what the script has returned.
 int Return(lua_State* state) {
-  Stop& stop = ThreadOf(state).stop();
-  stop.value = ToValue(state, -1);
-  stop.kind = Stop::Kind::kReturned;
+  ThreadOf(state).StopWith(Stop::kReturned, ToValue(state, -1));
   return 0;
 }
 
 // The value on the top as what the script has raised.
 int RaiseOut(lua_State* state) {
-  Stop& stop = ThreadOf(state).stop();
   MakeCatchable(state);
-  stop.value = ToException(state, -1);
-  stop.kind = Stop::Kind::kRaised;
+  ThreadOf(state).StopWith(Stop::kRaised, ToException(state, -1));
   return 0;
 }
 
@@ -276,7 +274,7 @@ Thread::~Thread() {
 }
 
 int Thread::Evaluate(lua_State* state) {
-  universe_.PushChunk(state, chunk_);
+  universe_.PushChunk(state, beginning_->chunk);
   PushGlobals(state);
   lua_pushvalue(state, -1);
   PushConstructors(state);
@@ -295,6 +293,29 @@ int Thread::HandOut(lua_State* state, bool raised) {
   return 0;
 }
 
+// Stack: the function, and the state that it declares (`has_state`) or nil, in place of which come the arguments; how
+// many.
+int Thread::PushArguments(lua_State* state, bool has_state) {
+  const std::unique_ptr<Beginning> beginning = std::move(beginning_);
+  const std::vector<Value>& arguments = beginning->arguments;
+  luaL_checkstack(state, static_cast<int>(arguments.size()) + LUA_MINSTACK, "too many arguments");
+  auto argument = arguments.begin();
+  if (beginning->has_state && argument != arguments.end()) {
+    lua_pop(state, 1);
+    PushValue(state, *argument++);
+  }
+  int count = 0;
+  if (has_state) {
+    lua_pushvalue(state, -1);
+    lua_rawsetp(state, LUA_REGISTRYINDEX, StateKey(*this));
+    ++count;
+  } else {
+    lua_pop(state, 1);
+  }
+  for (; argument != arguments.end(); ++argument, ++count) PushValue(state, *argument);
+  return count;
+}
+
 int Thread::Run(lua_State* state) {
   Thread& thread = ThreadOf(state);
   if (thread.Evaluate(state) != LUA_OK) return FinishScript(state, LUA_ERRRUN, 0);
@@ -310,27 +331,12 @@ int Thread::Run(lua_State* state) {
     lua_pushnil(state);
   }
   // The function, and the state that it declares.
-  const std::vector<Value> arguments = std::exchange(thread.arguments_, {});
-  luaL_checkstack(state, static_cast<int>(arguments.size()) + LUA_MINSTACK, "too many arguments");
-  auto argument = arguments.begin();
-  if (thread.has_state_ && argument != arguments.end()) {
-    lua_pop(state, 1);
-    PushValue(state, *argument++);
-  }
-  int count = 0;
-  if (has_state) {
-    lua_pushvalue(state, -1);
-    lua_rawsetp(state, LUA_REGISTRYINDEX, StateKey(thread));
-    ++count;
-  } else {
-    lua_pop(state, 1);
-  }
-  for (; argument != arguments.end(); ++argument, ++count) PushValue(state, *argument);
+  const int count = thread.PushArguments(state, has_state);
   return FinishScript(state, lua_pcallk(state, count, 1, 0, 0, &FinishScript), 0);
 }
 
 Value Thread::SaveState() {
-  if (!state_) return has_state_ ? arguments_.front() : Value();
+  if (!state_) return beginning_->has_state ? beginning_->arguments.front() : Value();
   const Universe::Lock lock(universe_);
   Value saved;
   const auto save = [](lua_State* main) {
@@ -362,7 +368,7 @@ int Thread::Begin(lua_State* main) {
   auto& thread = *static_cast<Thread*>(lua_touserdata(main, 1));
   lua_State* state = lua_newthread(main);
   SetMeter(state, &thread);
-  lua_pushcfunction(state, thread.main_);
+  lua_pushcfunction(state, thread.beginning_->main);
   thread.reference_ = luaL_ref(main, LUA_REGISTRYINDEX);
   thread.state_ = state;
   return 0;
@@ -377,7 +383,7 @@ bool Thread::Start() {
   return false;
 }
 
-void Thread::MeasureHeld(Stop& stop) {
+void Thread::MeasureHeld() {
   lua_State* main = universe_.main();
   lua_pushcfunction(main, &MeasureHoldings);
   lua_pushlightuserdata(main, this);
@@ -386,69 +392,70 @@ void Thread::MeasureHeld(Stop& stop) {
   lua_pop(main, 1);
   asked = 0;
   if (measured && held <= limits.held) return;
-  stop.kind = Stop::Kind::kRaised;
-  stop.value = Exception("MemoryError", {Value("the session holds more than 16 MiB of memory")});
+  StopWith(Stop::kRaised, Exception("MemoryError", {Value("the session holds more than 16 MiB of memory")}));
 }
 
 void Thread::ChargeDepth(std::size_t bytes) {
-  const std::size_t before = std::max(depth_, kFreeDepth);
+  const std::size_t before = std::max(step_->depth, kFreeDepth);
   if (bytes > before) Charge(state_, (bytes - before) / kBytesOfDepth);
-  depth_ = bytes;
+  step_->depth = bytes;
 }
 
 void Thread::TakeBudget() {
   const std::uint64_t serial = StepSerial();
   if (serial == 0 || serial != step_budget.serial) {
-    step_budget = {.serial = serial,
-                   .instructions = limits.instructions,
-                   .memory = limits.memory,
-                   .began = std::chrono::steady_clock::now()};
+    step_budget = {.serial = serial, .instructions = limits.instructions, .memory = limits.memory, .began = {}};
   }
   instructions = step_budget.instructions;
   memory = step_budget.memory;
-  began_ = step_budget.began;
-  late_ = step_budget.late;
+}
+
+void Thread::LeaveBudget() const {
+  step_budget = {.serial = StepSerial(),
+                 .instructions = instructions,
+                 .memory = memory,
+                 .began = step_->began,
+                 .late = step_->late};
 }
 
 bool Thread::IsLate() {
-  if (std::chrono::steady_clock::now() - began_ < limits.time) return false;
+  const std::chrono::steady_clock::time_point clock = std::chrono::steady_clock::now();
+  if (step_->began == std::chrono::steady_clock::time_point()) step_->began = clock;
+  if (clock - step_->began < limits.time) return false;
   // The thread may have waited, so from here on its own clock counts.
   const std::chrono::nanoseconds now = ThreadTime();
-  if (late_.count() == 0) late_ = now;
-  return now - late_ > limits.time;
+  if (step_->late.count() == 0) step_->late = now;
+  return now - step_->late > limits.time;
 }
 
-Stop Thread::Resume(Input input) {
-  Stop stop;
+Stop Thread::Resume() {
   const Universe::Lock lock(universe_);
   TakeBudget();
+  Step step{.surrounding = CurrentException(), .began = step_budget.began, .late = step_budget.late};
+  if (state_) step.depth = StackBytes(state_);
+  step_ = &step;
   abort = Abort::kNone;
   static_cast<void>(TakePowers());  // of others
-  surrounding_ = CurrentException();
-  input_ = &input;
-  stop_ = &stop;
   int status = LUA_ERRMEM;
   if (state_ || Start()) {
     universe_.SetRunning({this, state_});
     lua_sethook(state_, &CountInstructions, LUA_MASKCOUNT, kHookInterval);
     int results = 0;
-    status = lua_resume(state_, nullptr, 0, &results);
+    status = ResumeState(state_, nullptr, 0, &results);
     universe_.SetRunning({});
   }
-  step_budget = {
-      .serial = StepSerial(), .instructions = instructions, .memory = memory, .began = began_, .late = late_};
+  LeaveBudget();
   if (abort != Abort::kNone || status == LUA_ERRMEM) {
-    stop.kind = Stop::Kind::kRaised;
-    stop.value = ExceptionOf(abort == Abort::kNone ? Abort::kMemory : abort);
+    StopWith(Stop::kRaised, ExceptionOf(abort == Abort::kNone ? Abort::kMemory : abort));
   } else if (status != LUA_OK && status != LUA_YIELD) {
     // What has gone wrong outside of all that is the script's own.
     const char* message = lua_tostring(state_, -1);
-    stop.kind = Stop::Kind::kRaised;
-    stop.value = Exception("SystemError", {Value(std::string(message ? message : "the script cannot be run"))});
+    StopWith(Stop::kRaised, Exception("SystemError", {Value(message ? message : "the script cannot be run")}));
   } else if (status == LUA_YIELD && asked > limits.held / 2) {
-    MeasureHeld(stop);
+    MeasureHeld();
   }
-  return stop;
+  step_ = nullptr;
+  return step.stop;
 }
 
 }  // namespace corod::lua

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -34,19 +33,9 @@ inline Limits limits;
 // Instructions are counted by so many.
 inline constexpr int kHookInterval = 1'000;
 
-// What goes into a script: what was sent, or an exception that is raised at its yield.
-struct Input {
-  Value value;
-  bool raises = false;
-};
-
-// Why a script has stopped.
-struct Stop {
-  enum class Kind : std::uint8_t { kYielded, kDelegates, kReturned, kRaised };
-  Kind kind = Kind::kReturned;
-  Value value;       // what it handed out or returned, the exception, or the arguments of what it delegates to
-  std::string name;  // of what it delegates to
-};
+// Why a script has stopped: with what it handed out or returned, the exception that it raised, or a list of the name
+// and the arguments of what it delegates to.
+enum class Stop : std::uint8_t { kYielded, kDelegates, kReturned, kRaised };
 
 // One session's script: a thread of Lua's, with globals of its own. From any thread, one at a time.
 class Thread : public Meter {
@@ -54,19 +43,26 @@ class Thread : public Meter {
   // `arguments`: of the script's function. `main`: what is to be done with the script, if not to run it.
   Thread(Universe& universe, std::shared_ptr<const Chunk> chunk, std::vector<Value> arguments,
          lua_CFunction main = &Run)
-      : universe_(universe), chunk_(std::move(chunk)), arguments_(std::move(arguments)), main_(main) {}
+      : universe_(universe),
+        beginning_(new Beginning{.chunk = std::move(chunk), .arguments = std::move(arguments), .main = main}) {}
   ~Thread();
   Thread(const Thread&) = delete;
   Thread& operator=(const Thread&) = delete;
 
-  // Runs the script from where it stands to its next stop. It begins with the first call, whose input must be null.
-  // REQUIRES: it has not returned or raised.
-  Stop Resume(Input input);
+  // Runs the script from where it stands, with what was put in, to its next stop, whose value is then taken out. It
+  // begins with the first call, into which nothing is put. REQUIRES: it has not returned or raised.
+  Stop Resume();
+  void Put(Value sent) { value_ = std::move(sent); }
+  void PutRaised(Exception raised) {
+    value_ = std::move(raised);
+    raises_ = true;
+  }
+  Value TakeValue() { return std::exchange(value_, Value()); }
 
   // What a restartable script begins with in place of the state that it declares. Before the first Resume.
   void SetState(Value state) {
-    arguments_.insert(arguments_.begin(), std::move(state));
-    has_state_ = true;
+    beginning_->arguments.insert(beginning_->arguments.begin(), std::move(state));
+    beginning_->has_state = true;
   }
   // The state table of a restartable script as it stands, or what it was set to. Raises ValueError or TypeError if
   // there is something in it that cannot be kept.
@@ -77,15 +73,19 @@ class Thread : public Meter {
   std::optional<Exception> handled;
 
   // The same or, if that is nothing, what those that delegate to the script are handling.
-  std::optional<Exception> Handled() const { return handled ? handled : surrounding_; }
+  std::optional<Exception> Handled() const { return handled || !step_ ? handled : step_->surrounding; }
 
   // For the functions that scripts call, while it runs.
   lua_State* state() const { return state_; }
   Universe& universe() { return universe_; }
-  Stop& stop() { return *stop_; }
-  Input TakeInput() { return std::exchange(*input_, Input()); }
+  void StopWith(Stop stop, Value value) {
+    step_->stop = stop;
+    value_ = std::move(value);
+  }
+  // Whether what is put in is to be raised.
+  bool TakeRaises() { return std::exchange(raises_, false); }
   // How deep coroutines that close each other are nested; Lua does not count that.
-  int& closing() { return closing_; }
+  int& closing() { return step_->closing; }
   // Whether the step has taken too much of the processor. To be asked now and then.
   bool IsLate();
   // How large the stack is that runs. Likewise.
@@ -97,27 +97,39 @@ class Thread : public Meter {
   static int HandOut(lua_State* state, bool raised);
 
  private:
+  // Until it begins.
+  struct Beginning {
+    std::shared_ptr<const Chunk> chunk;
+    std::vector<Value> arguments;
+    lua_CFunction main;
+    bool has_state = false;  // the arguments begin with it
+  };
+  // While it runs.
+  struct Step {
+    Stop stop = Stop::kReturned;
+    int closing = 0;
+    std::size_t depth = 0;  // bytes of stack when they were last asked for
+    std::optional<Exception> surrounding{};         // handled by whoever resumed it
+    std::chrono::steady_clock::time_point began{};  // when the clock was first looked at; zero: not yet
+    std::chrono::nanoseconds late{0};               // the thread's clock when it was seen to take long; 0: not yet
+  };
+
   // Evaluates the source, and calls its function.
   static int Run(lua_State* state);
+  int PushArguments(lua_State* state, bool has_state);
   static int Begin(lua_State* main);
   bool Start();
-  void MeasureHeld(Stop& stop);
+  void MeasureHeld();
   void TakeBudget();
+  void LeaveBudget() const;
 
   Universe& universe_;
-  const std::shared_ptr<const Chunk> chunk_;
-  std::vector<Value> arguments_;  // until it begins
-  const lua_CFunction main_;
+  std::unique_ptr<Beginning> beginning_;
   lua_State* state_ = nullptr;  // null: has not begun
-  int reference_ = LUA_NOREF;   // in the registry
-  int closing_ = 0;
-  std::size_t depth_ = 0;                        // bytes of stack when they were asked for last
-  bool has_state_ = false;                       // arguments_ begin with it
-  std::optional<Exception> surrounding_;         // handled by whoever resumed it
-  std::chrono::steady_clock::time_point began_;  // the step
-  std::chrono::nanoseconds late_{0};             // the thread's clock when it was seen to take long; 0: not yet
-  Input* input_ = nullptr;                       // while it runs
-  Stop* stop_ = nullptr;
+  Step* step_ = nullptr;
+  Value value_;                // goes in or out
+  int reference_ = LUA_NOREF;  // in the registry
+  bool raises_ = false;        // value_ is raised
 };
 
 // Where the registry has what finally() was given.

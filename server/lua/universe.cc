@@ -9,6 +9,7 @@
 
 #include "server/lua/exceptions.h"
 #include "server/lua/libraries.h"
+#include "server/lua/resumption.h"
 #include "server/lua/stack.h"
 #include "server/lua/tables.h"
 #include "server/lua/thread.h"
@@ -26,11 +27,14 @@ constexpr std::size_t kStackBytes = 1'024;
 // The bound is told of more than this.
 constexpr std::int64_t kUntold = std::int64_t{16} << 10;
 
-// What a collection waits for: so many percent of what the one before left, and how many KiB a dropped thread counts.
-constexpr int kPause = 150;
-constexpr int kDroppedKibibytes = 2;
+// What the collector is asked for at once: its share for so many bytes.
+constexpr std::int64_t kCollectorStep = std::int64_t{8} << 10;
+// A collection waits until a fraction of what the one before left has been allocated: 1 in so many.
+constexpr std::int64_t kPause = 2;
+constexpr std::size_t kDroppedBytes = std::size_t{2} << 10;
 
 thread_local constinit Universe::Running running_here = {};
+thread_local constinit std::int64_t held_outside = 0;
 
 int OpenAll(lua_State* state) {
   OpenTables(state);
@@ -46,8 +50,8 @@ Universe::Universe(HeapBound& bound, lua_CFunction more) : bound_(bound) {
   main_ = lua_newstate(&Allocate, this);
   if (!main_) throw std::bad_alloc();
   SetMeter(main_, &meter_);
-  if (!KnowsStack(main_)) throw std::logic_error("this is another version of Lua");
-  lua_gc(main_, LUA_GCINC, kPause, 0, 0);
+  if (!KnowsStack(main_) || !KnowsYields(main_)) throw std::logic_error("this is another version of Lua");
+  lua_gc(main_, LUA_GCSTOP);
   Refill();
   lua_pushcfunction(main_, &OpenAll);
   if (more) lua_pushcfunction(main_, more);
@@ -82,6 +86,7 @@ Universe::Lock::Lock(Universe& universe) : universe_(universe) {
 
 Universe::Lock::~Lock() {
   universe_.ForgetDropped();
+  universe_.CollectDue();
   const std::int64_t untold = universe_.bytes_ - universe_.told_;
   if (untold > kUntold || untold < -kUntold) universe_.TellBound();
   universe_.mutex_.Unlock();
@@ -99,6 +104,7 @@ void Universe::Drop(const Dropped& dropped) {
   {
     const MutexLock lock(dropped_mutex_);
     dropped_.push_back(dropped);
+    has_dropped_.store(true, std::memory_order_relaxed);
   }
   if (!mutex_.TryLock()) return;  // whoever holds it sees to it
   ForgetDropped();
@@ -106,11 +112,12 @@ void Universe::Drop(const Dropped& dropped) {
 }
 
 void Universe::ForgetDropped() {
+  if (!has_dropped_.load(std::memory_order_relaxed)) return;
   std::vector<Dropped> dropped;
   {
     const MutexLock lock(dropped_mutex_);
-    if (dropped_.empty()) return;
     dropped.swap(dropped_);
+    has_dropped_.store(false, std::memory_order_relaxed);
   }
   for (const Dropped& thread : dropped) {
     luaL_unref(main_, LUA_REGISTRYINDEX, thread.reference);
@@ -118,8 +125,28 @@ void Universe::ForgetDropped() {
       lua_pushnil(main_);
       lua_rawsetp(main_, LUA_REGISTRYINDEX, key);
     }
-    lua_gc(main_, LUA_GCSTEP, kDroppedKibibytes);
+    AddHeldOutside(kDroppedBytes);
   }
+}
+
+void Universe::AddHeldOutside(std::size_t bytes) { held_outside += static_cast<std::int64_t>(bytes); }
+
+void Universe::CollectDue() {
+  due_ += bytes_ - counted_ + std::exchange(held_outside, 0);
+  counted_ = bytes_;
+  if (due_ > 0) CollectSteps();
+}
+
+void Universe::CollectSteps() {
+  const Running running = running_;
+  SetRunning({});
+  for (; due_ > 0; due_ -= kCollectorStep) {
+    if (lua_gc(main_, LUA_GCSTEP, 0) == 0) continue;
+    due_ = -bytes_ / kPause;  // it is through
+    break;
+  }
+  counted_ = bytes_;
+  SetRunning(running);
 }
 
 void Universe::PushChunk(lua_State* state, const std::shared_ptr<const Chunk>& chunk) {

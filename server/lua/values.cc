@@ -14,6 +14,7 @@
 #include "server/lua/exceptions.h"
 #include "server/lua/meter.h"
 #include "server/lua/tables.h"
+#include "server/lua/universe.h"
 
 namespace corod::lua {
 namespace {
@@ -25,7 +26,6 @@ char message_key;
 constexpr std::uint64_t kBytesAnInstruction = 16;
 constexpr std::uint64_t kInstructionsOfValue = 4;
 constexpr std::uint64_t kInstructionsOfHeld = 20;
-constexpr std::size_t kKibibyte = 1024;
 // Of a value: for a list, for a map, and for each entry of that.
 constexpr std::size_t kCollectionBytes = 64;
 
@@ -45,7 +45,7 @@ Value* HeldBy(lua_State* state, int index, const void* key) {
 void PushHeld(lua_State* state, const Value& value, std::size_t bytes, const void* key) {
   Charge(state, kInstructionsOfHeld);
   ChargeMemory(state, bytes);
-  if (bytes >= kKibibyte) lua_gc(state, LUA_GCSTEP, static_cast<int>(bytes / kKibibyte));
+  Universe::AddHeldOutside(bytes);
   new (lua_newuserdatauv(state, sizeof(Value), 0)) Value(value);
   lua_rawgetp(state, LUA_REGISTRYINDEX, key);
   lua_setmetatable(state, -2);

@@ -73,14 +73,12 @@ Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine, std::
   if (log) log_ = CompactPointer<SessionLog>(log.release());
   const MutexLock lock(mutex_);
   const Step outcome_step = head.last_outcome ? head.last_outcome->step : 0;
-  const bool usual = head.arguments.empty() && head.catalog_revision == 0 && head.labels.empty() &&
-                     head.idle_timeout == idle_timeout() && head.expire_time == absl::InfiniteFuture() &&
-                     head.finish_time == absl::InfiniteFuture() && outcome_step == head.steps &&
-                     head.state != CoroutineState::kClosed;
+  const bool usual = head.arguments.empty() && head.labels.empty() && head.idle_timeout == idle_timeout() &&
+                     head.expire_time == absl::InfiniteFuture() && head.finish_time == absl::InfiniteFuture() &&
+                     outcome_step == head.steps && head.state != CoroutineState::kClosed;
   if (!usual) {
     Extras& extras = MutableExtras();
     extras.arguments = head.arguments;
-    extras.catalog_revision = head.catalog_revision;
     extras.labels = head.labels;
     extras.idle_timeout = head.idle_timeout;
     extras.expire_time = head.expire_time;
@@ -517,9 +515,9 @@ Head Session::MakeHeadLocked() const {
     head.coroutine = definition()->name;
     head.version = definition()->version;
   }
+  head.catalog_revision = kind_->catalog_revision;
   if (extras_) {
     head.arguments = extras_->arguments;
-    head.catalog_revision = extras_->catalog_revision;
     head.labels = extras_->labels;
   }
   head.create_time = absl::FromUnixNanos(create_time_);

@@ -80,10 +80,11 @@ struct SessionEnvironment {
   std::array<std::uint64_t, 2> uid_key{};
 };
 
-// What all sessions of one definition share.
+// What all sessions share that are of one definition and look up what they delegate to as of one revision.
 struct SessionKind {
   SessionEnvironment& environment;
   const Definition* const definition;  // nullptr: this server lacks it
+  const CatalogRevision catalog_revision;
   Pace pace;
 };
 
@@ -332,7 +333,6 @@ class Session : public ReferenceCounted {
   // What only some sessions have.
   struct Extras {
     std::vector<Value> arguments;
-    CatalogRevision catalog_revision = 0;
     Labels labels;
     absl::Duration idle_timeout;  // infinite: never
     absl::Time expire_time = absl::InfiniteFuture();

@@ -20,10 +20,13 @@ constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 SessionFactory::SessionFactory(SessionEnvironment& environment)
     : environment_(environment), next_seed_(environment.random.Next()) {}
 
-SessionKind& SessionFactory::KindOf(const Definition* definition) {
+SessionKind& SessionFactory::KindOf(const Definition* definition, CatalogRevision catalog_revision) {
   const MutexLock lock(kinds_mutex_);
-  std::unique_ptr<SessionKind>& kind = kinds_[definition];
-  if (!kind) kind.reset(new SessionKind{.environment = environment_, .definition = definition, .pace = {}});
+  std::unique_ptr<SessionKind>& kind = kinds_[{definition, catalog_revision}];
+  if (!kind) {
+    kind.reset(new SessionKind{
+        .environment = environment_, .definition = definition, .catalog_revision = catalog_revision, .pace = {}});
+  }
   return *kind;
 }
 
@@ -82,12 +85,13 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
     head.earliest_step = 1;
     head.create_fingerprint = spec.request_id.empty() ? 0 : FingerprintOf(spec);
     head.create_primed = spec.prime;
-    built.session = SessionPtr(new Session(
-        KindOf(definition), head, definition->create(std::move(arguments), head.catalog_revision), NewLog(head)));
+    built.session =
+        SessionPtr(new Session(KindOf(definition, head.catalog_revision), head,
+                               definition->create(std::move(arguments), head.catalog_revision), NewLog(head)));
   } else {
     head.seed = next_seed_.fetch_add(1, std::memory_order_relaxed);
-    built.session = SessionPtr(
-        new Session(KindOf(definition), head, definition->create(std::move(arguments), head.catalog_revision)));
+    built.session = SessionPtr(new Session(KindOf(definition, head.catalog_revision), head,
+                                           definition->create(std::move(arguments), head.catalog_revision)));
   }
   built.stored.head = std::move(head);
   return built;
@@ -185,7 +189,7 @@ absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
   if (!head.create_request_id.empty()) log->ids.PinCreate(head.create_primed ? 1 : 0);
   log->saved = head.steps == stored.head.steps;
   if (checkpoint != 0) log->MutableExtras().asked_checkpoint = checkpoint;
-  return SessionPtr(new Session(KindOf(definition), head, std::move(coroutine), std::move(log)));
+  return SessionPtr(new Session(KindOf(definition, head.catalog_revision), head, std::move(coroutine), std::move(log)));
 }
 
 absl::StatusOr<Step> SessionFactory::ReadIds(const Head& head, SessionLog& log) const {
@@ -237,7 +241,8 @@ SessionPtr SessionFactory::FromCopy(const History::Copy& copy) {
   log->saved = true;
   log->saved_finished = head.state == CoroutineState::kClosed;
   const Definition* definition = &copy.replay->definition();
-  return SessionPtr(new Session(KindOf(definition), head, copy.replay->TakeCoroutine(), std::move(log)));
+  return SessionPtr(
+      new Session(KindOf(definition, head.catalog_revision), head, copy.replay->TakeCoroutine(), std::move(log)));
 }
 
 }  // namespace corod

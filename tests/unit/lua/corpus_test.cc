@@ -25,13 +25,13 @@ using testing::StartsWith;
 // While it lives, a step may take less of the processor, so that the clock ends it soon.
 class ShortClock {
  public:
-  ShortClock() { Limits::time = std::chrono::milliseconds(500); }
-  ~ShortClock() { Limits::time = before_; }
+  ShortClock() { limits.time = std::chrono::milliseconds(500); }
+  ~ShortClock() { limits.time = before_; }
   ShortClock(const ShortClock&) = delete;
   ShortClock& operator=(const ShortClock&) = delete;
 
  private:
-  const std::chrono::nanoseconds before_ = Limits::time;
+  const std::chrono::nanoseconds before_ = limits.time;
 };
 
 // A session that uses what all share, of the same universe as what is tried.
@@ -68,7 +68,7 @@ class Neighbour {
     EXPECT_EQ(
         ScriptTestShown(session_.Next()),
         "Y [" + std::to_string(steps_) +
-            ", 'xxx', '1,2', 'KeyError', \"KeyError: 'k'\", 1, 3, [1, 'z', 'a'], 3, None, None, None, None, 2, 1]");
+            ", 'xxx', '1,2', 'KeyError', 'table', 1, 3, [1, 'z', 'a'], 3, None, None, None, None, 2, 0]");
   }
 
  private:
@@ -84,7 +84,7 @@ class CorpusTest : public testing::TestWithParam<const Attempt*> {};
 
 // Of what was tried its compiled code stays, and what the collector has not come to.
 constexpr std::size_t kMayStay = std::size_t{512} << 10;
-constexpr int kCollections = 60;
+constexpr int kCollections = 400;
 
 TEST_P(CorpusTest, ComesToItsEnd) {
   const Attempt& attempt = *GetParam();
@@ -203,11 +203,10 @@ TEST_F(SessionsOfOneDefinitionTest, ShareNoConstructors) {
                 return function()
                   while true do
                     _G.__list = nil _G["__map"] = function() return "mine" end
-                    yield(list(#{1, 2}, {x = 1}.x, type(l), type(m)))
+                    yield(list(#{1, 2}, ({x = 1}).x, type(l), type(m)))
                   end
-                end)")
-                  .front(),
-              HasSubstr("are taken"));
+                end)"),
+              testing::Each("[2, 1, 'function', 'function']"));
 }
 
 TEST_F(SessionsOfOneDefinitionTest, ShareNoFinalizers) {
@@ -238,7 +237,7 @@ TEST_F(DefinitionsTest, MayBeLong) {
 TEST_F(DefinitionsTest, NestOnlySoDeep) {
   for (const auto& [open, close] : std::vector<std::pair<std::string, std::string>>{{"(", ")"},
                                                                                     {"{", "}"},
-                                                                                    {"-", ""},
+                                                                                    {"- ", ""},
                                                                                     {"not ", ""},
                                                                                     {"function() return ", " end"},
                                                                                     {"{{}, ", "}"},

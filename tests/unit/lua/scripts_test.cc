@@ -388,6 +388,41 @@ TEST_F(ScriptsTest, NestedCoroutinesAreTheScriptsOwn) {
             "X RuntimeError: delegate stands in the script's own function, not in a coroutine");
 }
 
+// Each yields where another function of the library, or of Lua's, has called the script: what that was at is gone on
+// with, and errors find who catches them.
+TEST_F(ScriptsTest, YieldsFromWhereItIsCalled) {
+  Coroutine coroutine = Create(R"(
+    return function()
+      local seen = list()
+      local function see(v) seen[#seen + 1] = v end
+      see(pcall(function() see(yield("pcall")) error{type = "KeyError", message = "k"} end))
+      see(select(2, xpcall(function() error{type = "KeyError"} end, function(e) return yield("handler") .. e.type end)))
+      local t = setmetatable({}, {__index = function(_, k) return yield(k) end,
+                                  __newindex = function(_, k, v) see(yield(k .. "=" .. v)) end,
+                                  __add = function() return yield("add") end,
+                                  __concat = function() return yield("concat") end,
+                                  __lt = function() return yield("less") end,
+                                  __call = function(_, v) return yield(v) end,
+                                  __len = function() return yield("len") end,
+                                  __pairs = function() return function(_, k) if not k then return yield("next") end end end,
+                                  __close = function() see(yield("close")) end})
+      see(t.x) t.y = 1 see(t + 1) see(t .. "") see(t < t) see(t("call")) see(#t)
+      for k in pairs(t) do see(k) end
+      do local _ <close> = t end
+      local inner = coroutine.wrap(function() see(coroutine.yield(pcall(coroutine.yield, "inner"))) return "end" end)
+      see(inner()) see(inner("in")) see(inner(2))
+      see(pcall(table.sort, {2, 1}, function(a, b) return yield(a) end))
+      see(yield("after"))
+      return seen
+    end)");
+  std::vector<std::string> outcomes = {Next(coroutine)};
+  for (int i = 1; outcomes.back().starts_with("Y"); ++i) outcomes.push_back(Send(coroutine, Value(i)));
+  EXPECT_THAT(outcomes, ElementsAre("Y 'pcall'", "Y 'handler'", "Y 'x'", "Y 'y=1'", "Y 'add'", "Y 'concat'", "Y 'less'",
+                                    "Y 'call'", "Y 'len'", "Y 'next'", "Y 'close'", "Y 'after'",
+                                    "R [1, False, '2KeyError', 3, 4, 5, 6, True, 8, 9, 10, 11, 'inner', True, 2, "
+                                    "'end', False, 12]"));
+}
+
 TEST_F(ScriptsTest, KnowsTheTimeAndDraws) {
   EXPECT_EQ(Run("return time()"), "R 1.5");
   Coroutine coroutine = Create("return function() yield(list(random(), random(6), random(5, 6))) end");
