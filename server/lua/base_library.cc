@@ -27,6 +27,12 @@ char globals_metatable_key;
 char finalizer_metatable_key;
 
 constexpr std::uint64_t kInstructionsOfRaise = 200;
+// Lua goes through the whole stack for each error that is caught; so many bytes of it count as an instruction.
+constexpr std::size_t kBytesAnInstruction = 320;
+
+void ChargeCaught(lua_State* state) {
+  Charge(state, kInstructionsOfRaise + StackBytes(state) / kBytesAnInstruction);
+}
 constexpr std::uint64_t kInstructionsOfDelegation = 1'000;  // to make the coroutine and to end it
 
 // Stack: what was being handled before, `true`, the results.
@@ -37,7 +43,7 @@ int PcallDone(lua_State* state, int status, lua_KContext /*context*/) {
     SetHandled(state, 1);
     return lua_gettop(state) - 1;
   }
-  Charge(state, kInstructionsOfRaise);
+  ChargeCaught(state);
   MakeCatchable(state);
   SetHandled(state, 1);
   lua_pushboolean(state, false);
@@ -69,7 +75,7 @@ int XpcallDone(lua_State* state, int status, lua_KContext /*context*/) {
     lua_replace(state, 2);
     return lua_gettop(state) - 1;
   }
-  Charge(state, kInstructionsOfRaise);
+  ChargeCaught(state);
   MakeCatchable(state);
   thread.handled = ToException(state, -1);
   lua_pushboolean(state, false);

@@ -18,8 +18,8 @@ namespace {
 constexpr std::size_t kThreadBytes = 1'024;
 // Besides what it runs, which is counted by the thousand instructions of each coroutine.
 constexpr std::uint64_t kInstructionsOfCreate = 500;
-constexpr std::uint64_t kInstructionsOfResume = 20;
-constexpr int kMaxClosing = 100;
+constexpr std::uint64_t kInstructionsOfResume = 100;
+constexpr int kMaxClosing = 10;
 
 lua_State* CoroutineAt(lua_State* state, int index) {
   lua_State* coroutine = lua_tothread(state, index);

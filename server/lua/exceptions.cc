@@ -32,7 +32,8 @@ constexpr int kMaxChain = 16;
 // Exceptions among the arguments of exceptions, each of which is converted on the native stack.
 constexpr int kMaxNested = 24;
 // A longer chain is copied, which cuts it (Exception::Snapshot): raising takes time in proportion to it.
-constexpr std::size_t kMaxLinks = 64;
+constexpr std::size_t kMaxLinks = 32;
+constexpr std::uint64_t kInstructionsOfLink = 20;
 
 // Counts the exceptions that are being converted within each other.
 class Nesting {
@@ -65,8 +66,12 @@ std::vector<Exception> Links(const Exception& exception) {
 }
 
 // As cause or context of another.
-Exception AsLink(const Exception& exception) {
-  return Links(exception).size() <= kMaxLinks ? exception : exception.Snapshot();
+Exception AsLink(lua_State* state, const Exception& exception) {
+  const std::size_t links = Links(exception).size();
+  if (links > 1) Charge(state, links * kInstructionsOfLink);
+  if (links <= kMaxLinks) return exception;
+  Charge(state, kMaxLinks * kInstructionsOfRaise);
+  return exception.Snapshot();
 }
 
 Exception* HeldBy(lua_State* state, int index) {
@@ -199,7 +204,7 @@ void TakeCause(lua_State* state, int index, Exception& exception, int levels) {
   } else if (type != LUA_TNIL && levels > 0) {
     const Exception cause = ToChain(state, lua_gettop(state), levels - 1);
     const std::optional<Exception> was = exception.cause();
-    if (!was || !was->Is(cause)) exception.SetCause(AsLink(cause));
+    if (!was || !was->Is(cause)) exception.SetCause(AsLink(state, cause));
   }
   lua_pop(state, 1);
 }
@@ -379,7 +384,7 @@ void RaiseException(lua_State* state, const char* type, const std::string& messa
 void RaiseValue(lua_State* state, Exception exception) {
   Thread& thread = ThreadOf(state);
   const std::optional<Exception> handled = thread.Handled();
-  if (handled && !handled->Is(exception)) exception.SetContext(AsLink(*handled));
+  if (handled && !handled->Is(exception)) exception.SetContext(AsLink(state, *handled));
   thread.handled = std::move(exception);  // until it is caught: what is raised on the way has it as its context
   lua_error(state);
   __builtin_unreachable();
@@ -390,7 +395,7 @@ void MakeCatchable(lua_State* state) {
   Exception exception = ToException(state, -1);
   // Raised by Lua itself, so that nobody has looked at what was being handled.
   const std::optional<Exception> handled = ThreadOf(state).Handled();
-  if (handled && !handled->Is(exception)) exception.SetContext(AsLink(*handled));
+  if (handled && !handled->Is(exception)) exception.SetContext(AsLink(state, *handled));
   PushException(state, exception);
   lua_replace(state, -2);
 }

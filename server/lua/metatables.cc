@@ -216,8 +216,10 @@ int PushEvent(lua_State* state, int table) {
 void SetEvent(lua_State* state, int table) {
   const int value = lua_gettop(state);
   const int name = value - 1;
-  PushShadow(state, table);
   const std::string_view text = TextAt(state, name);
+  // Lua follows one __call to the next in one instruction, and moves all arguments each time.
+  if (text == "__call" && lua_istable(state, value)) luaL_error(state, "'__call' must be a function");
+  PushShadow(state, table);
   const bool through = PushField(state, -1, "__index") != LUA_TNIL && Is(state, -1, IndexThrough);
   lua_pop(state, 1);
   if (text == "__index" && through) {

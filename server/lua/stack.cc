@@ -21,6 +21,13 @@ struct Layout {
 };
 
 constexpr std::size_t kSlot = 16;
+// The same of a CallInfo.
+struct CallLayout {
+  void* function;
+  void* top;
+  CallInfo* caller;  // null: of the record that stands for the thread itself
+};
+
 // A call takes a record of 62 bytes and at least three slots.
 constexpr std::size_t kBytesPerSlot = kSlot + 24;
 // What comes with a thread.
@@ -43,7 +50,32 @@ void ChargeStack(lua_State* thread) {
   ChargeMemory(thread, (std::max(ChargedSlots(thread), charged) - charged) * kBytesPerSlot);
 }
 
+bool GoToCaller(lua_Debug* activation) {
+  CallInfo* const caller = reinterpret_cast<const CallLayout*>(activation->i_ci)->caller;
+  activation->i_ci = caller;
+  return reinterpret_cast<const CallLayout*>(caller)->caller != nullptr;
+}
+
 bool KnowsStack(lua_State* thread) {
+  // Two calls, one in the other.
+  static constexpr auto kInner = [](lua_State* state) {
+    lua_Debug inner;
+    lua_Debug outer;
+    bool right = lua_getstack(state, 0, &inner) != 0 && lua_getstack(state, 1, &outer) != 0;
+    right = right && GoToCaller(&inner) && inner.i_ci == outer.i_ci && !GoToCaller(&outer);
+    lua_pushboolean(state, right);
+    return 1;
+  };
+  static constexpr auto kOuter = [](lua_State* state) {
+    lua_pushcfunction(state, kInner);
+    lua_call(state, 0, 1);
+    return 1;
+  };
+  lua_pushcfunction(thread, kOuter);
+  lua_call(thread, 0, 1);
+  const bool knows_calls = lua_toboolean(thread, -1) != 0;
+  lua_pop(thread, 1);
+  if (!knows_calls) return false;
   const std::size_t before = Slots(thread);
   if (before != static_cast<std::size_t>(lua_gettop(thread)) + 1) return false;
   lua_pushnil(thread);

@@ -16,7 +16,10 @@ std::size_t StackBytes(lua_State* thread);
 // stops in favour of another one, so that only the one that runs is not counted, and now and then.
 void ChargeStack(lua_State* thread);
 
-// StackBytes can be told of this thread, which has room for some values.
+// From one activation to the one that called it; false: there is none. In constant time, as lua_getstack is not.
+bool GoToCaller(lua_Debug* activation);
+
+// Both can be told of this thread, which has room for some values.
 bool KnowsStack(lua_State* thread);
 
 }  // namespace corod::lua

@@ -16,6 +16,9 @@ namespace {
 // What a function here needs of the stack, with all that it calls.
 constexpr int kStack = 20;
 
+// What a new key takes beside its instruction: it goes into three tables.
+constexpr std::uint64_t kKeyInstructions = 40;
+
 // Scripts have no light userdata but null, and what tables hold under others (metatables.h) is not for them.
 void CheckNotHidden(lua_State* state, int key) {
   if (lua_islightuserdata(state, key) && lua_touserdata(state, key) != nullptr) {
@@ -81,6 +84,7 @@ void SetAbsent(lua_State* state, int table, bool fresh) {
     lua_settop(state, key - 1);
     return;
   }
+  Charge(state, kKeyInstructions);
   ChargeMemory(state, kKeyBytes);
   AddKey(state, table, key, fresh);
   lua_rawset(state, table);

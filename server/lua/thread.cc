@@ -1,5 +1,6 @@
 #include "server/lua/thread.h"
 
+#include <algorithm>
 #include <ctime>
 #include <unordered_set>
 
@@ -18,6 +19,10 @@ namespace {
 
 constexpr std::uint64_t kInstructionsOfPower = 100;
 constexpr std::uint64_t kTurn = std::uint64_t{4} * kHookInterval;  // others wait for so many instructions
+// A stack that grows takes longer than the calls that it grows by; so many bytes of it count as an instruction, if it
+// is more than happens everywhere.
+constexpr std::size_t kBytesOfDepth = 20;
+constexpr std::size_t kFreeDepth = std::size_t{64} << 10;
 
 // Where the registry has a thread's state table.
 const void* StateKey(const Thread& thread) { return &thread; }
@@ -49,6 +54,8 @@ void CountInstructions(lua_State* state, lua_Debug* /*activation*/) {
   thread.instructions = left;
   if (thread.IsLate()) RaiseAbort(state, Abort::kTime);
   ChargeStack(state);
+  thread.ChargeDepth(StackBytes(state));
+  thread.universe().CollectDue();
   if (turn_is_over) thread.universe().LetOthersThrough();
 }
 
@@ -216,7 +223,7 @@ class Holdings {
   void AddThread(lua_State* thread) {
     bytes_ += kThread + StackBytes(thread);
     lua_Debug activation;
-    for (int level = 0; lua_getstack(thread, level, &activation); ++level) {
+    for (bool more = lua_getstack(thread, 0, &activation) != 0; more; more = GoToCaller(&activation)) {
       bytes_ += kLevel;
       lua_getinfo(thread, "f", &activation);
       Take(thread);
@@ -395,14 +402,20 @@ void Thread::MeasureHeld() {
   const auto held = static_cast<std::size_t>(lua_tointeger(main, -1));
   lua_pop(main, 1);
   asked = 0;
-  if (measured && held <= Limits::kHeld) return;
+  if (measured && held <= limits.held) return;
   StopWith(Stop::kRaised, Exception("MemoryError", {Value("the session holds more than 16 MiB of memory")}));
+}
+
+void Thread::ChargeDepth(std::size_t bytes) {
+  const std::size_t before = std::max(step_->depth, kFreeDepth);
+  if (bytes > before) Charge(state_, (bytes - before) / kBytesOfDepth);
+  step_->depth = bytes;
 }
 
 void Thread::TakeBudget() {
   const std::uint64_t serial = StepSerial();
   if (serial == 0 || serial != step_budget.serial) {
-    step_budget = {.serial = serial, .instructions = Limits::kInstructions, .memory = Limits::kMemory, .began = {}};
+    step_budget = {.serial = serial, .instructions = limits.instructions, .memory = limits.memory, .began = {}};
   }
   instructions = step_budget.instructions;
   memory = step_budget.memory;
@@ -419,17 +432,18 @@ void Thread::LeaveBudget() const {
 bool Thread::IsLate() {
   const std::chrono::steady_clock::time_point clock = std::chrono::steady_clock::now();
   if (step_->began == std::chrono::steady_clock::time_point()) step_->began = clock;
-  if (clock - step_->began < Limits::kTime) return false;
+  if (clock - step_->began < limits.time) return false;
   // The thread may have waited, so from here on its own clock counts.
   const std::chrono::nanoseconds now = ThreadTime();
   if (step_->late.count() == 0) step_->late = now;
-  return now - step_->late > Limits::kTime;
+  return now - step_->late > limits.time;
 }
 
 Stop Thread::Resume() {
   const Universe::Lock lock(universe_);
   TakeBudget();
   Step step{.surrounding = CurrentException(), .began = step_budget.began, .late = step_budget.late};
+  if (state_) step.depth = StackBytes(state_);
   step_ = &step;
   abort = Abort::kNone;
   static_cast<void>(TakePowers());  // of others
@@ -448,7 +462,7 @@ Stop Thread::Resume() {
     // What has gone wrong outside of all that is the script's own.
     const char* message = lua_tostring(state_, -1);
     StopWith(Stop::kRaised, Exception("SystemError", {Value(message ? message : "the script cannot be run")}));
-  } else if (status == LUA_YIELD && asked > Limits::kHeld / 2) {
+  } else if (status == LUA_YIELD && asked > limits.held / 2) {
     MeasureHeld();
   }
   step_ = nullptr;

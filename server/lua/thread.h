@@ -19,14 +19,16 @@ namespace corod::lua {
 
 // What a step may use. Part of what a script sees, so the same on every server.
 struct Limits {
-  static constexpr std::uint64_t kInstructions = 10'000'000;
-  static constexpr std::size_t kMemory = std::size_t{64} << 20;  // asked for in a step
-  static constexpr std::size_t kHeld = std::size_t{16} << 20;    // by a session between steps
+  std::uint64_t instructions = 10'000'000;
+  std::size_t memory = std::size_t{64} << 20;  // asked for in a step
+  std::size_t held = std::size_t{16} << 20;    // by a session between steps
   // Some instructions of Lua's take time in proportion to what they are given and cannot be counted (a call with a
-  // hundred thousand arguments). A step that does little else is ended by the clock of the thread: twice this is more
-  // than ten times what any other step takes, so that it does not matter where exactly.
-  static constexpr std::chrono::seconds kTime{2};
+  // hundred thousand arguments). A step that does little else is ended by the clock of the thread: twice this is many
+  // times what any other step takes, so that it does not matter where exactly.
+  std::chrono::nanoseconds time = std::chrono::seconds(5);
 };
+// Those are what all servers have. Tests change them, for more runs in less time.
+inline Limits limits;
 
 // Instructions are counted by so many.
 inline constexpr int kHookInterval = 1'000;
@@ -86,6 +88,8 @@ class Thread : public Meter {
   int& closing() { return step_->closing; }
   // Whether the step has taken too much of the processor. To be asked now and then.
   bool IsLate();
+  // How large the stack is that runs. Likewise.
+  void ChargeDepth(std::size_t bytes);
 
   // Evaluates the source, in globals of its own. LUA_OK: pushes what it returns; else pushes what it raises.
   int Evaluate(lua_State* state);
@@ -104,6 +108,7 @@ class Thread : public Meter {
   struct Step {
     Stop stop = Stop::kReturned;
     int closing = 0;
+    std::size_t depth = 0;  // bytes of stack when they were last asked for
     std::optional<Exception> surrounding{};         // handled by whoever resumed it
     std::chrono::steady_clock::time_point began{};  // when the clock was first looked at; zero: not yet
     std::chrono::nanoseconds late{0};               // the thread's clock when it was seen to take long; 0: not yet

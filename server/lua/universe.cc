@@ -28,11 +28,14 @@ constexpr std::size_t kStackBytes = 1'024;
 // The bound is told of more than this.
 constexpr std::int64_t kUntold = std::int64_t{16} << 10;
 
-// What a collection waits for: so many percent of what the one before left, and how many KiB a dropped thread counts.
-constexpr int kPause = 150;
-constexpr int kDroppedKibibytes = 2;
+// What the collector is asked for at once: its share for so many bytes.
+constexpr std::int64_t kCollectorStep = std::int64_t{8} << 10;
+// A collection waits until a fraction of what the one before left has been allocated: 1 in so many.
+constexpr std::int64_t kPause = 2;
+constexpr std::size_t kDroppedBytes = std::size_t{2} << 10;
 
 thread_local constinit Universe::Running running_here = {};
+thread_local constinit std::int64_t held_outside = 0;
 
 int OpenAll(lua_State* state) {
   OpenTables(state);
@@ -49,7 +52,7 @@ Universe::Universe(HeapBound& bound, lua_CFunction more) : bound_(bound) {
   if (!main_) throw std::bad_alloc();
   SetMeter(main_, &meter_);
   if (!KnowsStack(main_) || !KnowsYields(main_)) throw std::logic_error("this is another version of Lua");
-  lua_gc(main_, LUA_GCINC, kPause, 0, 0);
+  lua_gc(main_, LUA_GCSTOP);
   Refill();
   lua_pushcfunction(main_, &OpenAll);
   if (more) lua_pushcfunction(main_, more);
@@ -84,6 +87,7 @@ Universe::Lock::Lock(Universe& universe) : universe_(universe) {
 
 Universe::Lock::~Lock() {
   universe_.ForgetDropped();
+  universe_.CollectDue();
   const std::int64_t untold = universe_.bytes_ - universe_.told_;
   if (untold > kUntold || untold < -kUntold) universe_.TellBound();
   universe_.mutex_.Unlock();
@@ -122,8 +126,28 @@ void Universe::ForgetDropped() {
       lua_pushnil(main_);
       lua_rawsetp(main_, LUA_REGISTRYINDEX, key);
     }
-    lua_gc(main_, LUA_GCSTEP, kDroppedKibibytes);
+    AddHeldOutside(kDroppedBytes);
   }
+}
+
+void Universe::AddHeldOutside(std::size_t bytes) { held_outside += static_cast<std::int64_t>(bytes); }
+
+void Universe::CollectDue() {
+  due_ += bytes_ - counted_ + std::exchange(held_outside, 0);
+  counted_ = bytes_;
+  if (due_ > 0) CollectSteps();
+}
+
+void Universe::CollectSteps() {
+  const Running running = running_;
+  SetRunning({});
+  for (; due_ > 0; due_ -= kCollectorStep) {
+    if (lua_gc(main_, LUA_GCSTEP, 0) == 0) continue;
+    due_ = -bytes_ / kPause;  // it is through
+    break;
+  }
+  counted_ = bytes_;
+  SetRunning(running);
 }
 
 void Universe::PushChunk(lua_State* state, const std::shared_ptr<const Chunk>& chunk) {
@@ -179,7 +203,7 @@ bool Universe::Count(std::size_t kind, std::size_t bytes) {
     meter.memory -= bytes;
     return true;
   }
-  const bool fits = bytes <= Limits::kMemory;
+  const bool fits = bytes <= limits.memory;
   meter.memory = 0;
   meter.abort = Abort::kMemory;
   lua_sethook(running_.state, lua_gethook(running_.state), LUA_MASKCOUNT, 1);  // ends the step at the next instruction

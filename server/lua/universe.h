@@ -100,6 +100,13 @@ class Universe {
   // this.
   void LetOthersThrough();
 
+  // Lets the collector do what is due: it does nothing by itself, but runs with the lock, now and then. What it frees
+  // is freed on the stack of main(), where there is room for it: on that of a script that has recursed as far as it can
+  // nothing could be called. REQUIRES: the lock is held.
+  void CollectDue();
+  // That something new holds memory of which Lua does not know. On a thread that holds the lock.
+  static void AddHeldOutside(std::size_t bytes);
+
   // Frees what nothing holds any more. REQUIRES: the lock is held.
   void Collect() { lua_gc(main_, LUA_GCCOLLECT); }
 
@@ -108,6 +115,7 @@ class Universe {
   void TellBound();
   bool Count(std::size_t kind, std::size_t bytes);
   void Refill();
+  void CollectSteps();
   void ForgetDropped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   FairMutex mutex_;
@@ -117,6 +125,8 @@ class Universe {
   HeapBound& bound_;
   std::int64_t bytes_ = 0;                              // that are allocated
   std::int64_t told_ = 0;                               // of that, what the bound knows of
+  std::int64_t counted_ = 0;                            // of that, what is in due_
+  std::int64_t due_ = 0;                                // bytes for which the collector has not done its share
   std::vector<std::shared_ptr<const Chunk>> compiled_;  // whose addresses are the registry's keys
   Mutex dropped_mutex_;
   std::vector<Dropped> dropped_ ABSL_GUARDED_BY(dropped_mutex_);

@@ -14,6 +14,7 @@
 #include "server/lua/exceptions.h"
 #include "server/lua/meter.h"
 #include "server/lua/tables.h"
+#include "server/lua/universe.h"
 
 namespace corod::lua {
 namespace {
@@ -23,9 +24,10 @@ char blob_key;
 char message_key;
 
 constexpr std::uint64_t kBytesAnInstruction = 16;
-constexpr std::size_t kKibibyte = 1024;
-// Of a value: for a map, and for each of its entries.
-constexpr std::size_t kMapBytes = 64;
+constexpr std::uint64_t kInstructionsOfValue = 4;
+constexpr std::uint64_t kInstructionsOfHeld = 20;
+// Of a value: for a list, for a map, and for each entry of that.
+constexpr std::size_t kCollectionBytes = 64;
 
 // Deeper than any value that may leave a session; what refuses it names the limit.
 const int kMaxDepth = ValueLimits().max_depth + 1;
@@ -41,8 +43,9 @@ Value* HeldBy(lua_State* state, int index, const void* key) {
 
 // `bytes`: what it holds beside; the collector does not see that.
 void PushHeld(lua_State* state, const Value& value, std::size_t bytes, const void* key) {
+  Charge(state, kInstructionsOfHeld);
   ChargeMemory(state, bytes);
-  if (bytes >= kKibibyte) lua_gc(state, LUA_GCSTEP, static_cast<int>(bytes / kKibibyte));
+  Universe::AddHeldOutside(bytes);
   new (lua_newuserdatauv(state, sizeof(Value), 0)) Value(value);
   lua_rawgetp(state, LUA_REGISTRYINDEX, key);
   lua_setmetatable(state, -2);
@@ -142,14 +145,14 @@ Value ToValueAt(lua_State* state, int index, int depth);
 
 Value ToMap(lua_State* state, int index, int depth) {
   Map map;
-  ChargeMemory(state, kMapBytes);
+  ChargeMemory(state, kCollectionBytes);
   lua_Integer position = 0;
   while (NextEntry(state, index, &position)) {
     if (lua_type(state, -2) != LUA_TSTRING) {
       RaiseValueError(state, std::string("a table with texts as keys has also ") + TypeNameOf(state, -2) +
                                  " as a key; it must be a list (1, 2, ...) or a map (texts)");
     }
-    ChargeMemory(state, kMapBytes);
+    ChargeMemory(state, kCollectionBytes);
     std::string key = TextAt(state, -2);
     map[key] = ToValueAt(state, lua_gettop(state), depth);
     lua_pop(state, 2);
@@ -159,6 +162,7 @@ Value ToMap(lua_State* state, int index, int depth) {
 
 Value ToList(lua_State* state, int index, int depth) {
   List list;
+  ChargeMemory(state, kCollectionBytes);
   const lua_Integer length = LengthOf(state, index);
   ChargeMemory(state, static_cast<std::size_t>(length) * sizeof(Value));
   Charge(state, static_cast<std::uint64_t>(length));
@@ -175,7 +179,7 @@ Value ToList(lua_State* state, int index, int depth) {
 }
 
 Value ToValueAt(lua_State* state, int index, int depth) {
-  Charge(state, 1);
+  Charge(state, kInstructionsOfValue);
   switch (lua_type(state, index)) {
     case LUA_TNIL:
       return {};

@@ -236,8 +236,46 @@ def commands():
         create(name="a") + run)
 
 
+# --- scripts: 1 for a raw source, number of command bytes, commands, source
+
+
+def scripts():
+    close, key_error, exit_, next_ = b"\x00", b"\x01\x07", b"\x02", b"\x06"
+
+    def raw(commands, source):
+        return bytes([1, len(commands)]) + commands + source.encode()
+
+    def body(commands, source):
+        return raw(commands, f"return function(a)\n{source}\nend")
+
+    yield "averager", body(next_ + b"\x03\x05" * 3 + close,
+                           "local n, sum = 0, 0 while true do sum = sum + (yield(sum / (n + 1)) or 0) n = n + 1 end")
+    yield "catches", body(key_error * 2 + next_ + exit_,
+                          "while true do local ok, e = pcall(yield, 1) if not ok then yield{e.type, e.message} end end")
+    yield "handles", body(key_error + next_, "xpcall(yield, function(e) yield(e.type) error{type = 'X', cause = e} end, 1)")
+    yield "finalizers", body(next_ + close, "finally(function(e) yield(e and e.type) end) "
+                                            "local _ <close> = finally(function() yield(2) end) yield(1) error('x')")
+    yield "metatables", body(next_, "local mt = {} local t = setmetatable({}, mt) mt.__index = function(t, k) return k end "
+                                    "mt.__newindex = t mt.__len = rawlen mt.__eq = rawequal mt.x = t.y return pairs(mt)")
+    yield "coroutines", body(next_, "local co = coroutine.wrap(function(...) while true do coroutine.yield(...) end end) "
+                                    "co(1) co(2) local d = coroutine.create(co) coroutine.resume(d) coroutine.close(d)")
+    yield "tables", body(b"\x04" * 2, "local t = yield() t.z, t[1] = 1, 2 t[3] = 3 for k, v in pairs(t) do t[k] = nil end "
+                                      "table.insert(t, 1) table.sort(t) yield(t) return #t, next(t)")
+    yield "texts", body(b"\x05\x03abc", "local s = tostring(yield()) return (s:rep(9):gsub('%w', {a = 1}):find('(.-)b')), "
+                                         "string.format('%q %5.2s %x', s, s, #s), s:byte(1, -1)")
+    yield "budget", body(next_, "local t = setmetatable({}, {__close = function() while true do end end}) "
+                                "pcall(function() local x <close> = t while true do end end) return 1")
+    yield "memory", body(next_, "local s = 'x' while true do s = s .. s end")
+    yield "cyclic", body(next_, "local _, e = pcall(error, {type = 'X'}) e.arguments = {e} e.cause = e return e")
+    yield "restartable", raw(next_ * 3, "return {state = {n = 0}, run = function(s) while true do s.n = s.n + 1 yield(s) end end}")
+    yield "constructors", raw(next_, "local t = {1, a = {}, [2] = {f = {...}}, ...} return function() return {t, #t, (t)} end")
+    yield "no_lua", raw(b"", "return function( {]] --[==[ '\\z")
+    yield "written", bytes([0, 4]) + next_ * 4 + bytes(range(0, 250, 3))
+    yield "written_too", bytes([0, 2]) + key_error + bytes(range(249, 0, -2))
+
+
 def main():
-    for target in (value_decoding, coroutines, parsers, commands):
+    for target in (value_decoding, coroutines, parsers, commands, scripts):
         folder = SEEDS / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():
