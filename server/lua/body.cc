@@ -12,18 +12,20 @@
 namespace corod::lua {
 namespace {
 
-// What a script delegates to while it is handling something. Raises LookupError if there is no such coroutine,
+[[noreturn]] void Refuse(const char* type, std::string message, const std::optional<Exception>& handled) {
+  Exception why(type, {Value(std::move(message))});
+  if (handled) why.SetContext(*handled);
+  Rethrow(why);
+}
+
+// What a script delegates to, while something may be being handled. Raises LookupError if there is no such coroutine,
 // ValueError if it is not to be created with these arguments.
 Coroutine MakeDelegate(const Catalog& catalog, CatalogRevision revision, const Stop& stop,
                        const std::optional<Exception>& handled) {
-  const auto refuse = [&handled](Exception why) {
-    if (handled) why.SetContext(*handled);
-    Rethrow(why);
-  };
   const Definition* definition = catalog.Newest(stop.name, revision);
-  if (!definition) refuse(py::LookupError("no coroutine '" + stop.name + "' in the catalog"));
+  if (!definition) Refuse("LookupError", "no coroutine '" + stop.name + "' in the catalog", handled);
   std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(stop.value.AsMap());
-  if (const auto* error = std::get_if<ArgumentError>(&bound)) refuse(py::ValueError(error->message));
+  if (const auto* error = std::get_if<ArgumentError>(&bound)) Refuse("ValueError", error->message, handled);
   return definition->create(std::get<std::vector<Value>>(std::move(bound)), revision);
 }
 
@@ -46,7 +48,7 @@ Coroutine Run(Owner owner, const Catalog* catalog, CatalogRevision revision) {
       if (stop.kind == Stop::Kind::kYielded) {
         input.value = co_yield std::move(stop.value);
       } else {
-        input.value = co_await YieldFrom(MakeDelegate(*catalog, revision, stop, thread.handled));
+        input.value = co_await YieldFrom(MakeDelegate(*catalog, revision, stop, thread.Handled()));
       }
     } catch (...) {
       input = {*CurrentException(), /*raises=*/true};
