@@ -147,8 +147,9 @@ bool Exception::LeadsTo(const Data* target) const {
     if (!seen.insert(data).second) continue;
     if (data->cause) open.push_back(data->cause->data_);
     if (data->context) open.push_back(data->context->data_);
-    for (const Value& argument : data->arguments)
+    for (const Value& argument : data->arguments) {
       VisitExceptions(argument, [&open](const Exception& held) { open.push_back(held.data_); });
+    }
   }
   return false;
 }

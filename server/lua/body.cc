@@ -1,6 +1,7 @@
 #include "server/lua/body.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -12,19 +13,22 @@
 namespace corod::lua {
 namespace {
 
-// What a script delegates to while it is handling something. Raises LookupError if there is no such coroutine,
+[[noreturn]] void Refuse(const char* type, std::string message, const std::optional<Exception>& handled) {
+  Exception why(type, {Value(std::move(message))});
+  if (handled) why.SetContext(*handled);
+  Rethrow(why);
+}
+
+// What a script delegates to, while something may be being handled. Raises LookupError if there is no such coroutine,
 // ValueError if it is not to be created with these arguments.
 Coroutine MakeDelegate(const Catalog& catalog, CatalogRevision revision, Thread& thread) {
-  const auto refuse = [&thread](Exception why) {
-    if (thread.handled) why.SetContext(*thread.handled);
-    Rethrow(why);
-  };
+  const std::optional<Exception> handled = thread.handled ? thread.handled : CurrentException();
   const Value delegation = thread.TakeValue();
   const std::string& name = delegation.AsList()[0].AsText();
   const Definition* definition = catalog.Newest(name, revision);
-  if (!definition) refuse(Exception("LookupError", {"no coroutine '" + name + "' in the catalog"}));
+  if (!definition) Refuse("LookupError", "no coroutine '" + name + "' in the catalog", handled);
   std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(delegation.AsList()[1].AsMap());
-  if (const auto* error = std::get_if<ArgumentError>(&bound)) refuse(Exception("ValueError", {error->message}));
+  if (const auto* error = std::get_if<ArgumentError>(&bound)) Refuse("ValueError", error->message, handled);
   return definition->create(std::get<std::vector<Value>>(std::move(bound)), revision);
 }
 

@@ -205,6 +205,11 @@ void TakeCause(lua_State* state, int index, Exception& exception, int levels) {
     const Exception cause = ToChain(state, lua_gettop(state), levels - 1);
     const std::optional<Exception> was = exception.cause();
     if (!was || !was->Is(cause)) exception.SetCause(AsLink(state, cause));
+    // A cause that leads back here is held as a copy, which the table then tells.
+    if (const std::optional<Exception> is = exception.cause(); is && !is->Is(cause)) {
+      PushException(state, *is);
+      SetField(state, index, "cause");
+    }
   }
   lua_pop(state, 1);
 }

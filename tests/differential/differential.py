@@ -9,6 +9,7 @@
 """
 
 import argparse
+import contextlib
 import gc
 import itertools
 import pathlib
@@ -45,6 +46,7 @@ def tables():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checker", help="the corod_differential binary")
+    parser.add_argument("--checkers", type=int, default=1, help="how many of them share the sequences")
     parser.add_argument("--print", action="store_true", help="print what the checker would be given")
     parser.add_argument("--sequences", type=int, default=100_000)
     parser.add_argument("--seed", type=int, help="random by default")
@@ -69,21 +71,25 @@ def main():
         seed = random.SystemRandom().randrange(2**32) if arguments.seed is None else arguments.seed
         print(f"--seed {seed}", file=sys.stderr)
         work = lines(arguments.pair or bodies.names(arguments.lua), arguments.sequences, seed, crossing)
-    work = itertools.chain([tables()], work)
     if arguments.print:
-        sys.stdout.writelines(work)
+        sys.stdout.writelines(itertools.chain([tables()], work))
         return 0
     command = [arguments.checker]
     if arguments.lua:
         command += ["--lua", str(pathlib.Path(bodies.__file__).parent)]
     command += ["--dropped"] * arguments.dropped
-    with subprocess.Popen(command, stdin=subprocess.PIPE, encoding="utf-8") as checker:
-        try:
-            checker.stdin.writelines(work)
+    checkers = [subprocess.Popen(command, stdin=subprocess.PIPE, encoding="utf-8") for _ in range(arguments.checkers)]
+    try:
+        for checker in checkers:
+            checker.stdin.write(tables())
+        for checker, text in zip(itertools.cycle(checkers), work):
+            checker.stdin.write(text)
+    except BrokenPipeError:  # it has died, and said of what
+        pass
+    for checker in checkers:
+        with contextlib.suppress(BrokenPipeError):
             checker.stdin.close()
-        except BrokenPipeError:  # it has died, and said of what
-            pass
-        return 1 if checker.wait() else 0
+    return 1 if any([checker.wait() for checker in checkers]) else 0
 
 
 if __name__ == "__main__":

@@ -48,15 +48,33 @@ std::string Read(const std::filesystem::path& path) {
   return text.str();
 }
 
-// The functions of a source that are not local.
+constexpr std::string_view kFunction = "function ";
+
+// The name of the function that is not local and begins with this line, or nothing.
+std::string FunctionAt(const std::string& line) {
+  return line.starts_with(kFunction) ? line.substr(kFunction.size(), line.find('(') - kFunction.size()) : "";
+}
+
 std::vector<std::string> FunctionsOf(const std::string& source) {
-  constexpr std::string_view kFunction = "function ";
   std::vector<std::string> names;
   std::istringstream lines(source);
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with(kFunction)) names.push_back(line.substr(kFunction.size(), line.find('(') - kFunction.size()));
+    if (std::string name = FunctionAt(line); !name.empty()) names.push_back(std::move(name));
   }
   return names;
+}
+
+// The script that one of its functions is: the others, but for local ones, are left out.
+std::string ScriptOf(const std::string& source, const std::string& function) {
+  std::string script;
+  bool is_another = false;
+  std::istringstream lines(source);
+  for (std::string line; std::getline(lines, line); script += '\n') {
+    if (const std::string name = FunctionAt(line); !name.empty()) is_another = name != function;
+    if (!is_another) script += line;
+    if (line == "end") is_another = false;
+  }
+  return script + "return " + function;
 }
 
 class Bodies {
@@ -88,7 +106,7 @@ class Bodies {
   // One whose name is something else in Lua ends with an underscore there.
   void Define(const std::string& function, const std::string& source) {
     const std::string name = function.ends_with('_') ? function.substr(0, function.size() - 1) : function;
-    std::variant<Definition, std::string> defined = scripts_.Define(name, 1, source + "\nreturn " + function, "");
+    std::variant<Definition, std::string> defined = scripts_.Define(name, 1, ScriptOf(source, function), "");
     if (const auto* wrong = std::get_if<std::string>(&defined)) throw py::ValueError(*wrong);
     catalog_.Add(std::get<Definition>(std::move(defined)));
   }

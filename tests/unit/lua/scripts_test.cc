@@ -267,6 +267,15 @@ TEST_F(ScriptsTest, AnExceptionDoesNotHoldItself) {  // as an argument of its co
             "X KeyError");
 }
 
+TEST_F(ScriptsTest, ACauseThatLeadsBackIsACopy) {
+  EXPECT_EQ(Run(R"(
+    local _, e = pcall(error, {type = "KeyError"})
+    e.cause = e
+    local is = isinstance(e, "KeyError")
+    return list(is, e.cause == e, e.cause.type, e.cause.cause))"),
+            "R [True, False, 'KeyError', None]");
+}
+
 TEST_F(ScriptsTest, WhatIsRaisedUnderAHandlerThatDelegatesHasAContext) {
   Define("return function() local _, e = pcall(yield, 1) error{type = 'KeyError'} end", "inner");
   Define("return function() error() end", "reraising");
@@ -281,6 +290,12 @@ TEST_F(ScriptsTest, WhatIsRaisedUnderAHandlerThatDelegatesHasAContext) {
   ASSERT_TRUE(raised.exception().context());
   EXPECT_EQ(raised.exception().context()->type(), "ValueError");
   EXPECT_EQ(Run("xpcall(error, function() delegate('reraising') end, {type = 'ValueError'})"), "X ValueError");
+  Coroutine refused =
+      Create("return function() xpcall(error, function() delegate('no') end, {type = 'ValueError'}) end");
+  const Outcome refusal = refused.Next();
+  ASSERT_EQ(refusal.kind, Outcome::Kind::kRaised);
+  EXPECT_EQ(refusal.exception().type(), "LookupError");
+  ASSERT_TRUE(refusal.exception().context());
 }
 
 TEST_F(ScriptsTest, FinalizersRunAtTheEnd) {
