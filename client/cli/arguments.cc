@@ -46,7 +46,7 @@ std::string Unshielded(std::string argument) {
   return argument;
 }
 
-// At most so many letters are wrong in a word that was meant to be another.
+// At most so many letters are wrong in a word that was meant to be another, and no more than half of the longer one's.
 constexpr std::size_t kSlips = 2;
 
 // How many letters have to be put in, taken out or exchanged to make `to` of `from`.
@@ -401,6 +401,7 @@ class Grammar {
     for (const auto& [command, builder] : commands_) {
       const std::string& name = command->get_name();
       const std::size_t slips = !word.empty() && name.starts_with(word) ? 0 : SlipsBetween(word, name);
+      if (slips > std::max(word.size(), name.size()) / 2) continue;
       // Equally near: the first in the alphabet, whatever their places in memory.
       if (slips < least || (slips == least && slips <= kSlips && name < nearest)) {
         least = slips;

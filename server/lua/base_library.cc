@@ -30,9 +30,7 @@ constexpr std::uint64_t kInstructionsOfRaise = 200;
 // Lua goes through the whole stack for each error that is caught; so many bytes of it count as an instruction.
 constexpr std::size_t kBytesAnInstruction = 320;
 
-void ChargeCaught(lua_State* state) {
-  Charge(state, kInstructionsOfRaise + StackBytes(state) / kBytesAnInstruction);
-}
+void ChargeCaught(lua_State* state) { Charge(state, kInstructionsOfRaise + StackBytes(state) / kBytesAnInstruction); }
 constexpr std::uint64_t kInstructionsOfDelegation = 1'000;  // to make the coroutine and to end it
 
 // Stack: what was being handled before, `true`, the results.

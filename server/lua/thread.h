@@ -108,7 +108,7 @@ class Thread : public Meter {
   struct Step {
     Stop stop = Stop::kReturned;
     int closing = 0;
-    std::size_t depth = 0;  // bytes of stack when they were last asked for
+    std::size_t depth = 0;                          // bytes of stack when they were last asked for
     std::optional<Exception> surrounding{};         // handled by whoever resumed it
     std::chrono::steady_clock::time_point began{};  // when the clock was first looked at; zero: not yet
     std::chrono::nanoseconds late{0};               // the thread's clock when it was seen to take long; 0: not yet

@@ -105,7 +105,7 @@ TEST(TryTest, WhatIsWrongWithASourceNamesItsFile) {
   EXPECT_THAT(RunCoroctl({"try", nothing.path()}).err,
               StartsWith("coroctl: " + nothing.path() + ": the script must return a function"));
   EXPECT_EQ(RunCoroctl({"try", "-"}).status, 2);
-  EXPECT_THAT(Try(kMean, "", {"start=x"}).err, StartsWith("coroctl: argument 'start' must be a number"));
+  EXPECT_THAT(Try(kMean, "", {"start=x"}).err, StartsWith("coroctl: argument 'start' must be a number; got 'x'"));
 }
 
 TEST(TryTest, WrongLinesAreNamed) {

@@ -65,10 +65,9 @@ class Neighbour {
   // One step, which must come out as always, and leaves some garbage.
   void Check() {
     const StepScope step({.time = {}, .seed = 1, .step = ++steps_});
-    EXPECT_EQ(
-        ScriptTestShown(session_.Next()),
-        "Y [" + std::to_string(steps_) +
-            ", 'xxx', '1,2', 'KeyError', 'table', 1, 3, [1, 'z', 'a'], 3, None, None, None, None, 2, 0]");
+    EXPECT_EQ(ScriptTestShown(session_.Next()),
+              "Y [" + std::to_string(steps_) +
+                  ", 'xxx', '1,2', 'KeyError', 'table', 1, 3, [1, 'z', 'a'], 3, None, None, None, None, 2, 0]");
   }
 
  private:
