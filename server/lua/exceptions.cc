@@ -203,6 +203,10 @@ void TakeCause(lua_State* state, int index, Exception& exception, int levels) {
     exception.SetSuppressContext(true);
   } else if (type != LUA_TNIL && levels > 0) {
     const Exception cause = ToChain(state, lua_gettop(state), levels - 1);
+    RawField(state, index, "cause");
+    const bool is_taken = lua_rawequal(state, -1, -2) == 0;  // it has led here
+    lua_pop(state, is_taken ? 2 : 1);
+    if (is_taken) return;
     const std::optional<Exception> was = exception.cause();
     if (!was || !was->Is(cause)) exception.SetCause(AsLink(state, cause));
     // A cause that leads back here is held as a copy, which the table then tells.

@@ -24,8 +24,11 @@ SessionKind& SessionFactory::KindOf(const Definition* definition, CatalogRevisio
   const MutexLock lock(kinds_mutex_);
   std::unique_ptr<SessionKind>& kind = kinds_[{definition, catalog_revision}];
   if (!kind) {
-    kind.reset(new SessionKind{
-        .environment = environment_, .definition = definition, .catalog_revision = catalog_revision, .pace = {}});
+    const bool is_script = definition && definition->language == Language::kLua;
+    kind.reset(new SessionKind{.environment = environment_,
+                               .definition = definition,
+                               .catalog_revision = catalog_revision,
+                               .pace = Pace(is_script)});
   }
   return *kind;
 }

@@ -466,6 +466,17 @@ TEST_F(PaceTest, ManySlowerStepsEndIt) {
   EXPECT_FALSE(pace_.IsQuick());
 }
 
+TEST(LearningPaceTest, TakesTwiceAsLongEachTime) {
+  Pace pace(/*learns=*/true);
+  for (int quick = 32; quick <= 1 << 12; quick *= 2) {
+    for (int i = 1; i < quick; ++i) pace.Record(absl::Microseconds(1));
+    EXPECT_FALSE(pace.IsQuick()) << quick;
+    pace.Record(absl::Microseconds(1));
+    EXPECT_TRUE(pace.IsQuick()) << quick;
+    pace.Record(absl::Milliseconds(11));
+  }
+}
+
 // Deletions.
 
 class DeletedSessionsTest : public testing::Test {
