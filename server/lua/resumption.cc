@@ -1,10 +1,10 @@
 #include "server/lua/resumption.h"
 
 #include <csetjmp>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <typeinfo>
 
 namespace corod::lua {
 namespace {
@@ -137,21 +137,17 @@ bool KnowsYields(lua_State* state) {
 extern "C" {
 
 // NOLINTBEGIN(bugprone-reserved-identifier): the linker's names.
-void __real___cxa_throw(void* thrown, std::type_info* type, void (*destroy)(void*));
-void __cxa_free_exception(void* thrown) noexcept;
+void* __real___cxa_allocate_exception(std::size_t size) noexcept;
 
-[[noreturn]] void __wrap___cxa_throw(void* thrown, std::type_info* type, void (*destroy)(void*)) {
+// Lua makes an exception (the compiler calls this) when it has noted that the state yields.
+void* __wrap___cxa_allocate_exception(std::size_t size) noexcept {
   using corod::lua::innermost;
   if (innermost && innermost->yields) {
     lua_State* state = innermost->yields;
     innermost->yields = nullptr;
-    if (lua_status(state) == LUA_YIELD) {
-      __cxa_free_exception(thrown);
-      _longjmp(innermost->way_out, 1);
-    }
+    if (lua_status(state) == LUA_YIELD) _longjmp(innermost->way_out, 1);
   }
-  __real___cxa_throw(thrown, type, destroy);
-  std::abort();
+  return __real___cxa_allocate_exception(size);
 }
 // NOLINTEND(bugprone-reserved-identifier)
 
