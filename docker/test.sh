@@ -60,16 +60,8 @@ for port in {17117..17217}; do
 done
 [ "$COROD_PORT" -ne 0 ] || fail "no port from 17117 to 17217 is free"
 
-# The own engine's image has the compiler and the headers that this machine has: what is compiled here need not be again.
-cache=()
-if [ -n "$own" ] && command -v ccache >/dev/null; then
-  compiled=$(ccache -k cache_dir)
-  mkdir -p "$compiled"
-  cache=(-v "$compiled:/root/.cache/ccache")
-fi
-
 started=$SECONDS
-timeout 1500 "$engine" build -q -t corod "${cache[@]}" --build-arg JOBS="${JOBS:-2}" -f docker/Dockerfile . >/dev/null || fail "the image does not build (above)"
+timeout 1500 "$engine" build -q -t corod --build-arg JOBS="${JOBS:-2}" -f docker/Dockerfile . >/dev/null || fail "the image does not build (above)"
 say "ok: image built ($((SECONDS - started)) s)"
 
 timeout 120 "${compose[@]}" -p "$project" -f docker/compose.yaml up -d --no-build corod || fail "compose could not start the server (above)"
