@@ -149,6 +149,35 @@ class ServerTest(unittest.TestCase):
         self.assertNotEqual(refusal.message, "")
 
 
+class DurableServerTest(ServerTest):
+    """Each test has a directory of its own, `data`, and starts its server when it wants one."""
+
+    @classmethod
+    def setUpClass(cls):
+        pass
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        self.data = os.path.join(directory.name, "data")
+        self.server = None
+        self.addCleanup(lambda: self.server and self.server.kill())
+
+    def start(self, *flags, data_dir=None):
+        self.server = Server(binary(self.BINARY), *flags, data_dir=data_dir or self.data)
+        self.client = self.server.client()
+
+    def kill(self):
+        self.server.terminate(signal.SIGKILL)
+        self.server.wait(-signal.SIGKILL)
+        self.server = None
+
+    def come_back(self, *flags):
+        self.kill()
+        self.start(*flags)
+
+
 _ids = itertools.count(1)
 
 

@@ -2,7 +2,6 @@
 import os
 import signal
 import subprocess
-import tempfile
 import unittest
 import unittest.mock
 
@@ -15,33 +14,8 @@ HOUR = 3600  # seconds
 NEVER = ("--passivate-after", "0")
 
 
-class DurabilityTest(testing.ServerTest):
+class DurabilityTest(testing.DurableServerTest):
     """Each test has a server on a directory of its own, and comes back to it."""
-
-    @classmethod
-    def setUpClass(cls):
-        pass
-
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
-        self.data = os.path.join(directory.name, "data")
-        self.server = None
-        self.addCleanup(lambda: self.server and self.server.kill())
-
-    def start(self, *flags, data_dir=None):
-        self.server = testing.Server(testing.binary("COROD_TEST_SERVER"), *flags, data_dir=data_dir or self.data)
-        self.client = self.server.client()
-
-    def kill(self):
-        self.server.terminate(signal.SIGKILL)
-        self.server.wait(-signal.SIGKILL)
-        self.server = None
-
-    def come_back(self, *flags):
-        self.kill()
-        self.start(*flags)
 
     def watch(self, session_id, from_step=None):
         return self.client.stub.Watch(pb.WatchRequest(session_id=session_id, from_step=from_step),

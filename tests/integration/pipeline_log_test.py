@@ -9,10 +9,8 @@ import itertools
 import json
 import os
 import random
-import signal
 import statistics
 import subprocess
-import tempfile
 import unittest
 
 import corod_testing as testing
@@ -178,30 +176,16 @@ def digest(outcomes):
     return hashlib.sha256(repr(outcomes).encode()).hexdigest()
 
 
-class PipelineLogTest(testing.ServerTest):
+class PipelineLogTest(testing.DurableServerTest):
     """Each test has a server on a directory of its own, and comes back to it."""
+
+    BINARY = "COROD_BIN"
 
     @classmethod
     def setUpClass(cls):
         with open(LOG, encoding="ascii") as file:
             cls.log = file.read()
         assert cls.log.endswith("\n") and cls.log.count("\n") > 1_000
-
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.data = os.path.join(directory.name, "data")
-        self.server = None
-        self.addCleanup(lambda: self.server and self.server.kill())
-
-    def start(self, *flags):
-        self.server = testing.Server(testing.binary("COROD_BIN"), *flags, data_dir=self.data)
-        self.client = self.server.client()
-
-    def come_back(self, *flags):
-        self.server.terminate(signal.SIGKILL)
-        self.server.wait(-signal.SIGKILL)
-        self.start(*flags)
 
     def coroctl(self, *arguments, data=b""):
         ended = subprocess.run([testing.binary("COROCTL"), "--server", self.server.address, *arguments], input=data,

@@ -1,7 +1,4 @@
 """Coroutines that are defined at run time, in Lua: define, drive, version, delete, and what is left after a kill -9."""
-import os
-import signal
-import tempfile
 import unittest
 
 import grpc
@@ -35,28 +32,10 @@ return {
 """
 
 
-class ScriptsTest(testing.ServerTest):
+class ScriptsTest(testing.DurableServerTest):
     """Each test has a server on a directory of its own, and comes back to it."""
 
-    @classmethod
-    def setUpClass(cls):
-        pass
-
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.data = os.path.join(directory.name, "data")
-        self.server = None
-        self.addCleanup(lambda: self.server and self.server.kill())
-
-    def start(self, *flags):
-        self.server = testing.Server(testing.binary("COROD_BIN"), *flags, data_dir=self.data)
-        self.client = self.server.client()
-
-    def come_back(self, *flags):
-        self.server.terminate(signal.SIGKILL)
-        self.server.wait(-signal.SIGKILL)
-        self.start(*flags)
+    BINARY = "COROD_BIN"
 
     def define(self, name, source, **fields):
         coroutine = catalog_pb.Coroutine(name=name, source=source, **fields)
