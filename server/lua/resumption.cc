@@ -1,5 +1,6 @@
 #include "server/lua/resumption.h"
 
+#include <concepts>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdint>
@@ -11,18 +12,18 @@ namespace {
 
 // What of a lua_State stands for the calls that are in it, which nothing in Lua's interface tells (5.4; checked by
 // KnowsYields). Lua leaves both as they were when a yield comes out of it.
-constexpr std::size_t kHandlerAt = 88;  // void*: of what is raised
+constexpr std::size_t kHandlerAt = 88;  // std::uintptr_t: of what is raised
 constexpr std::size_t kCallsAt = 176;   // std::uint32_t: nested calls of C and, counted by these, those of them that
 constexpr std::uint32_t kCallsThatCannotYield = 0x10000;
 
-template <typename T>
+template <std::unsigned_integral T>
 T Read(lua_State* state, std::size_t at) {
-  T value;
+  T value = 0;
   std::memcpy(&value, reinterpret_cast<const char*>(state) + at, sizeof(T));
   return value;
 }
 
-template <typename T>
+template <std::unsigned_integral T>
 void Write(lua_State* state, std::size_t at, T value) {
   std::memcpy(reinterpret_cast<char*>(state) + at, &value, sizeof(T));
 }
@@ -49,7 +50,7 @@ int ResumeState(lua_State* state, lua_State* from, int arguments, int* results) 
   if (_setjmp(here.way_out) == 0) {
     status = lua_resume(state, from, arguments, results);
   } else {
-    Write<void*>(state, kHandlerAt, nullptr);
+    Write<std::uintptr_t>(state, kHandlerAt, 0);
     Write<std::uint32_t>(state, kCallsAt, (from ? Read<std::uint32_t>(from, kCallsAt) % kCallsThatCannotYield : 0) + 1);
     *results = here.results;
   }
@@ -73,8 +74,8 @@ constexpr int kAnswer = 42;
 // What a function finds while Lua runs it, and what Lua leaves when it has yielded.
 struct Seen {
   bool jumps;  // how it is to yield
-  const void* frame = nullptr;
-  const void* handler = nullptr;
+  std::uintptr_t frame = 0;
+  std::uintptr_t handler = 0;
   std::uint32_t calls = 0;
   std::uint32_t calls_in_call = 0;
 };
@@ -91,8 +92,8 @@ int Answer(lua_State* state, int /*status*/, lua_KContext /*context*/) {
 
 int SeeAndYield(lua_State* state) {
   Seen& seen = *static_cast<Seen*>(lua_touserdata(state, 1));
-  seen.frame = __builtin_frame_address(0);
-  seen.handler = Read<const void*>(state, kHandlerAt);
+  seen.frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  seen.handler = Read<std::uintptr_t>(state, kHandlerAt);
   seen.calls = Read<std::uint32_t>(state, kCallsAt);
   lua_pushcfunction(state, &CountCalls);
   lua_pushvalue(state, 1);
@@ -102,22 +103,21 @@ int SeeAndYield(lua_State* state) {
 }
 
 // Whether all is where it is expected; and what is left after the yield.
-bool Try(lua_State* state, Seen& seen, const void** handler, std::uint32_t* calls) {
+bool Try(lua_State* state, Seen& seen, std::uintptr_t* handler, std::uint32_t* calls) {
   lua_State* thread = lua_newthread(state);
   lua_pushcfunction(thread, &SeeAndYield);
   lua_pushlightuserdata(thread, &seen);
   int results = 0;
   bool right = ResumeState(thread, state, 1, &results) == LUA_YIELD && results == 1;
   right = right && lua_touserdata(thread, -1) == &seen;
-  *handler = Read<const void*>(thread, kHandlerAt);
+  *handler = Read<std::uintptr_t>(thread, kHandlerAt);
   *calls = Read<std::uint32_t>(thread, kCallsAt);
   lua_pop(thread, 1);
   right = right && ResumeState(thread, state, 0, &results) == LUA_OK && results == 1;
   right = right && lua_tointeger(thread, -1) == kAnswer;
   lua_pop(state, 1);
-  const auto at = reinterpret_cast<std::uintptr_t>(seen.handler);
-  return right && at > reinterpret_cast<std::uintptr_t>(seen.frame) &&
-         at < reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) &&
+  return right && seen.handler > seen.frame &&
+         seen.handler < reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) &&
          seen.calls_in_call == seen.calls + kCallsThatCannotYield + 1;
 }
 
@@ -126,7 +126,7 @@ bool Try(lua_State* state, Seen& seen, const void** handler, std::uint32_t* call
 bool KnowsYields(lua_State* state) {
   Seen thrown{.jumps = false};
   Seen jumped{.jumps = true};
-  const void* handlers[2];
+  std::uintptr_t handlers[2];
   std::uint32_t calls[2];
   return Try(state, thrown, &handlers[0], &calls[0]) && Try(state, jumped, &handlers[1], &calls[1]) &&
          handlers[0] == handlers[1] && calls[0] == calls[1];
