@@ -135,6 +135,27 @@ TEST_F(Rule30, AStopIterationThatLeavesTheBlockHasItToo) {
             "X(RuntimeError: generator raised StopIteration <cause StopIteration> <ctx StopIteration> <ctx KeyError>)");
 }
 
+// As the calls of another generator's next() and close() would.
+TEST_F(Rule30, AnInnerCoroutineThatFailsLeavesNothingHandled) {
+  for (const char* fails :
+       {"coroutine.resume(inner, 'raise')", "pcall(coroutine.wrap(function() error('e') end))",
+        "coroutine.close(inner)", "table.pack(pcall(table.sort, {2, 1}, function() error('e') end))",
+        "pcall(string.gsub, 'a', 'a', function() error('e') end)"}) {
+    Driven g = Primed(MADE(Create(std::string(R"(
+      return function()
+        local inner = coroutine.create(function()
+          local _ <close> = setmetatable({}, {__close = function() error{type = "ValueError"} end})
+          if coroutine.yield() then error{type = "IndexError"} end
+        end)
+        coroutine.resume(inner)
+        yield(1)
+        local _ = )") + fails + R"(
+        error{type = "KeyError"}
+      end)")));
+    EXPECT_EQ(Text(g.Next()), "X(KeyError)") << fails;
+  }
+}
+
 TEST_F(Rule32, AYieldInFinallyPutsThePendingExceptionOff) {
   for (const FinallyForm& finally : kFinallyForms) {
     Driven g = Primed(MADE(Create(finally.Around("yield('cleanup')", "yield(1) return 'end'"))));
@@ -241,6 +262,51 @@ TEST_F(Rule33, WithNothingHandledItIsARuntimeError) {
     Driven g = Primed(MADE(Create(source)));
     EXPECT_EQ(Text(g.Next()), "X(RuntimeError: No active exception to reraise)") << source;
   }
+}
+
+// A generator has its own.
+TEST_F(Rule33, AnInnerCoroutineKeepsWhatItHandles) {
+  Driven g = Primed(MADE(Create(R"(
+    return function()
+      local inner = coroutine.wrap(function()
+        xpcall(error, function() coroutine.yield() error() end, {type = "KeyError", message = "a"})
+      end)
+      inner()
+      yield(1)
+      inner()
+    end)")));
+  EXPECT_EQ(Text(g.Next()), "X(KeyError: 'a')");
+}
+
+TEST_F(Rule33, AnInnerCoroutineThatHandlesNothingHandlesWhatItsCallerDoes) {
+  const auto raised = [this](const std::string& inner) {
+    Driven g = Primed(MADE(Create("return function() local inner = coroutine.wrap(function() " + inner + R"( end)
+        inner()
+        yield(1)
+        xpcall(error, function() inner() end, {type = "KeyError", message = "a"})
+      end)")));
+    return Text(g.Next());
+  };
+  EXPECT_EQ(raised("coroutine.yield() error{type = 'ValueError'}"), "X(ValueError <ctx KeyError>)");
+  EXPECT_EQ(raised("coroutine.yield() error()"), "X(KeyError: 'a')");
+  EXPECT_EQ(raised("xpcall(error, function() coroutine.yield() error{type = 'ValueError'} end, {type = 'IndexError'})"),
+            "X(ValueError <ctx IndexError>)");
+}
+
+// CPython would have a GeneratorExit in between; Lua closes without one.
+TEST_F(Rule33, AnInnerCoroutineThatIsClosedStillHandlesIt) {
+  Driven g = Primed(MADE(Create(R"(
+    return function()
+      local inner = coroutine.create(function()
+        local _ <close> = setmetatable({}, {__close = function() error{type = "ValueError"} end})
+        xpcall(error, coroutine.yield, {type = "IndexError"})
+      end)
+      coroutine.resume(inner)
+      yield(1)
+      xpcall(error, function() log(select(2, coroutine.close(inner))) error() end, {type = "KeyError", message = "a"})
+    end)")));
+  EXPECT_EQ(Text(g.Next()), "X(KeyError: 'a')");
+  EXPECT_EQ(logged, Log{"ValueError <ctx IndexError>"});
 }
 
 }  // namespace
