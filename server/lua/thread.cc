@@ -122,8 +122,7 @@ int Finish(lua_State* state, int status, lua_KContext runs) {
     if (!PopFinalizer(state)) break;
     if (lua_toboolean(state, kRaised)) {
       lua_pushvalue(state, kResult);
-      MakeCatchable(state);
-      thread.handled = ToException(state, -1);
+      HandleTop(state);
     } else {
       lua_pushnil(state);
       thread.handled.reset();

@@ -156,6 +156,24 @@ TEST_F(Rule30, AnInnerCoroutineThatFailsLeavesNothingHandled) {
   }
 }
 
+TEST_F(Rule30, WhatIsThrownIntoAFinallyHasThePendingOneAsContext) {
+  for (const FinallyForm& finally : kFinallyForms) {
+    const std::string source = finally.Around("yield('cleanup')", "yield(1) if given then local t  t.x = 1 end");
+    Driven thrown = Primed(MADE(Create(source)));
+    EXPECT_EQ(Text(thrown.Throw(ValueErrorV())), "Y('cleanup')") << finally.name;
+    EXPECT_EQ(Text(thrown.Throw(KeyErrorA())), "X(KeyError: 'a' <ctx ValueError>)") << finally.name;
+    Driven closed = Primed(MADE(Create(source)));
+    EXPECT_EQ(closed.Close().kind, Outcome::Kind::kRaised);
+    EXPECT_EQ(Text(closed.Throw(KeyErrorA())), "X(KeyError: 'a' <ctx GeneratorExit>)") << finally.name;
+    Driven fails = Primed(MADE(Create(source, {{"given", true}})));
+    EXPECT_EQ(Text(fails.Next()), "Y('cleanup')") << finally.name;
+    EXPECT_EQ(Text(fails.Throw(KeyErrorA())), "X(KeyError: 'a' <ctx RuntimeError>)") << finally.name;
+    Driven returns = Primed(MADE(Create(source)));
+    EXPECT_EQ(Text(returns.Next()), "Y('cleanup')") << finally.name;
+    EXPECT_EQ(Text(returns.Throw(KeyErrorA())), "X(KeyError: 'a')") << finally.name;
+  }
+}
+
 TEST_F(Rule32, AYieldInFinallyPutsThePendingExceptionOff) {
   for (const FinallyForm& finally : kFinallyForms) {
     Driven g = Primed(MADE(Create(finally.Around("yield('cleanup')", "yield(1) return 'end'"))));

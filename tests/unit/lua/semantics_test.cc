@@ -308,6 +308,27 @@ TEST_F(Rule19, WhatIsRaisedInAFinallyHasTheThrownOneAsContext) {
   }
 }
 
+TEST_F(Rule19, AnErrorOfLuasIsTheContextOfWhatAFinallyRaises) {
+  for (const FinallyForm& finally : kFinallyForms) {
+    Driven g =
+        Primed(MADE(Create(finally.Around("error{type = 'KeyError', message = 'k'}", "yield(1) local t  t.x = 1"))));
+    EXPECT_EQ(Text(g.Next()), "X(KeyError: 'k' <ctx RuntimeError>)") << finally.name;
+  }
+}
+
+TEST_F(Rule19, SoItIsWhereTheCloseOfAMetatableIsATableThatIsCalled) {
+  Driven g = Primed(MADE(Create(R"(
+    return function()
+      local call = setmetatable({}, {__call = function(_, value, e) log(e) error{type = "KeyError"} end})
+      local _ <close> = setmetatable({}, {__close = call})
+      yield(1)
+      local t
+      t.x = 1
+    end)")));
+  EXPECT_EQ(Text(g.Next()), "X(KeyError <ctx RuntimeError>)");
+  EXPECT_EQ(logged, Log{"RuntimeError: script:7: attempt to index a nil value (local 't')"});
+}
+
 TEST_F(Rule19, AfterTheHandlerThereIsNoContext) {
   for (const char* source :
        {"return function() pcall(yield, 1) error{type = 'KeyError', message = 'k'} end",
