@@ -194,6 +194,49 @@ TEST_F(Rule32, WhatWasPutOffIsTheSameObject) {
   }
 }
 
+TEST_F(Rule32, EachFinallySeesTheSameObject) {
+  Driven g = Primed(MADE(Create(R"(
+    return function()
+      local outer, block
+      finally(function(e) outer = outer or e log(e == outer) log(e == block) end)
+      finally(function(e) outer = e end)
+      local _ <close> = finally(function(e) log(e == block) end)
+      local _ <close> = setmetatable({}, {__close = function(_, e) block = e end})
+      yield(1)
+    end)")));
+  EXPECT_EQ(Text(g.Throw(ValueErrorV())), "X(ValueError: v)");
+  EXPECT_EQ(logged, (Log{"true", "true", "true"}));
+}
+
+TEST_F(Rule32, AFinallyThatCatchesSomethingLeavesNoTraceOfIt) {
+  for (const FinallyForm& finally : kFinallyForms) {
+    const std::string cleanup = "pcall(error, 'caught') xpcall(error, function() yield('handler') end, 'caught')";
+    Driven raises = Primed(MADE(Create(finally.Around(cleanup, "yield(1) error('text', 0)"))));
+    EXPECT_EQ(Text(raises.Next()), "Y('handler')") << finally.name;
+    EXPECT_EQ(Text(raises.Next()), "X(RuntimeError: text)") << finally.name;
+    Driven thrown = Primed(MADE(Create(finally.Around(cleanup, "yield(1)"))));
+    EXPECT_EQ(Text(thrown.Throw(ValueErrorV())), "Y('handler')") << finally.name;
+    EXPECT_EQ(Text(thrown.Next()), "X(ValueError: v)") << finally.name;
+  }
+}
+
+TEST_F(Rule32, AFinallyOfABlockInAHandlerEndsThere) {
+  for (const char* finally : {"finally(function() end)", "setmetatable({}, {__close = function() end})"}) {
+    Driven g = Primed(MADE(Create(R"(
+      return function()
+        xpcall(error, function()
+          do local _ <close> = )" +
+                                  std::string(finally) + R"( end
+          pcall(function() local _ <close> = )" +
+                                  finally + R"( error{type = "IndexError"} end)
+          yield(1)
+          error{type = "ValueError"}
+        end, {type = "KeyError"})
+      end)")));
+    EXPECT_EQ(Text(g.Next()), "X(ValueError <ctx KeyError>)") << finally;
+  }
+}
+
 TEST_F(Rule32, WithoutAPendingExceptionFinallyJustYields) {
   for (const FinallyForm& finally : kFinallyForms) {
     Driven g = Primed(MADE(Create(finally.Around("yield('cleanup')", "yield(1) return 'end'"))));
