@@ -123,6 +123,7 @@ int Finish(lua_State* state, int status, lua_KContext runs) {
     if (lua_toboolean(state, kRaised)) {
       lua_pushvalue(state, kResult);
       HandleTop(state);
+      lua_copy(state, -1, kResult);  // the same for the next, and at the end
     } else {
       lua_pushnil(state);
       thread.handled.reset();

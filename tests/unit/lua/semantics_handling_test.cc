@@ -194,6 +194,16 @@ TEST_F(Rule32, WhatWasPutOffIsTheSameObject) {
   }
 }
 
+TEST_F(Rule32, AnErrorOfLuasIsPutOffAsItIs) {
+  for (const FinallyForm& finally : kFinallyForms) {
+    Driven g = Primed(MADE(Create(finally.Around("log(e) yield('cleanup')", "yield(1) local t  t.x = 1"))));
+    EXPECT_EQ(Text(g.Next()), "Y('cleanup')") << finally.name;
+    EXPECT_EQ(Text(g.Next()), "X(RuntimeError: script:1: attempt to index a nil value (local 't'))") << finally.name;
+    EXPECT_EQ(logged, Log{"RuntimeError: script:1: attempt to index a nil value (local 't')"}) << finally.name;
+    logged.clear();
+  }
+}
+
 TEST_F(Rule32, EachFinallySeesTheSameObject) {
   Driven g = Primed(MADE(Create(R"(
     return function()
@@ -206,6 +216,19 @@ TEST_F(Rule32, EachFinallySeesTheSameObject) {
     end)")));
   EXPECT_EQ(Text(g.Throw(ValueErrorV())), "X(ValueError: v)");
   EXPECT_EQ(logged, (Log{"true", "true", "true"}));
+}
+
+TEST_F(Rule32, WhatLuaRaisesIsTheSameObjectForTheFinallysOfTheBody) {
+  Driven g = Primed(MADE(Create(R"(
+    return function()
+      local seen
+      finally(function(e) log(e == seen) log(e) end)
+      finally(function(e) seen = e end)
+      yield(1)
+      error("text", 0)
+    end)")));
+  EXPECT_EQ(Text(g.Next()), "X(RuntimeError: text)");
+  EXPECT_EQ(logged, (Log{"true", "RuntimeError: text"}));
 }
 
 TEST_F(Rule32, AFinallyThatCatchesSomethingLeavesNoTraceOfIt) {
