@@ -558,6 +558,39 @@ TEST_F(Rule40, CleanupRunsOnceInnermostFirst) {
                          "GeneratorExit"}));
 }
 
+TEST_F(Rule40, TheFinallyOfABlockRunsWhereTheBlockIsLeft) {
+  for (const char* finally :
+       {"finally(function(e) log(e) end)", "setmetatable({}, {__close = function(_, e) log(e) end})"}) {
+    const auto left_by = [&](const std::string& body) {
+      logged.clear();
+      Driven g = Primed(MADE(Create("return function() yield(1) pcall(function() while true do local _ <close> = " +
+                                    std::string(finally) + " " + body + " end end) log('after') yield(2) end")));
+      EXPECT_EQ(Text(g.Next()), "Y(2)");
+      return logged;
+    };
+    EXPECT_EQ(left_by("break"), (Log{"nil", "after"})) << finally;
+    EXPECT_EQ(left_by("do return end"), (Log{"nil", "after"})) << finally;
+    EXPECT_EQ(left_by("error{type = 'KeyError'}"), (Log{"KeyError", "after"})) << finally;
+    EXPECT_EQ(left_by("error('text', 0)"), (Log{"RuntimeError: text", "after"})) << finally;
+    EXPECT_EQ(left_by("delegate('nobody')"), (Log{"LookupError: no coroutine 'nobody' in the catalog", "after"}))
+        << finally;
+  }
+}
+
+TEST_F(Rule40, TheFinallyOfABlockRunsWhereAThrowLeavesIt) {
+  for (const FinallyForm& finally : {kFinallyForms[0], kFinallyForms[2]}) {
+    const std::string block = finally.Around("log(e)", "yield(1)").substr(std::string("return ").size());
+    Driven thrown = Primed(MADE(Create("return function() pcall(" + block + ") log('after') yield(2) end")));
+    EXPECT_EQ(Text(thrown.Throw(ValueErrorV())), "Y(2)") << finally.name;
+    EXPECT_EQ(logged, (Log{"ValueError: v", "after"})) << finally.name;
+    logged.clear();
+    Driven closed = Primed(MADE(Create("return function() pcall(" + block + ") log('after') return 2 end")));
+    EXPECT_EQ(Text(closed.Close()), "R(2)") << finally.name;
+    EXPECT_EQ(logged, (Log{"GeneratorExit", "after"})) << finally.name;
+    logged.clear();
+  }
+}
+
 TEST_F(Rule40, ACleanupThatRaisesDoesNotKeepTheOthersFromRunning) {
   Driven g = Primed(MADE(Create(R"(
     return function()
