@@ -253,14 +253,18 @@ void SetEvent(lua_State* state, int table) {
     SetField(state, -1, "__newindex", lua_isnil(state, value) ? NewIndex : NewIndexThrough);
     lua_pushvalue(state, value);
     SetHidden(state, -2, Hidden::kNewIndex);
-  } else if (text == "__close" && (lua_isfunction(state, value) || lua_istable(state, value))) {
-    SetField(state, -1, "__close", CloseThrough);
-    lua_pushvalue(state, value);
-    SetHidden(state, -2, Hidden::kClose);
   } else {
+    const bool closes = text == "__close" && (lua_isfunction(state, value) || lua_istable(state, value));
+    if (text == "__close") {
+      lua_pushvalue(state, value);
+      SetHidden(state, -2, Hidden::kClose);
+    }
     lua_pushvalue(state, name);
     lua_pushvalue(state, value);
-    if (lua_isnil(state, value) && (text == "__newindex" || text == "__len")) {
+    if (closes) {
+      lua_pop(state, 1);
+      lua_pushcfunction(state, CloseThrough);
+    } else if (lua_isnil(state, value) && (text == "__newindex" || text == "__len")) {
       lua_pop(state, 1);
       lua_pushcfunction(state, text == "__len" ? Length : NewIndex);
     }

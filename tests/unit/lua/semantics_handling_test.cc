@@ -260,6 +260,19 @@ TEST_F(Rule32, AFinallyOfABlockInAHandlerEndsThere) {
   }
 }
 
+TEST_F(Rule32, ACloseMayBeSetWhileTheBlockIsOpen) {
+  Driven g = Primed(MADE(Create(R"(
+    return function()
+      local meta = {__close = function() log("first") end}
+      local _ <close> = setmetatable({}, meta)
+      meta.__close = function(_, e) log(e) yield("second") end
+      yield(1)
+    end)")));
+  EXPECT_EQ(Text(g.Throw(ValueErrorV())), "Y('second')");
+  EXPECT_EQ(Text(g.Next()), "X(ValueError: v)");
+  EXPECT_EQ(logged, Log{"ValueError: v"});
+}
+
 TEST_F(Rule32, WithoutAPendingExceptionFinallyJustYields) {
   for (const FinallyForm& finally : kFinallyForms) {
     Driven g = Primed(MADE(Create(finally.Around("yield('cleanup')", "yield(1) return 'end'"))));
