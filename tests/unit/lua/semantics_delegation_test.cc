@@ -1,4 +1,4 @@
-// Rules 55 to 77 for scripts: delegate().
+// Rules 55 to 77, and 49 of a sub, for scripts: delegate().
 
 #include <string>
 #include <vector>

@@ -1,14 +1,15 @@
-// The rules of docs/semantics.md for bodies that are scripts, in the order of coroutine_test: here 1 to 49 and 83; 30,
-// 32 and 33 in semantics_handling_test.cc, 54 to 77 in semantics_delegation_test.cc.
+// The rules of docs/semantics.md for bodies that are scripts, in the order of coroutine_test: here 1 to 49, 54 and 83;
+// 30, 32 and 33 in semantics_handling_test.cc, 55 to 77 in semantics_delegation_test.cc.
 //
 // Not here:
 //   15, 22, 23, 24, 34, 58       bind callers
+//   49's hook                    what becomes of an orphan's errors is the session layer's
 //   50 to 53, 76's ValueError    a script has no reference to a session, its own included, that it could drive
-//   56, 57                       introspection of C++ and Python bodies: nobody sees a script's locals or frame
-//   61, 71, 74, 72's iterables   delegate() takes the name of a coroutine, no iterator and no value
-//   72, 73: started, finished, shared subs   delegate() makes the sub anew, and nobody else has it
-//   31's `return` in a finally   what a finalizer returns is dropped: the form with pcall is tested
 //   54's RUNNING                 nothing looks at a script while it runs
+//   56, 57                       nobody sees a script's frame or locals
+//   61, 71, 74 and what 60, 62, 65, 69, 70 and 72 say of iterators and values   delegate() takes a coroutine's name
+//   72's and 73's started, finished and shared subs   delegate() makes the sub anew, and nobody else has it
+//   31's return in a finally     what a finalizer returns is dropped; a pcall that returns is the form that swallows
 //   78 to 82                     the session layer and the wire, whatever the body is written in
 
 #include "tests/unit/lua/semantics.h"
@@ -687,6 +688,16 @@ TEST_F(Rule45, AnotherExceptionDuringCloseHasTheExitAsContext) {
     EXPECT_EQ(Text(g.Close()), "X(TypeError: fie! <ctx GeneratorExit>)") << source;
     EXPECT_EQ(g.state(), kClosed);
     EXPECT_EQ(Text(g.Close()), "R(None)");
+  }
+}
+
+TEST_F(Rule45, SoHasAnErrorOfLuas) {
+  std::vector<std::string> sources = {Handles("error('text', 0)")};
+  for (const FinallyForm& finally : kFinallyForms) sources.push_back(finally.Around("error('text', 0)", "yield(1)"));
+  for (const std::string& source : sources) {
+    Driven g = Primed(MADE(Create(source)));
+    EXPECT_EQ(Text(g.Close()), "X(RuntimeError: text <ctx GeneratorExit>)") << source;
+    EXPECT_EQ(g.state(), kClosed);
   }
 }
 
