@@ -74,8 +74,7 @@ int XpcallDone(lua_State* state, int status, lua_KContext /*context*/) {
     return lua_gettop(state) - 1;
   }
   ChargeCaught(state);
-  MakeCatchable(state);
-  thread.handled = ToException(state, -1);
+  HandleTop(state);
   lua_pushboolean(state, false);
   lua_pushvalue(state, 2);
   lua_rotate(state, -3, 2);
@@ -298,13 +297,8 @@ int CloseFinalizer(lua_State* state) {
   if (!lua_isfunction(state, -1)) return 0;  // has run
   lua_pushnil(state);
   lua_setiuservalue(state, 1, 1);
-  if (!lua_isnil(state, 2)) {
-    lua_pushvalue(state, 2);
-    MakeCatchable(state);
-    lua_replace(state, 2);
-    ThreadOf(state).handled = ToException(state, 2);
-  }
   lua_pushvalue(state, 2);
+  if (!lua_isnil(state, 2)) HandleTop(state);
   lua_callk(state, 1, 0, 0, &FinalizerRan);
   return FinalizerRan(state, LUA_OK, 0);
 }

@@ -45,6 +45,38 @@ Status StatusOf(lua_State* state, lua_State* coroutine) {
   }
 }
 
+// While a coroutine is resumed or closed: that it handles nothing, and what its caller handles is around it.
+class Inside {
+ public:
+  explicit Inside(Thread& thread)
+      : thread_(thread),
+        surrounding_(std::exchange(thread.surrounding(), thread.Handled())),
+        handled_(std::exchange(thread.handled, std::nullopt)) {}
+  ~Inside() {
+    thread_.handled = std::move(handled_);
+    thread_.surrounding() = std::move(surrounding_);
+  }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+ private:
+  Thread& thread_;
+  std::optional<Exception> surrounding_;
+  std::optional<Exception> handled_;
+};
+
+// A coroutine that has yielded has what it handles on the top of its stack.
+void KeepHandled(lua_State* state, lua_State* coroutine) {
+  PushHandled(state);
+  lua_xmove(state, coroutine, 1);
+}
+
+void TakeHandled(lua_State* coroutine) {
+  if (lua_status(coroutine) != LUA_YIELD) return;
+  SetHandled(coroutine, -1);
+  lua_pop(coroutine, 1);
+}
+
 // Moves `arguments` values into the coroutine and runs it. The number of results, which are on the stack then, or -1:
 // what it raised is.
 int Resume(lua_State* state, lua_State* coroutine, int arguments) {
@@ -62,8 +94,9 @@ int Resume(lua_State* state, lua_State* coroutine, int arguments) {
   Thread& thread = ThreadOf(state);
   Charge(state, kInstructionsOfResume);
   ChargeStack(state);
+  const Inside inside(thread);
+  TakeHandled(coroutine);
   lua_xmove(state, coroutine, arguments);
-  std::optional<Exception> handled = thread.handled;
   const Universe::Running before = thread.universe().running();
   thread.universe().SetRunning({&thread, coroutine});
   int results = 0;
@@ -72,18 +105,19 @@ int Resume(lua_State* state, lua_State* coroutine, int arguments) {
   if (thread.abort != Abort::kNone) RaiseAbort(state, thread.abort);
   if (resumed == LUA_YIELD) ChargeStack(coroutine);
   if (resumed == LUA_OK || resumed == LUA_YIELD) {
-    thread.handled = std::move(handled);
-    if (!lua_checkstack(state, results + 1)) {
+    const bool fits = lua_checkstack(state, results + 2);
+    if (fits) {
+      lua_xmove(coroutine, state, results);
+    } else {
       lua_pop(coroutine, results);
-      lua_pushliteral(state, "too many results to resume");
-      return -1;
     }
-    lua_xmove(coroutine, state, results);
-    return results;
+    if (resumed == LUA_YIELD) KeepHandled(state, coroutine);
+    if (fits) return results;
+    lua_pushliteral(state, "too many results to resume");
+    return -1;
   }
   lua_xmove(coroutine, state, 1);
   MakeCatchable(state);
-  thread.handled = std::move(handled);
   return -1;
 }
 
@@ -110,6 +144,8 @@ bool Close(lua_State* state, lua_State* coroutine) {
     return false;
   }
   ++thread.closing();
+  const Inside inside(thread);
+  TakeHandled(coroutine);
   const Universe::Running before = thread.universe().running();
   thread.universe().SetRunning({&thread, coroutine});
   const int closed = lua_resetthread(coroutine);
@@ -118,6 +154,7 @@ bool Close(lua_State* state, lua_State* coroutine) {
   if (thread.abort != Abort::kNone) RaiseAbort(state, thread.abort);
   if (closed == LUA_OK) return true;
   lua_xmove(coroutine, state, 1);
+  MakeCatchable(state);
   return false;
 }
 

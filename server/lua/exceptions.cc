@@ -428,6 +428,11 @@ void SetHandled(lua_State* state, int index) {
   }
 }
 
+void HandleTop(lua_State* state) {
+  MakeCatchable(state);
+  ThreadOf(state).handled = ToException(state, -1);
+}
+
 void AddExceptionFunctions(lua_State* state) {
   lua_pushcfunction(state, &Error);
   lua_setfield(state, -2, "error");

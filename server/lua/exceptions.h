@@ -47,6 +47,8 @@ void MakeCatchable(lua_State* state);
 // What is being handled (Thread::handled), to be kept on the stack and set again.
 void PushHandled(lua_State* state);
 void SetHandled(lua_State* state, int index);
+// From now on what was caught, on the top of the stack, is being handled. MakeCatchable.
+void HandleTop(lua_State* state);
 
 // Adds to the table on the top: error, isinstance.
 void AddExceptionFunctions(lua_State* state);

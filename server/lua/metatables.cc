@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <string_view>
 
+#include "server/lua/exceptions.h"
 #include "server/lua/meter.h"
 
 namespace corod::lua {
@@ -107,6 +108,24 @@ int NewIndexThrough(lua_State* state) {
   return 0;
 }
 
+int Closed(lua_State* state, int /*status*/, lua_KContext /*context*/) {
+  SetHandled(state, 3);
+  return 0;
+}
+
+// The __close of a metatable: what the value is closed for is being handled meanwhile.
+int CloseThrough(lua_State* state) {
+  lua_settop(state, 2);
+  PushHandled(state);
+  lua_getmetatable(state, 1);
+  PushHidden(state, 4, Hidden::kClose);
+  lua_pushvalue(state, 1);
+  lua_pushvalue(state, 2);
+  if (!lua_isnil(state, 2)) HandleTop(state);
+  lua_callk(state, 2, 0, 0, &Closed);
+  return Closed(state, LUA_OK, 0);
+}
+
 int RefuseToSet(lua_State* state) { RaiseReadOnly(state, 2); }
 
 // The events of a table that has a shadow (on the top) are asked for through us.
@@ -206,6 +225,11 @@ int PushEvent(lua_State* state, int table) {
     PushHidden(state, table, Hidden::kShadow);
     PushHidden(state, -1, TextAt(state, name) == "__index" ? Hidden::kIndex : Hidden::kNewIndex);
     lua_remove(state, -2);
+  } else if (Is(state, -1, CloseThrough)) {
+    lua_pop(state, 1);
+    PushHidden(state, table, Hidden::kShadow);
+    PushHidden(state, -1, Hidden::kClose);
+    lua_remove(state, -2);
   } else if (Is(state, -1, NewIndex) || Is(state, -1, Length)) {
     lua_pop(state, 1);
     lua_pushnil(state);
@@ -230,9 +254,17 @@ void SetEvent(lua_State* state, int table) {
     lua_pushvalue(state, value);
     SetHidden(state, -2, Hidden::kNewIndex);
   } else {
+    const bool closes = text == "__close" && (lua_isfunction(state, value) || lua_istable(state, value));
+    if (text == "__close") {
+      lua_pushvalue(state, value);
+      SetHidden(state, -2, Hidden::kClose);
+    }
     lua_pushvalue(state, name);
     lua_pushvalue(state, value);
-    if (lua_isnil(state, value) && (text == "__newindex" || text == "__len")) {
+    if (closes) {
+      lua_pop(state, 1);
+      lua_pushcfunction(state, CloseThrough);
+    } else if (lua_isnil(state, value) && (text == "__newindex" || text == "__len")) {
       lua_pop(state, 1);
       lua_pushcfunction(state, text == "__len" ? Length : NewIndex);
     }

@@ -23,6 +23,7 @@ enum class Hidden : std::uintptr_t {
   kOwner,        // in a shadow: the table that it belongs to
   kIndex,        // in a shadow: its __index, where Lua has to ask us first
   kNewIndex,     // in a shadow: its __newindex, likewise
+  kClose,        // in a shadow: its __close
   kCommon,       // in a shadow: it is that of tables of many sessions
   kShared,       // in the metatable of a read-only table: what can be read through it
   kNoKey,        // not in a table: stands for a key in an order

@@ -122,8 +122,8 @@ int Finish(lua_State* state, int status, lua_KContext runs) {
     if (!PopFinalizer(state)) break;
     if (lua_toboolean(state, kRaised)) {
       lua_pushvalue(state, kResult);
-      MakeCatchable(state);
-      thread.handled = ToException(state, -1);
+      HandleTop(state);
+      lua_copy(state, -1, kResult);  // the same for the next, and at the end
     } else {
       lua_pushnil(state);
       thread.handled.reset();

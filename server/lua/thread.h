@@ -72,7 +72,7 @@ class Thread : public Meter {
   // catches it. What is raised meanwhile has it as its context.
   std::optional<Exception> handled;
 
-  // The same or, if that is nothing, what those that delegate to the script are handling.
+  // The same or, if that is nothing, what is handled around what runs.
   std::optional<Exception> Handled() const { return handled || !step_ ? handled : step_->surrounding; }
 
   // For the functions that scripts call, while it runs.
@@ -86,6 +86,8 @@ class Thread : public Meter {
   bool TakeRaises() { return std::exchange(raises_, false); }
   // How deep coroutines that close each other are nested; Lua does not count that.
   int& closing() { return step_->closing; }
+  // What is handled by those that delegate to the script, and by those that resume the nested coroutine which runs.
+  std::optional<Exception>& surrounding() { return step_->surrounding; }
   // Whether the step has taken too much of the processor. To be asked now and then.
   bool IsLate();
   // How large the stack is that runs. Likewise.
@@ -109,7 +111,7 @@ class Thread : public Meter {
     Stop stop = Stop::kReturned;
     int closing = 0;
     std::size_t depth = 0;                          // bytes of stack when they were last asked for
-    std::optional<Exception> surrounding{};         // handled by whoever resumed it
+    std::optional<Exception> surrounding{};         // handled around what runs
     std::chrono::steady_clock::time_point began{};  // when the clock was first looked at; zero: not yet
     std::chrono::nanoseconds late{0};               // the thread's clock when it was seen to take long; 0: not yet
   };

@@ -49,7 +49,7 @@ inline void PrintTo(CoroutineState state, std::ostream* out) {
 
 // What a test drives: `Driven g = MADE(Body(arguments));`. It is the coroutine itself, or, in coroutine_test_dropped,
 // one that is dropped before each step and brought back (dropped.h). A test that must have the coroutine itself says
-// Coroutine, and stands in dropped.cc with the reason.
+// Coroutine, and stands in exclusions.cc with the reason.
 #ifdef COROD_TEST_DROPPED
 using Driven = Dropped;
 #define MADE(...) Dropped([&]() -> Coroutine { return __VA_ARGS__; })
@@ -80,7 +80,7 @@ class CoroutineTest : public testing::Test {
     EXPECT_EQ(LiveFrames().frames, 0u);
     EXPECT_EQ(LiveFrames().bytes, 0u);
 #ifdef COROD_TEST_DROPPED
-    if (!IsSkipped()) EXPECT_GT(Dropped::drops(), drops_before_) << "nothing was dropped: say why in dropped.cc";
+    if (!IsSkipped()) EXPECT_GT(Dropped::drops(), drops_before_) << "nothing was dropped: say why in exclusions.cc";
 #endif
   }
 

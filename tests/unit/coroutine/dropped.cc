@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <set>
 
 #include "tests/unit/coroutine/coroutine_fixture.h"
@@ -12,49 +11,6 @@ namespace {
 
 int all_drops = 0;
 bool is_repeating = false;
-
-struct Exclusion {
-  const char* test;
-  const char* reason;
-};
-
-constexpr const char* kNoStep = "it takes no step, so there is nothing between two";
-constexpr const char* kHandle =
-    "it is about the Coroutine itself: where it stands, that it is moved or made, its frame";
-constexpr const char* kFromOutside = "it drives a second coroutine from outside, which no session can";
-constexpr const char* kObject = "what was thrown in comes back as a copy, no more as the same object";
-
-constexpr Exclusion kExclusions[] = {
-    {"CoroutineTest.ADefaultCoroutineIsFinished", kHandle},
-    {"CoroutineTest.AMovedCoroutineGoesOnUnderItsRef", kHandle},
-    {"CoroutineTest.FramesAreCountedAndReleased", kHandle},
-    {"KeptTest.ACreatedCoroutineCannotBeSaved", kNoStep},
-    {"KeptTest.ADelegatorOfASharedOneCannotBeSavedButTheSharedOneCan", kFromOutside},
-    {"KeptTest.AMovedCoroutineSavesTheSameState", kHandle},
-    {"KeptTest.ARunningCoroutineCannotBeSaved", kHandle},
-    {"KeptTest.KeepingCostsNothingInTheFrame", kHandle},
-    {"KeptTest.SavedFieldsRefusesWhatIsNoListOfThatSize", kNoStep},
-    {"Rule01.CreatingRunsNothing", kNoStep},
-    {"Rule32.AYieldInFinallyPutsThePendingExceptionOff", kObject},
-    {"Rule49.ADroppedUnstartedOneRunsNothing", kNoStep},
-    {"Rule54.ADelegatorIsRunningWhileItsSubRuns", kHandle},
-    {"Rule55.ItDelegatesOnlyWhileSuspendedInAYieldFrom", kHandle},
-    {"Rule56.AClosedOneKeepsNothingRunning", kHandle},
-    {"Rule58.ACoroutineCannotBeCopied", kHandle},
-    {"Rule72.AFinishedSubGivesNullAtOnce", kFromOutside},
-    {"Rule73.ASharedSubMayBeDrivenDirectly", kFromOutside},
-    {"Rule73.ASubClosedBehindTheDelegatorsBackEndsTheDelegationWithNull", kFromOutside},
-    {"Rule73.AnOwnedSubMayBeClosedBehindTheDelegatorsBackToo", kFromOutside},
-    {"Rule73.AnOwnedSubMayBeDrivenDirectly", kFromOutside},
-    {"Rule73.AnOwnedSubThatWasThrownIntoDirectlyEndsTheDelegationWithNull", kFromOutside},
-    {"Rule73.ClosingTheDelegatorClosesASharedSub", kFromOutside},
-    {"Rule75.AThousandLevelsMadeByPuttingStartedChainsTogetherAreTheLimitToo", kFromOutside},
-    {"Rule75.SharedLevelsHaveTheSameLimit", kFromOutside},
-    {"Rule76.ACircleOfThreeIsAValueError", kHandle},
-    {"Rule76.ACircleOfTwoIsAValueError", kHandle},
-    {"Rule76.ClosingACircleBeforeItIsClosedEnds", kHandle},
-    {"Rule83.NothingOfAWholeChainRunsWhenItIsDropped", kNoStep},
-};
 
 }  // namespace
 
@@ -112,7 +68,7 @@ void Dropped::DropAndBringBack() {
 const char* WhyItCannotBeDropped() {
   const testing::TestInfo& test = *testing::UnitTest::GetInstance()->current_test_info();
   const std::string name = std::string(test.test_suite_name()) + "." + test.name();
-  for (const Exclusion& exclusion : kExclusions) {
+  for (const Exclusion& exclusion : Exclusions()) {
     if (name == exclusion.test) return exclusion.reason;
   }
   return nullptr;
@@ -127,10 +83,7 @@ TEST(DroppedTest, WhatIsLeftOutIsThere) {
       names.insert(std::string(suite.name()) + "." + suite.GetTestInfo(j)->name());
     }
   }
-#if !defined(__OPTIMIZE__) || __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-  names.insert("KeptTest.KeepingCostsNothingInTheFrame");
-#endif
-  for (const Exclusion& exclusion : kExclusions) EXPECT_TRUE(names.contains(exclusion.test)) << exclusion.test;
+  for (const Exclusion& exclusion : Exclusions()) EXPECT_TRUE(names.contains(exclusion.test)) << exclusion.test;
 }
 
 }  // namespace corod

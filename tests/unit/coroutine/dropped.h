@@ -3,14 +3,16 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "server/coroutine/coroutine.h"
 
-// For coroutine_test_dropped, which runs the tests of coroutines once more with each coroutine dropped before each of
-// its steps and brought back as a replay does it: made again, and fed what it was fed before.
+// For coroutine_test_dropped and lua_semantics_test_dropped, which run the tests of coroutines once more with each
+// coroutine dropped before each of its steps and brought back as a replay does it: made again, and fed what it was fed
+// before.
 namespace corod {
 
 // A coroutine that is dropped before each step, with a Coroutine's interface.
@@ -60,6 +62,18 @@ class Log : public std::vector<std::string> {
     if (!Dropped::repeating()) std::vector<std::string>::push_back(std::move(entry));
   }
 };
+
+// A test that cannot be held to a coroutine that is dropped.
+struct Exclusion {
+  const char* test;
+  const char* reason;
+};
+
+inline constexpr const char* kNoStep = "it takes no step, so there is nothing between two";
+inline constexpr const char* kObject = "what was thrown in comes back as a copy, no more as the same object";
+
+// Those of the program; each defines its own.
+std::span<const Exclusion> Exclusions();
 
 // Why the test that is running cannot be held to a coroutine that is dropped; nullptr if it can.
 const char* WhyItCannotBeDropped();

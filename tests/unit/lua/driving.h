@@ -14,13 +14,17 @@
 #include "server/coroutine/coroutine.h"
 #include "server/coroutine/step_context.h"
 #include "server/coroutine/text_form.h"
+#include "server/lua/lua_api.h"
 #include "server/lua/scripts.h"
 
 namespace corod::lua {
 
 // A catalog that scripts can be added to.
-class ScriptTest : public testing::Test {
+class ScriptCatalog {
  protected:
+  // `more` adds to the functions that scripts find.
+  explicit ScriptCatalog(lua_CFunction more = nullptr) : scripts_(catalog_, Scripts::kUnbounded, 2, more) {}
+
   // The definition of a source, or a failure and an empty one.
   const Definition* Define(std::string_view source, std::string_view name = "script") {
     std::variant<Definition, std::string> defined = scripts_.Define(name, catalog_.LastVersion(name) + 1, source, "");
@@ -51,6 +55,12 @@ class ScriptTest : public testing::Test {
     return definition->create(std::get<std::vector<Value>>(std::move(bound)), catalog_.revision());
   }
 
+  Catalog catalog_;
+  Scripts scripts_;
+};
+
+class ScriptTest : public testing::Test, protected ScriptCatalog {
+ protected:
   // What came of a step, as a person reads it: "Y 1", "R None", "X ValueError: no".
   static std::string Shown(const Outcome& outcome) {
     switch (outcome.kind) {
@@ -84,8 +94,6 @@ class ScriptTest : public testing::Test {
     return Next(coroutine);
   }
 
-  Catalog catalog_;
-  Scripts scripts_{catalog_, Scripts::kUnbounded, 2};
   std::chrono::sys_time<std::chrono::nanoseconds> time_{std::chrono::milliseconds(1'500)};
   std::uint64_t step_ = 0;
 };

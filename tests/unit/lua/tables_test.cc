@@ -329,6 +329,9 @@ TEST_F(TablesTest, WhatGetmetatableTells) {
   EXPECT_EQ(Run(R"(local mt = __list{} local t = setmetatable(__list{}, mt) return getmetatable(t) == mt, keys(mt),
        rawget(mt, '__newindex'), rawget(mt, '__len'), mt.__newindex, mt.__len)"),
             "true  nil nil nil nil");
+  EXPECT_EQ(Run(R"(local f, mt = function() end, __list{} mt.__close = f local first = mt.__close == f
+       mt.__close = 1 local second = mt.__close mt.__close = nil return first, keys(mt), second, mt.__close)"),
+            "true  1 nil");
   EXPECT_EQ(Run(R"(local t = setmetatable(__list{}, __map({'__metatable', 'secret'}, 1)) return getmetatable(t),
        fails(setmetatable, t, nil))"),
             "secret cannot change a protected metatable");
