@@ -361,6 +361,8 @@ Value Thread::SaveState() {
   const Meter meter = static_cast<const Meter&>(*this);
   const std::optional<Exception> handling = handled;
   TakeBudget();
+  Step step;
+  step_ = &step;
   abort = Abort::kNone;
   universe_.LendMain(this);
   lua_pushcfunction(main, save);
@@ -369,6 +371,7 @@ Value Thread::SaveState() {
   std::optional<Exception> wrong;
   if (lua_pcall(main, 2, 0, 0) != LUA_OK) wrong = universe_.ErrorOnMain();
   universe_.LendMain(nullptr);
+  step_ = nullptr;
   static_cast<Meter&>(*this) = meter;
   handled = handling;
   if (wrong) Rethrow(*wrong);
