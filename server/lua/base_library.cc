@@ -26,12 +26,12 @@ char base_key;
 char globals_metatable_key;
 char finalizer_metatable_key;
 
+constexpr std::uint64_t kInstructionsOfDelegation = 1'000;  // to make the coroutine and to end it
 constexpr std::uint64_t kInstructionsOfRaise = 200;
 // Lua goes through the whole stack for each error that is caught; so many bytes of it count as an instruction.
 constexpr std::size_t kBytesAnInstruction = 320;
 
 void ChargeCaught(lua_State* state) { Charge(state, kInstructionsOfRaise + StackBytes(state) / kBytesAnInstruction); }
-constexpr std::uint64_t kInstructionsOfDelegation = 1'000;  // to make the coroutine and to end it
 
 // Stack: what was being handled before, `true`, the results.
 int PcallDone(lua_State* state, int status, lua_KContext /*context*/) {

@@ -13,8 +13,8 @@ namespace {
 // What of a lua_State stands for the calls that are in it, which nothing in Lua's interface tells (5.4; checked by
 // KnowsYields). Lua leaves both as they were when a yield comes out of it.
 constexpr std::size_t kHandlerAt = 88;  // std::uintptr_t: of what is raised
-constexpr std::size_t kCallsAt = 176;   // std::uint32_t: nested calls of C and, counted by these, those of them that
-constexpr std::uint32_t kCallsThatCannotYield = 0x10000;
+constexpr std::size_t kCallsAt = 176;   // std::uint32_t: nested calls of C; in its upper half those across which
+constexpr std::uint32_t kCallsThatCannotYield = 0x10000;  // nothing can yield, counted by these
 
 template <std::unsigned_integral T>
 T Read(lua_State* state, std::size_t at) {

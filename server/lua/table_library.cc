@@ -123,8 +123,7 @@ int Move(lua_State* state) {
     luaL_argcheck(state, first > 0 || last < LUA_MAXINTEGER + first, 3, "too many elements to move");
     const lua_Integer count = last - first + 1;
     luaL_argcheck(state, to <= LUA_MAXINTEGER - count + 1, 4, "destination wrap around");
-    Charge(state, static_cast<std::uint64_t>(count));
-    Charge(state, static_cast<std::uint64_t>(count));  // each is read and written, with metamethods
+    Charge(state, 2 * static_cast<std::uint64_t>(count));  // each is read and written, with metamethods
     if (to > last || to <= first || (target != 1 && !lua_compare(state, 1, target, LUA_OPEQ))) {
       for (lua_Integer i = 0; i < count; ++i) Copy(state, 1, first + i, target, to + i);
     } else {

@@ -85,7 +85,7 @@ struct SessionKind {
   SessionEnvironment& environment;
   const Definition* const definition;  // nullptr: this server lacks it
   const CatalogRevision catalog_revision;
-  Pace pace;
+  Pace& pace;  // of the definition
 };
 
 // The uid of the ephemeral session that has this seed.

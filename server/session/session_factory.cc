@@ -25,10 +25,10 @@ SessionKind& SessionFactory::KindOf(const Definition* definition, CatalogRevisio
   std::unique_ptr<SessionKind>& kind = kinds_[{definition, catalog_revision}];
   if (!kind) {
     const bool is_script = definition && definition->language == Language::kLua;
-    kind.reset(new SessionKind{.environment = environment_,
-                               .definition = definition,
-                               .catalog_revision = catalog_revision,
-                               .pace = Pace(is_script)});
+    std::unique_ptr<Pace>& pace = paces_[definition];
+    if (!pace) pace = std::make_unique<Pace>(is_script);
+    kind.reset(new SessionKind{
+        .environment = environment_, .definition = definition, .catalog_revision = catalog_revision, .pace = *pace});
   }
   return *kind;
 }

@@ -57,6 +57,7 @@ class SessionFactory {
   SessionEnvironment& environment_;
   std::atomic<std::uint64_t> next_seed_;  // of ephemeral sessions: no two have the same
   Mutex kinds_mutex_;
+  absl::flat_hash_map<const Definition*, std::unique_ptr<Pace>> paces_ ABSL_GUARDED_BY(kinds_mutex_);
   absl::flat_hash_map<std::pair<const Definition*, CatalogRevision>, std::unique_ptr<SessionKind>> kinds_
       ABSL_GUARDED_BY(kinds_mutex_);
 };

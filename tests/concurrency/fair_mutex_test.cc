@@ -38,7 +38,7 @@ TEST(FairMutexTest, IsHeldByOneAtATime) {
   EXPECT_EQ(count, kThreads / 2 * kTimes + tried.load());
 }
 
-TEST(FairMutexTest, WhoeverComesLaterWaitsForWhoeverWaits) {
+TEST(FairMutexTest, WhoeverWaitsGetsItWhileAnotherComesBackForIt) {
   FairMutex mutex;
   int turns = 0;
   std::atomic<bool> begun{false};
@@ -50,7 +50,6 @@ TEST(FairMutexTest, WhoeverComesLaterWaitsForWhoeverWaits) {
     mutex.Unlock();
   });
   while (!begun) std::this_thread::yield();
-  // It has its turn as soon as it waits, however often this one comes back for the mutex.
   while (turns == 0) {
     mutex.Unlock();
     mutex.Lock();

@@ -337,7 +337,8 @@ class TableTest : public SessionsTest {
   Watchers watchers_;
   CrashMarks marks_;
   SessionEnvironment environment_;
-  SessionKind kind_{.environment = environment_, .definition = catalog_.Find("echo"), .pace = {}};
+  Pace pace_;
+  SessionKind kind_{.environment = environment_, .definition = catalog_.Find("echo"), .pace = pace_};
 };
 
 TEST_F(TableTest, FindsWhatWasAddedUntilItIsRemoved) {
