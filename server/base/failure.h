@@ -16,6 +16,9 @@ namespace corod {
   X(SESSION_NOT_FOUND, kNotFound)                \
   X(COROUTINE_NOT_FOUND, kNotFound)              \
   X(SESSION_EXISTS, kAlreadyExists)              \
+  X(CREDENTIALS_MISSING, kUnauthenticated)       \
+  X(CREDENTIALS_INVALID, kUnauthenticated)       \
+  X(ROLE_INSUFFICIENT, kPermissionDenied)        \
   X(INVALID_SESSION_ID, kInvalidArgument)        \
   X(INVALID_ARGUMENTS, kInvalidArgument)         \
   X(INVALID_EXCEPTION, kInvalidArgument)         \
@@ -39,6 +42,12 @@ namespace corod {
   X(SCRIPT_MEMORY_FULL, kResourceExhausted)      \
   X(QUEUE_FULL, kResourceExhausted)              \
   X(WATCHER_TOO_SLOW, kResourceExhausted)        \
+  X(RATE_LIMITED, kResourceExhausted)            \
+  X(TOO_MANY_STREAMS, kResourceExhausted)        \
+  X(MEMORY_LIMIT, kResourceExhausted)            \
+  X(JOURNAL_LIMIT, kResourceExhausted)           \
+  X(OVERLOADED, kUnavailable)                    \
+  X(BACKUP_FAILED, kFailedPrecondition)          \
   X(DRAINING, kUnavailable)                      \
   X(JOURNAL_UNAVAILABLE, kUnavailable)           \
   X(REPLAY_DIVERGED, kDataLoss)                  \
