@@ -52,7 +52,8 @@ void Catalog::Check(const Definition& definition) {
 void Catalog::Add(Definition definition, CatalogRevision revision) {
   Check(definition);
   const std::unique_lock lock(mutex_);
-  Name& name = names_[definition.name];
+  const std::string& name_space = definition.name_space;
+  Name& name = names_[name_space.empty() ? definition.name : Qualified(name_space, definition.name)];
   const std::uint32_t version = definition.version;
   if (name.versions.contains(version)) Refuse(definition, "version " + std::to_string(version) + " is there already");
   name.versions.emplace(version, std::make_unique<Definition>(std::move(definition)));
@@ -84,19 +85,38 @@ const Definition* Catalog::NewestOf(const Name& name, CatalogRevision revision) 
   return found == name.versions.end() ? nullptr : found->second.get();
 }
 
-const Definition* Catalog::Newest(std::string_view name, CatalogRevision revision) const {
-  const std::shared_lock lock(mutex_);
-  const auto found = names_.find(name);
-  return found == names_.end() ? nullptr : NewestOf(found->second, revision);
-}
-
-const Definition* Catalog::Find(std::string_view name, std::uint32_t version) const {
-  if (version == 0) return Newest(name);
-  const std::shared_lock lock(mutex_);
+const Catalog::Name* Catalog::Look(std::string_view name, std::string_view name_space) const {
+  if (name_space != kDefaultNamespace) {
+    if (const auto own = names_.find(Qualified(name_space, name)); own != names_.end()) return &own->second;
+  }
   const auto found = names_.find(name);
   if (found == names_.end()) return nullptr;
-  const auto it = found->second.versions.find(version);
-  return it == found->second.versions.end() ? nullptr : it->second.get();
+  return name_space == kDefaultNamespace || IsNative(found->second) ? &found->second : nullptr;
+}
+
+const std::string* Catalog::Intern(std::string_view name_space) const {
+  if (name_space == kDefaultNamespace) return nullptr;
+  {
+    const std::shared_lock lock(mutex_);
+    if (const auto found = namespaces_.find(name_space); found != namespaces_.end()) return &*found;
+  }
+  const std::unique_lock lock(mutex_);
+  return &*namespaces_.emplace(name_space).first;
+}
+
+const Definition* Catalog::Newest(std::string_view name, const CatalogView& view) const {
+  const std::shared_lock lock(mutex_);
+  const Name* found = Look(name, view.name_space ? std::string_view(*view.name_space) : kDefaultNamespace);
+  return found ? NewestOf(*found, view.revision) : nullptr;
+}
+
+const Definition* Catalog::Find(std::string_view name, std::uint32_t version, std::string_view name_space) const {
+  const std::shared_lock lock(mutex_);
+  const Name* found = Look(name, name_space);
+  if (!found) return nullptr;
+  if (version == 0) return NewestOf(*found, kNewestRevision);
+  const auto it = found->versions.find(version);
+  return it == found->versions.end() ? nullptr : it->second.get();
 }
 
 std::uint32_t Catalog::LastVersion(std::string_view name) const {
@@ -108,13 +128,15 @@ std::uint32_t Catalog::LastVersion(std::string_view name) const {
   return last;
 }
 
+bool Catalog::IsNative(const Name& name) {
+  return std::any_of(name.versions.begin(), name.versions.end(),
+                     [](const auto& version) { return version.second->language == Language::kNative; });
+}
+
 bool Catalog::IsNative(std::string_view name) const {
   const std::shared_lock lock(mutex_);
   const auto found = names_.find(name);
-  if (found == names_.end()) return false;
-  const auto& versions = found->second.versions;
-  return std::any_of(versions.begin(), versions.end(),
-                     [](const auto& version) { return version.second->language == Language::kNative; });
+  return found != names_.end() && IsNative(found->second);
 }
 
 std::vector<const Definition*> Catalog::Undated() const {
@@ -128,11 +150,25 @@ std::vector<const Definition*> Catalog::Undated() const {
   return undated;
 }
 
-std::vector<const Definition*> Catalog::ListAfter(std::string_view name, std::size_t limit) const {
+std::vector<const Definition*> Catalog::ListAfter(std::string_view name, std::size_t limit,
+                                                  std::string_view name_space) const {
   const std::shared_lock lock(mutex_);
+  const bool is_default = name_space == kDefaultNamespace;
+  // Two lists in order: what the namespace has defined, and what is there for all.
+  const std::string prefix = BeforeNamesOf(name_space);
+  auto own = is_default ? names_.end() : names_.upper_bound(prefix + std::string(name));
+  auto shared = names_.upper_bound(std::max(BeforeNamesOf(kDefaultNamespace), std::string(name)));
+  const auto is_own = [&] { return own != names_.end() && own->first.starts_with(prefix); };
+  const auto skip = [&] {
+    while (!is_default && shared != names_.end() && !IsNative(shared->second)) ++shared;
+  };
   std::vector<const Definition*> listed;
-  for (auto it = names_.upper_bound(name); it != names_.end() && listed.size() < limit; ++it) {
-    if (const Definition* newest = NewestOf(it->second, kNewestRevision)) listed.push_back(newest);
+  for (skip(); listed.size() < limit && (is_own() || shared != names_.end()); skip()) {
+    const bool takes_own = is_own() && (shared == names_.end() || LocalName(own->first) <= shared->first);
+    if (takes_own && shared != names_.end() && LocalName(own->first) == shared->first) ++shared;  // it is hidden
+    auto& next = takes_own ? own : shared;
+    if (const Definition* newest = NewestOf(next->second, kNewestRevision)) listed.push_back(newest);
+    ++next;
   }
   return listed;
 }

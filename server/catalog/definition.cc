@@ -73,20 +73,21 @@ std::string_view TypeTextOf(ParameterType type) {
   return "any value";
 }
 
-std::variant<Value, ArgumentError> Parameter::Accept(const Value& argument) const {
+std::variant<Value, ArgumentError> Parameter::Accept(const Value& argument, const CatalogView& view) const {
   if (!Takes(type, argument.kind())) {
     return ArgumentError{name, "argument '" + name + "' must be " + WantedBy(*this) + "; got " + Shown(argument) +
                                    " (" + std::string(argument.TypeName()) + ")"};
   }
   Value accepted = type == ParameterType::kNumber ? Value(argument.AsNumber()) : argument;
-  if (check) {
-    const std::string wrong = check(accepted);
+  if (check || check_names) {
+    const std::string wrong = check ? check(accepted) : check_names(accepted, view);
     if (!wrong.empty()) return ArgumentError{name, "argument '" + name + "' " + wrong + "; got " + Shown(argument)};
   }
   return accepted;
 }
 
-std::variant<std::vector<Value>, ArgumentError> Definition::BindArguments(const Map& arguments) const {
+std::variant<std::vector<Value>, ArgumentError> Definition::BindArguments(const Map& arguments,
+                                                                          const CatalogView& view) const {
   for (const Map::Entry& argument : arguments) {
     const auto takes_it = [&](const Parameter& parameter) { return parameter.name == argument.key; };
     if (std::none_of(parameters.begin(), parameters.end(), takes_it)) {
@@ -102,26 +103,26 @@ std::variant<std::vector<Value>, ArgumentError> Definition::BindArguments(const 
       return ArgumentError{parameter.name,
                            "argument '" + parameter.name + "' is missing; it must be " + WantedBy(parameter)};
     }
-    std::variant<Value, ArgumentError> accepted = parameter.Accept(argument ? *argument : *parameter.default_value);
+    std::variant<Value, ArgumentError> accepted = parameter.Accept(argument ? *argument : *parameter.default_value, view);
     if (auto* error = std::get_if<ArgumentError>(&accepted)) return std::move(*error);
     bound.push_back(std::get<Value>(std::move(accepted)));
   }
   return bound;
 }
 
-Coroutine Definition::Make(const Map& arguments, CatalogRevision revision) const {
-  std::variant<std::vector<Value>, ArgumentError> bound = BindArguments(arguments);
+Coroutine Definition::Make(const Map& arguments, const CatalogView& view) const {
+  std::variant<std::vector<Value>, ArgumentError> bound = BindArguments(arguments, view);
   if (const auto* error = std::get_if<ArgumentError>(&bound)) throw py::ValueError(error->message);
-  return create(std::get<std::vector<Value>>(std::move(bound)), revision);
+  return create(std::get<std::vector<Value>>(std::move(bound)), view);
 }
 
 std::variant<Coroutine, Exception> Definition::Restart(std::vector<Value> arguments, const Value& kept,
-                                                       CatalogRevision revision) const {
+                                                       const CatalogView& view) const {
   const std::string what = name + " version " + std::to_string(version);
   if (!restart) return Exception("RuntimeError", {what + " is not restartable"});
   const StepScope no_step;
   try {
-    Coroutine coroutine = restart(std::move(arguments), kept, revision);
+    Coroutine coroutine = restart(std::move(arguments), kept, view);
     const Outcome first = coroutine.Next();
     if (first.kind == Outcome::Kind::kYielded) return coroutine;
     if (first.kind == Outcome::Kind::kRaised) return first.exception();

@@ -158,7 +158,7 @@ struct BodyOf {
 template <typename Result, typename... Parameters>
 struct Body<Result (*)(Parameters...)> : BodyOf<Result, Parameters...> {
   static NativeDefinition::Create Create(Result (*body)(Parameters...)) {
-    return [body](const std::vector<Value>& arguments, CatalogRevision) { return Body::Call(body, arguments); };
+    return [body](const std::vector<Value>& arguments, const CatalogView&) { return Body::Call(body, arguments); };
   }
   static NativeDefinition::Restart Restart(Result (*)(Parameters...)) { return nullptr; }
 };
@@ -167,10 +167,10 @@ struct Body<Result (*)(Kept<S>, Parameters...)> : BodyOf<Result, Parameters...> 
   using Function = Result (*)(Kept<S>, Parameters...);
   static NativeDefinition::Create Create(Function body) {
     return
-        [body](const std::vector<Value>& arguments, CatalogRevision) { return Body::Call(body, arguments, Kept<S>()); };
+        [body](const std::vector<Value>& arguments, const CatalogView&) { return Body::Call(body, arguments, Kept<S>()); };
   }
   static NativeDefinition::Restart Restart(Function body) {
-    return [body](const std::vector<Value>& arguments, const Value& kept, CatalogRevision) {
+    return [body](const std::vector<Value>& arguments, const Value& kept, const CatalogView&) {
       return Body::Call(body, arguments, Kept<S>(S::Load(kept)));
     };
   }

@@ -21,15 +21,15 @@ namespace {
 
 // What a script delegates to, while something may be being handled. Raises LookupError if there is no such coroutine,
 // ValueError if it is not to be created with these arguments.
-Coroutine MakeDelegate(const Catalog& catalog, CatalogRevision revision, Thread& thread) {
+Coroutine MakeDelegate(const Catalog& catalog, const CatalogView& view, Thread& thread) {
   const std::optional<Exception> handled = thread.handled ? thread.handled : CurrentException();
   const Value delegation = thread.TakeValue();
   const std::string& name = delegation.AsList()[0].AsText();
-  const Definition* definition = catalog.Newest(name, revision);
+  const Definition* definition = catalog.Newest(name, view);
   if (!definition) Refuse("LookupError", "no coroutine '" + name + "' in the catalog", handled);
-  std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(delegation.AsList()[1].AsMap());
+  std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(delegation.AsList()[1].AsMap(), view);
   if (const auto* error = std::get_if<ArgumentError>(&bound)) Refuse("ValueError", error->message, handled);
-  return definition->create(std::get<std::vector<Value>>(std::move(bound)), revision);
+  return definition->create(std::get<std::vector<Value>>(std::move(bound)), view);
 }
 
 Thread& ThreadIn(const std::unique_ptr<Thread>& owner) { return *owner; }
@@ -38,7 +38,7 @@ Thread& ThreadIn(const Kept<ScriptState>& owner) { return owner->thread(); }
 // Goes from stop to stop of the script. There are as many frames of this as sessions: what is here while it is
 // suspended is little.
 template <typename Owner>
-Coroutine Run(Owner owner, const Catalog* catalog, CatalogRevision revision) {
+Coroutine Run(Owner owner, const Catalog* catalog, CatalogView view) {
   while (true) {
     const Stop stop = ThreadIn(owner).Resume();
     if (stop == Stop::kReturned) co_return ThreadIn(owner).TakeValue();
@@ -51,7 +51,7 @@ Coroutine Run(Owner owner, const Catalog* catalog, CatalogRevision revision) {
       if (stop == Stop::kYielded) {
         ThreadIn(owner).Put(co_yield ThreadIn(owner).TakeValue());
       } else {
-        ThreadIn(owner).Put(co_await YieldFrom(MakeDelegate(*catalog, revision, ThreadIn(owner))));
+        ThreadIn(owner).Put(co_await YieldFrom(MakeDelegate(*catalog, view, ThreadIn(owner))));
       }
     } catch (...) {
       ThreadIn(owner).PutRaised(*CurrentException());
@@ -65,12 +65,12 @@ ScriptState ScriptState::Load(const Value& /*saved*/) {
   throw py::RuntimeError("the state of a script is loaded by its definition");
 }
 
-Coroutine RunScript(std::unique_ptr<Thread> thread, const Catalog* catalog, CatalogRevision revision) {
-  return Run(std::move(thread), catalog, revision);
+Coroutine RunScript(std::unique_ptr<Thread> thread, const Catalog* catalog, CatalogView view) {
+  return Run(std::move(thread), catalog, view);
 }
 
-Coroutine RunRestartableScript(Kept<ScriptState> state, const Catalog* catalog, CatalogRevision revision) {
-  return Run(std::move(state), catalog, revision);
+Coroutine RunRestartableScript(Kept<ScriptState> state, const Catalog* catalog, CatalogView view) {
+  return Run(std::move(state), catalog, view);
 }
 
 }  // namespace corod::lua

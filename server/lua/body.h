@@ -12,8 +12,8 @@
 
 namespace corod::lua {
 
-// The coroutine that a script is. It looks up what it delegates to as of `revision` of the catalog.
-Coroutine RunScript(std::unique_ptr<Thread> thread, const Catalog* catalog, CatalogRevision revision);
+// The coroutine that a script is. It looks up what it delegates to in that view of the catalog.
+Coroutine RunScript(std::unique_ptr<Thread> thread, const Catalog* catalog, CatalogView view);
 
 // What a restartable script keeps: its state table.
 class ScriptState {
@@ -30,7 +30,7 @@ class ScriptState {
 };
 
 // The same, restartable.
-Coroutine RunRestartableScript(Kept<ScriptState> state, const Catalog* catalog, CatalogRevision revision);
+Coroutine RunRestartableScript(Kept<ScriptState> state, const Catalog* catalog, CatalogView view);
 
 }  // namespace corod::lua
 

@@ -141,17 +141,17 @@ Definition DefinitionOf(const Stage& stage, const Catalog& catalog, Scripts& scr
         std::make_shared<const Chunk>(Chunk{.name = stage.name, .code = CodeOf(source), .shared = false}), {});
   };
   const Catalog* where = &catalog;
-  definition.create = [begin, where](const std::vector<Value>& arguments, CatalogRevision revision) {
-    return RunRestartableScript(Kept<ScriptState>(ScriptState(begin(arguments))), where, revision);
+  definition.create = [begin, where](const std::vector<Value>& arguments, const CatalogView& view) {
+    return RunRestartableScript(Kept<ScriptState>(ScriptState(begin(arguments))), where, view);
   };
   definition.restart = [begin, where](const std::vector<Value>& arguments, const Value& kept,
-                                      CatalogRevision revision) {
+                                      const CatalogView& view) {
     if (kept.kind() != Value::Kind::kList || !kept.AsList().empty()) {
       throw py::TypeError("a stage with an expression keeps nothing but an empty list");
     }
     std::unique_ptr<Thread> thread = begin(arguments);
     thread->SetState(kept);
-    return RunRestartableScript(Kept<ScriptState>(ScriptState(std::move(thread))), where, revision);
+    return RunRestartableScript(Kept<ScriptState>(ScriptState(std::move(thread))), where, view);
   };
   return definition;
 }

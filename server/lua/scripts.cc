@@ -83,18 +83,18 @@ std::variant<Definition, std::string> Scripts::Define(std::string_view name, std
   const auto begin = [this, chunk](std::vector<Value> arguments) { return NewThread(chunk, std::move(arguments)); };
   const Catalog* catalog = &catalog_;
   if (!definition.restartable) {
-    definition.create = [begin, catalog](std::vector<Value> arguments, CatalogRevision revision) {
-      return RunScript(begin(std::move(arguments)), catalog, revision);
+    definition.create = [begin, catalog](std::vector<Value> arguments, const CatalogView& view) {
+      return RunScript(begin(std::move(arguments)), catalog, view);
     };
     return described;
   }
-  definition.create = [begin, catalog](std::vector<Value> arguments, CatalogRevision revision) {
-    return RunRestartableScript(Kept<ScriptState>(ScriptState(begin(std::move(arguments)))), catalog, revision);
+  definition.create = [begin, catalog](std::vector<Value> arguments, const CatalogView& view) {
+    return RunRestartableScript(Kept<ScriptState>(ScriptState(begin(std::move(arguments)))), catalog, view);
   };
-  definition.restart = [begin, catalog](std::vector<Value> arguments, const Value& kept, CatalogRevision revision) {
+  definition.restart = [begin, catalog](std::vector<Value> arguments, const Value& kept, const CatalogView& view) {
     std::unique_ptr<Thread> thread = begin(std::move(arguments));
     thread->SetState(kept);
-    return RunRestartableScript(Kept<ScriptState>(ScriptState(std::move(thread))), catalog, revision);
+    return RunRestartableScript(Kept<ScriptState>(ScriptState(std::move(thread))), catalog, view);
   };
   return described;
 }

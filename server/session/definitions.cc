@@ -112,20 +112,23 @@ absl::Status Definitions::Apply(const CatalogEvent& event) {
     }
     catalog_.Date(event.name, event.version, event.revision);
   } else {
-    if (const Definition* brought = catalog_.Find(event.name); brought && brought->language == Language::kNative) {
+    // One in another namespace is only hidden by its own.
+    if (catalog_.IsNative(event.name)) {
       return absl::FailedPreconditionError("coroutine '" + event.name + "' was defined while a server ran (version " +
                                            std::to_string(event.version) +
                                            "), and this server brings one of that name; give that one another name");
     }
     ++versions_;
     std::variant<Definition, std::string> compiled =
-        compile_(event.name, event.version, event.source, event.documentation);
+        compile_(LocalName(event.name), event.version, event.source, event.documentation);
     if (const auto* wrong = std::get_if<std::string>(&compiled)) {
       spdlog::error("coroutine '{}' version {} cannot be used, and its sessions wait: {}", event.name, event.version,
                     *wrong);
       catalog_.Date(event.name, event.version, event.revision);
     } else {
-      catalog_.Add(std::get<Definition>(std::move(compiled)), event.revision);
+      Definition& definition = std::get<Definition>(compiled);
+      if (definition.name != event.name) definition.name_space = NamespaceOf(event.name);
+      catalog_.Add(std::move(definition), event.revision);
     }
   }
   revision_ = event.revision;
@@ -179,8 +182,8 @@ void Definitions::Define(Spec spec, DefineDone done) {
   Enqueue([this, spec = std::move(spec), done = std::move(done)] { DefineNow(spec, done); });
 }
 
-void Definitions::Remove(std::string name, RemoveDone done) {
-  Enqueue([this, name = std::move(name), done = std::move(done)] { RemoveNow(name, done); });
+void Definitions::Remove(const std::string& name_space, const std::string& name, RemoveDone done) {
+  Enqueue([this, name = Qualified(name_space, name), done = std::move(done)] { RemoveNow(name, done); });
 }
 
 void Definitions::DefineNow(const Spec& spec, const DefineDone& done) {
@@ -191,7 +194,8 @@ void Definitions::DefineNow(const Spec& spec, const DefineDone& done) {
   if (doubtful_) {
     if (absl::Status read = CatchUp(); !read.ok()) return answer(Unavailable(read));
   }
-  const Definition* newest = catalog_.Newest(spec.name);
+  const std::string name = Qualified(spec.name_space, spec.name);
+  const Definition* newest = catalog_.Find(spec.name, 0, spec.name_space);
   if (catalog_.IsNative(spec.name)) return answer(BuiltIn(spec.name));
   if (newest && newest->source == spec.source) return answer(newest);
   if (versions_ >= kMaxVersions) {
@@ -199,20 +203,21 @@ void Definitions::DefineNow(const Spec& spec, const DefineDone& done) {
                          "the catalog has " + std::to_string(kMaxVersions) + " versions, and takes no more",
                          {{"coroutine", spec.name}}));
   }
-  const std::uint32_t version = catalog_.LastVersion(spec.name) + 1;
+  const std::uint32_t version = catalog_.LastVersion(name) + 1;
   std::variant<Definition, std::string> compiled = compile_(spec.name, version, spec.source, spec.documentation);
   if (const auto* wrong = std::get_if<std::string>(&compiled)) {
     return answer(Failed(Reason::INVALID_SOURCE, *wrong, {{"coroutine", spec.name}}));
   }
   CatalogEvent event{.revision = revision_ + 1,
                      .kind = CatalogEvent::Kind::kLua,
-                     .name = spec.name,
+                     .name = name,
                      .version = version,
                      .source = spec.source,
                      .documentation = spec.documentation,
                      .time = clock_.Now()};
   // Checked as the catalog will, before it is kept.
   const auto definition = std::make_shared<Definition>(std::get<Definition>(std::move(compiled)));
+  if (name != spec.name) definition->name_space = spec.name_space;
   try {
     Catalog::Check(*definition);
   } catch (const std::invalid_argument& e) {
@@ -227,7 +232,7 @@ void Definitions::DefineNow(const Spec& spec, const DefineDone& done) {
       catalog_.Add(*definition, event.revision);
       revision_ = event.revision;
       ++versions_;
-      done(catalog_.Find(event.name, event.version));
+      done(catalog_.Find(spec.name, event.version, spec.name_space));
     } else {
       done(status);
     }
@@ -243,11 +248,12 @@ void Definitions::RemoveNow(const std::string& name, const RemoveDone& done) {
   if (doubtful_) {
     if (absl::Status read = CatchUp(); !read.ok()) return answer(Unavailable(read));
   }
-  if (catalog_.IsNative(name)) return answer(BuiltIn(name));
-  if (!catalog_.Newest(name)) {
+  const std::string local(LocalName(name));
+  if (catalog_.IsNative(local)) return answer(BuiltIn(local));
+  if (!catalog_.Find(local, 0, NamespaceOf(name))) {
     return answer(Failed(Reason::COROUTINE_NOT_FOUND,
-                         "no coroutine '" + name + "' in the catalog; ListCoroutines shows what there is",
-                         {{"coroutine", name}}));
+                         "no coroutine '" + local + "' in the catalog; ListCoroutines shows what there is",
+                         {{"coroutine", local}}));
   }
   CatalogEvent event{.revision = revision_ + 1,
                      .kind = CatalogEvent::Kind::kRemoved,

@@ -42,6 +42,7 @@ class Definitions {
   // A definition of that name: the newest version if that has this very source, else a new version. INVALID_SOURCE,
   // INVALID_ARGUMENTS (the name), COROUTINE_BUILT_IN, TOO_MANY_DEFINITIONS, JOURNAL_UNAVAILABLE.
   struct Spec {
+    std::string name_space{kDefaultNamespace};
     std::string name;
     std::string source;
     std::string documentation;  // empty: what the source says
@@ -52,9 +53,9 @@ class Definitions {
   // Takes the name out of the catalog; sessions that run it, or look it up, go on. COROUTINE_NOT_FOUND,
   // COROUTINE_BUILT_IN, JOURNAL_UNAVAILABLE.
   using RemoveDone = std::function<void(absl::Status)>;
-  void Remove(std::string name, RemoveDone done);
+  void Remove(const std::string& name_space, const std::string& name, RemoveDone done);
 
-  // How many versions there may be.
+  // How many versions there may be, of all namespaces.
   static constexpr std::size_t kMaxVersions = 10'000;
 
  private:
@@ -62,6 +63,7 @@ class Definitions {
   void Enqueue(std::function<void()> change);
   void Next();
   void DefineNow(const Spec& spec, const DefineDone& done);
+  // `name`: qualified.
   void RemoveNow(const std::string& name, const RemoveDone& done);
   // Puts the event behind the history, then calls `done` on a thread that may wait: OK, it is there; a conflict, others
   // came before it, and are known now.

@@ -599,7 +599,7 @@ void Session::Repeat(Command& command) {
   if (IsFailure(reply.status(), Reason::HISTORY_TRIMMED)) {
     reply = Failed(Reason::REPLY_FORGOTTEN,
                    "the command was executed as the step in the metadata; the log no longer reaches back to it",
-                   {{"session_id", id()}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
+                   {{"session_id", local_id()}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
   }
   command.Finish(std::move(reply));
 }

@@ -8,6 +8,7 @@
 
 #include "server/base/executor.h"
 #include "server/base/failure.h"
+#include "server/catalog/namespaces.h"
 #include "server/coroutine/outcome.h"
 #include "server/journal/codec.h"
 #include "server/journal/memory_journal.h"
@@ -197,7 +198,10 @@ absl::Status History::File::Begin() {
     }
   }
   ready_ = kMagic;
-  AppendItem(ready_, Encode(ExportItem(head_)));
+  // Whoever reads the file has namespaces of their own.
+  Head head = head_;
+  head.key.id = LocalName(head_.key.id);
+  AppendItem(ready_, Encode(ExportItem(std::move(head))));
   if (from) AppendItem(ready_, Encode(ExportItem(*std::move(from))));
   return absl::OkStatus();
 }
@@ -232,7 +236,7 @@ absl::Status History::File::ReadSome() {
   const auto shortened = [this] {
     return Failed(Reason::HISTORY_TRIMMED,
                   "the log was shortened while it was exported (at step " + std::to_string(next_) + "); export again",
-                  {{"session_id", head_.key.id}}, absl::Milliseconds(100));
+                  {{"session_id", std::string(LocalName(head_.key.id))}}, absl::Milliseconds(100));
   };
   absl::StatusOr<std::vector<Batch>> read = environment_.journal.Read(head_.key, tail_, kReadBytes);
   if (absl::IsOutOfRange(read.status())) return shortened();
@@ -248,7 +252,7 @@ absl::Status History::File::ReadSome() {
     next_ = batch.first_step + batch.records.size();
     // No further than the head, whose digest tells whoever reads the file that it has the same outcomes. That of a
     // session that cannot be run here may lag.
-    const bool lags = !environment_.catalog.Find(head_.coroutine, head_.version);
+    const bool lags = !DefinitionOf(environment_.catalog, head_);
     const Step behind_head = lags ? ~Step{0} : head_.steps + 1;
     const Step end = head_.problem ? head_.problem->step : behind_head;
     if (next_ > end) {
@@ -265,20 +269,22 @@ absl::Status History::File::ReadSome() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<History::Copy> History::Import(std::string_view file) const {
+absl::StatusOr<History::Copy> History::Import(std::string_view file, std::string_view name_space) const {
   absl::StatusOr<Journal::NewSession> read = ReadFile(file);
   if (!read.ok()) return read.status();
   Copy copy{.stored = *std::move(read), .replay = nullptr};
   Head& head = copy.stored.head;
+  head.key.id = Qualified(name_space, head.key.id);
   if (absl::Status checked = CheckSessionId(head.key.id); !checked.ok()) return checked;
   if (std::any_of(copy.stored.log.begin(), copy.stored.log.end(), &Deletes)) return BadFile("it deletes its session");
-  const Definition* definition = environment_.catalog.Find(head.coroutine, head.version);
+  const Definition* definition = DefinitionOf(environment_.catalog, head);
   if (definition && definition->parameters.size() != head.arguments.size()) {
     return BadFile("the arguments are not those of '" + head.coroutine + "'");
   }
   if (definition) {
+    const CatalogView view(kNewestRevision, environment_.catalog.Intern(name_space));
     for (std::size_t i = 0; i < head.arguments.size(); ++i) {
-      const auto accepted = definition->parameters[i].Accept(head.arguments[i]);
+      const auto accepted = definition->parameters[i].Accept(head.arguments[i], view);
       if (const auto* error = std::get_if<ArgumentError>(&accepted)) return BadFile(error->message);
     }
   }

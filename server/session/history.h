@@ -63,7 +63,7 @@ class History {
   std::unique_ptr<File> Export(const Head& head) const { return std::make_unique<File>(environment_, head); }
   // The session in such a file, checked and run to its end. Under its own id and uid. INVALID_ARGUMENTS, naming what is
   // wrong, for a file that is none, or whose outcomes this server does not get.
-  absl::StatusOr<Copy> Import(std::string_view file) const;
+  absl::StatusOr<Copy> Import(std::string_view file, std::string_view name_space) const;
 
  private:
   const ReplayEnvironment environment_;

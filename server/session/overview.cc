@@ -8,6 +8,7 @@
 
 #include "server/base/failure.h"
 #include "server/base/page_token.h"
+#include "server/catalog/namespaces.h"
 #include "server/session/refusals.h"
 #include "server/session/session_id.h"
 
@@ -36,7 +37,7 @@ absl::StatusOr<SessionInfo> Overview::InfoOf(const std::string& id, const absl::
   }
   if (!stored.ok()) return stored.status();
   static_cast<Head&>(info) = stored->head;
-  info.definition = environment_.catalog.Find(info.coroutine, info.version);
+  info.definition = DefinitionOf(environment_.catalog, info);
   // What this server cannot run is shown as it was when that was last written.
   if (replays && info.definition && !stored->IsSettled()) {
     absl::StatusOr<Head> now = history_.Now(*stored);
@@ -87,7 +88,7 @@ absl::StatusOr<SessionInfo> Overview::Look(const std::string& id, std::optional<
   if (!head.ok()) return head.status();
   SessionInfo info;
   static_cast<Head&>(info) = *std::move(head);
-  info.definition = environment_.catalog.Find(info.coroutine, info.version);
+  info.definition = DefinitionOf(environment_.catalog, info);
   info.durable = true;
   return info;
 }
@@ -96,14 +97,19 @@ absl::StatusOr<std::string> Overview::List(const ListQuery& query, const Each& e
   const std::uint64_t fingerprint = FingerprintOf(query);
   absl::StatusOr<std::string> after = ReadPageToken(query.page_token, fingerprint);
   if (!after.ok()) return after.status();
-  std::string last = *std::move(after);
+  // All of a namespace lie together.
+  const std::string before = BeforeNamesOf(query.name_space);
+  const bool has_end = query.name_space != kDefaultNamespace;
+  std::string last = std::max(before, *std::move(after));
   int replays = 0;
   // One more than the page takes tells that there are more. Where few match, more are looked at the next time.
   std::size_t batch = std::min(query.page_size + 1, kMaxBatch);
   for (std::size_t looked_at = 0; looked_at < kLooksAt; batch = std::min(2 * batch, kMaxBatch)) {
-    const std::vector<SessionPtr> live = table_.ListAfter(last, batch);
+    std::vector<SessionPtr> live = table_.ListAfter(last, batch);
     absl::StatusOr<std::vector<Journal::Listed>> stored = environment_.journal.List(last, batch);
     if (!stored.ok()) return stored.status();
+    while (has_end && !live.empty() && !live.back()->id().starts_with(before)) live.pop_back();
+    while (has_end && !stored->empty() && !stored->back().id.starts_with(before)) stored->pop_back();
     auto next_live = live.begin();
     auto next_stored = stored->begin();
     // Beyond the end of a batch that is full there may be others that come before the rest of the other batch.

@@ -4,14 +4,20 @@
 #include <utility>
 
 #include "server/base/failure.h"
+#include "server/catalog/namespaces.h"
 
 namespace corod {
+namespace {
+
+std::string Local(std::string_view id) { return std::string(LocalName(id)); }
+
+}  // namespace
 
 absl::Status ProblemStatus(const std::string& session_id, const SessionProblem& problem) {
   const Reason reason =
       problem.reason == NameOf(Reason::REPLAY_DIVERGED) ? Reason::REPLAY_DIVERGED : Reason::SESSION_BROKEN;
   return Failed(reason, problem.message + "; steps before it can be watched, exported and forked",
-                {{"session_id", session_id}, {"step", std::to_string(problem.step)}});
+                {{"session_id", Local(session_id)}, {"step", std::to_string(problem.step)}});
 }
 
 absl::Status InDoubt(const absl::Status& refusal) {
@@ -46,14 +52,14 @@ absl::Status VersionUnavailable(const Head& head) {
       Reason::VERSION_UNAVAILABLE,
       "coroutine '" + head.coroutine + "' has no version " + std::to_string(head.version) +
           " in this server; the session is untouched, a server that has it can go on with it",
-      {{"session_id", head.key.id}, {"coroutine", head.coroutine}, {"version", std::to_string(head.version)}});
+      {{"session_id", Local(head.key.id)}, {"coroutine", head.coroutine}, {"version", std::to_string(head.version)}});
 }
 
 absl::Status Trimmed(const Head& head, Step step) {
   return Failed(Reason::HISTORY_TRIMMED,
                 "step " + std::to_string(step) + " is no longer in the log; the earliest is " +
                     std::to_string(head.earliest_step),
-                {{"session_id", head.key.id}, {"earliest_step", std::to_string(head.earliest_step)}});
+                {{"session_id", Local(head.key.id)}, {"earliest_step", std::to_string(head.earliest_step)}});
 }
 
 absl::Status NoScriptMemory(const std::string& coroutine) {
@@ -63,21 +69,21 @@ absl::Status NoScriptMemory(const std::string& coroutine) {
 }
 
 absl::Status NotFound(std::string_view id) {
-  return Failed(Reason::SESSION_NOT_FOUND, "no session '" + std::string(id) + "'", {{"session_id", std::string(id)}});
+  return Failed(Reason::SESSION_NOT_FOUND, "no session '" + Local(id) + "'", {{"session_id", Local(id)}});
 }
 
 absl::Status Exists(const std::string& id, const std::string& uid, bool finished_would_do) {
   return Failed(Reason::SESSION_EXISTS,
-                finished_would_do ? "session '" + id + "' exists and is not finished"
-                                  : "session '" + id + "' exists; take another id, or say what to do with if_exists",
-                {{"session_id", id}, {"uid", uid}});
+                finished_would_do ? "session '" + Local(id) + "' exists and is not finished"
+                                  : "session '" + Local(id) + "' exists; take another id, or say what to do with if_exists",
+                {{"session_id", Local(id)}, {"uid", uid}});
 }
 
 bool IsConflict(const absl::Status& status) { return absl::IsAborted(status) && DetailsOf(status).reason.empty(); }
 
 absl::Status NotDurable(std::string_view id, std::string_view what) {
   return Failed(Reason::NOT_DURABLE, "an ephemeral session has no " + std::string(what),
-                {{"session_id", std::string(id)}});
+                {{"session_id", Local(id)}});
 }
 
 absl::Status Draining() {

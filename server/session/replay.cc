@@ -38,6 +38,14 @@ absl::Status Replay::TrimmedBefore(Step step) {
   return Trimmed(head_, step);
 }
 
+const Definition* DefinitionOf(const Catalog& catalog, const Head& head) {
+  return catalog.Find(head.coroutine, head.version, NamespaceOf(head.key.id));
+}
+
+CatalogView ViewOf(const Catalog& catalog, const Head& head) {
+  return {head.catalog_revision, catalog.Intern(NamespaceOf(head.key.id))};
+}
+
 absl::StatusOr<std::unique_ptr<Replay>> Replay::Begin(const ReplayEnvironment& environment, const Head& head,
                                                       Step step) {
   std::unique_ptr<Replay> replay(new Replay(environment, head));
@@ -49,12 +57,13 @@ absl::StatusOr<std::unique_ptr<Replay>> Replay::Begin(const ReplayEnvironment& e
 }
 
 absl::Status Replay::Start(Step step) {
-  definition_ =
-      environment_.catalog.Find(head_.coroutine, Planted(PlantedFault::kTakesNewestVersion) ? 0 : head_.version);
+  const std::uint32_t version = Planted(PlantedFault::kTakesNewestVersion) ? 0 : head_.version;
+  definition_ = environment_.catalog.Find(head_.coroutine, version, NamespaceOf(head_.key.id));
   if (!definition_) return VersionUnavailable(head_);
   saved_steps_ = head_.steps;
   saved_digest_ = head_.digest;
-  const CatalogRevision revision = Planted(PlantedFault::kLooksUpAnew) ? kNewestRevision : head_.catalog_revision;
+  CatalogView view = ViewOf(environment_.catalog, head_);
+  if (Planted(PlantedFault::kLooksUpAnew)) view.revision = kNewestRevision;
   absl::StatusOr<std::optional<Checkpoint>> found = environment_.journal.FindCheckpoint(head_.key, step);
   head_.problem.reset();
   if (absl::IsDataLoss(found.status())) {
@@ -72,7 +81,7 @@ absl::Status Replay::Start(Step step) {
     head_.last_used_time = head_.create_time;
     head_.finish_time = absl::InfiniteFuture();
     head_.digest = 0;
-    coroutine_ = definition_->create(CopyOf(head_.arguments), revision);
+    coroutine_ = definition_->create(CopyOf(head_.arguments), view);
     return absl::OkStatus();
   }
   head_.steps = verified_ = checkpoint_->step;
@@ -84,7 +93,7 @@ absl::Status Replay::Start(Step step) {
   tail_ = checkpoint_->after;
   const CrashMarks::Guard mark(environment_.crash_marks, head_.key, checkpoint_->step);
   std::variant<Coroutine, Exception> restarted =
-      definition_->Restart(CopyOf(head_.arguments), checkpoint_->state, revision);
+      definition_->Restart(CopyOf(head_.arguments), checkpoint_->state, view);
   if (const auto* why = std::get_if<Exception>(&restarted)) {
     return Stop(Broken("the coroutine cannot be started again with its state of step " +
                            std::to_string(checkpoint_->step) + ": " + why->type() + ": " + why->message(),
@@ -180,7 +189,7 @@ absl::Status Replay::RunTo(Step step) {
     if (!*executed) {
       return Failed(Reason::INVALID_ARGUMENTS,
                     "there is no step " + std::to_string(step) + "; the session has " + std::to_string(head_.steps),
-                    {{"session_id", head_.key.id}, {"parameter", "at_step"}, {"steps", std::to_string(head_.steps)}});
+                    {{"session_id", std::string(LocalName(head_.key.id))}, {"parameter", "at_step"}, {"steps", std::to_string(head_.steps)}});
     }
   }
   return absl::OkStatus();

@@ -26,6 +26,11 @@ struct ReplayEnvironment {
   CrashMarks& crash_marks;
 };
 
+// The session's definition; nullptr: this server lacks it.
+const Definition* DefinitionOf(const Catalog& catalog, const Head& head);
+// How its coroutine sees the catalog.
+CatalogView ViewOf(const Catalog& catalog, const Head& head);
+
 // Runs a session's log again, on the side: it reads the journal and changes nothing. How a session comes back to life,
 // and how one is looked at, watched and forked at a step that has passed. Blocks for the journal and for the body. Not
 // thread-safe.

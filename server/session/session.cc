@@ -179,7 +179,7 @@ bool Session::Submit(Command* command) {
   if (full) {
     command->Finish(Failed(
         Reason::QUEUE_FULL, "too many commands wait for this session; send the next when one is answered",
-        {{"session_id", id()}, {"max_queued", std::to_string(environment().max_queued)}}, absl::Milliseconds(100)));
+        {{"session_id", local_id()}, {"max_queued", std::to_string(environment().max_queued)}}, absl::Milliseconds(100)));
     return true;
   }
   RunOnSomeThread();
@@ -248,7 +248,7 @@ std::optional<Session::Verdict> Session::CheckKnown(Command& command, absl::Stat
   command.fingerprint = FingerprintOf(command);
   const auto failed = [&](Reason reason, std::string_view message, Step step) {
     answer = Failed(reason, message,
-                    {{"session_id", id()}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
+                    {{"session_id", local_id()}, {"request_id", command.request_id}, {"step", std::to_string(step)}});
     return Verdict::kAnswered;
   };
   constexpr const char* kReused = "request_id stands for another command; take a new id for each command";
@@ -298,12 +298,12 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return Verdict::kAnswered;
   };
   const auto failed = [&](Reason reason, std::string_view message, std::map<std::string, std::string> metadata = {}) {
-    metadata["session_id"] = id();
+    metadata["session_id"] = local_id();
     return refused(Failed(reason, message, metadata));
   };
   if (absl::Status admitted = command.Admit(); !admitted.ok()) return refused(std::move(admitted));
   if (!command.uid.empty() && command.uid != uid()) {
-    return failed(Reason::SESSION_NOT_FOUND, "no session '" + id() + "' with that uid");
+    return failed(Reason::SESSION_NOT_FOUND, "no session '" + local_id() + "' with that uid");
   }
   if (const std::optional<Verdict> known = CheckKnown(command, answer)) return *known;
   if (standing.forgotten) return refused(NotFound(id()));
@@ -313,7 +313,7 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
   }
   if (command.cause == CloseCause::kClient && environment().draining.load(std::memory_order_relaxed)) {
     return refused(Failed(Reason::DRAINING, "the server is shutting down; try again when it is back",
-                          {{"session_id", id()}}, absl::Seconds(1)));
+                          {{"session_id", local_id()}}, absl::Seconds(1)));
   }
   if (standing.has_problem && command.operation != Operation::kDelete) {
     const MutexLock lock(mutex_);

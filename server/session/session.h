@@ -21,9 +21,11 @@
 #include "server/base/mutex.h"
 #include "server/base/random.h"
 #include "server/catalog/definition.h"
+#include "server/catalog/namespaces.h"
 #include "server/coroutine/coroutine.h"
 #include "server/coroutine/limits.h"
 #include "server/journal/journal.h"
+#include "server/session/account.h"
 #include "server/session/command.h"
 #include "server/session/pace.h"
 #include "server/session/replay.h"
@@ -58,6 +60,7 @@ struct SessionEnvironment {
   Random& random;
   Journal& journal;
   Watchers& watchers;
+  Accounts& accounts;
   ReplayEnvironment replay;
   ValueLimits limits;
   std::uint32_t max_queued;        // commands of one session that wait
@@ -80,11 +83,13 @@ struct SessionEnvironment {
   std::array<std::uint64_t, 2> uid_key{};
 };
 
-// What all sessions share that are of one definition and look up what they delegate to as of one revision.
+// What all sessions share that are of one definition, in one namespace, and look up what they delegate to as of one
+// revision.
 struct SessionKind {
   SessionEnvironment& environment;
   const Definition* const definition;  // nullptr: this server lacks it
   const CatalogRevision catalog_revision;
+  Account& account;  // of the namespace
   Pace& pace;  // of the definition
 };
 
@@ -128,6 +133,9 @@ class Session : public ReferenceCounted {
 
   const CompactText& compact_id() const { return id_; }
   std::string id() const { return id_.str(); }
+  // As it is called in its namespace.
+  std::string local_id() const { return std::string(LocalName(id_.str())); }
+  Account& account() const { return kind_->account; }
   std::string uid() const { return durable_ ? log_->uid.str() : EphemeralUid(environment(), seed_); }
   bool durable() const { return durable_; }
   TimerSlot& timer() { return timer_; }

@@ -8,6 +8,7 @@
 
 #include "server/base/failure.h"
 #include "server/base/uuid.h"
+#include "server/catalog/namespaces.h"
 #include "server/session/refusals.h"
 
 namespace corod {
@@ -20,15 +21,19 @@ constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 SessionFactory::SessionFactory(SessionEnvironment& environment)
     : environment_(environment), next_seed_(environment.random.Next()) {}
 
-SessionKind& SessionFactory::KindOf(const Definition* definition, CatalogRevision catalog_revision) {
+SessionKind& SessionFactory::KindOf(const Definition* definition, const Head& head) {
+  Account& account = environment_.accounts.Of(NamespaceOf(head.key.id));
   const MutexLock lock(kinds_mutex_);
-  std::unique_ptr<SessionKind>& kind = kinds_[{definition, catalog_revision}];
+  std::unique_ptr<SessionKind>& kind = kinds_[{definition, head.catalog_revision, &account}];
   if (!kind) {
     const bool is_script = definition && definition->language == Language::kLua;
     std::unique_ptr<Pace>& pace = paces_[definition];
     if (!pace) pace = std::make_unique<Pace>(is_script);
-    kind.reset(new SessionKind{
-        .environment = environment_, .definition = definition, .catalog_revision = catalog_revision, .pace = *pace});
+    kind.reset(new SessionKind{.environment = environment_,
+                               .definition = definition,
+                               .catalog_revision = head.catalog_revision,
+                               .account = account,
+                               .pace = *pace});
   }
   return *kind;
 }
@@ -36,8 +41,11 @@ SessionKind& SessionFactory::KindOf(const Definition* definition, CatalogRevisio
 absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& spec) {
   const Catalog& catalog = environment_.replay.catalog;
   const CatalogRevision revision = catalog.revision();
-  const Definition* newest = catalog.Newest(spec.coroutine, revision);
-  const Definition* definition = newest && spec.version != 0 ? catalog.Find(spec.coroutine, spec.version) : newest;
+  const std::string_view name_space = NamespaceOf(spec.session_id);
+  CatalogView view(revision, catalog.Intern(name_space));
+  const Definition* newest = catalog.Newest(spec.coroutine, view);
+  const Definition* definition =
+      newest && spec.version != 0 ? catalog.Find(spec.coroutine, spec.version, name_space) : newest;
   if (!definition) {
     if (newest) {
       return Failed(Reason::VERSION_UNAVAILABLE,
@@ -61,7 +69,7 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
     return Failed(Reason::INVALID_ARGUMENTS, "idle_timeout is negative; 0 s means never",
                   {{"parameter", "idle_timeout"}});
   }
-  std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(spec.arguments);
+  std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(spec.arguments, view);
   if (const auto* error = std::get_if<ArgumentError>(&bound)) {
     return Failed(Reason::INVALID_ARGUMENTS, error->message,
                   {{"coroutine", spec.coroutine}, {"parameter", error->parameter}});
@@ -72,6 +80,7 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
   head.coroutine = definition->name;
   head.version = definition->version;
   if (definition->looks_up) head.catalog_revision = revision;
+  view.revision = head.catalog_revision;
   // Copies of its own: the body may change an exception that it is given.
   for (const Value& argument : arguments) head.arguments.push_back(Snapshot(argument));
   head.create_time = head.last_used_time = environment_.clock.Now();
@@ -89,12 +98,12 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
     head.create_fingerprint = spec.request_id.empty() ? 0 : FingerprintOf(spec);
     head.create_primed = spec.prime;
     built.session =
-        SessionPtr(new Session(KindOf(definition, head.catalog_revision), head,
-                               definition->create(std::move(arguments), head.catalog_revision), NewLog(head)));
+        SessionPtr(new Session(KindOf(definition, head), head,
+                               definition->create(std::move(arguments), view), NewLog(head)));
   } else {
     head.seed = next_seed_.fetch_add(1, std::memory_order_relaxed);
-    built.session = SessionPtr(new Session(KindOf(definition, head.catalog_revision), head,
-                                           definition->create(std::move(arguments), head.catalog_revision)));
+    built.session = SessionPtr(new Session(KindOf(definition, head), head,
+                                           definition->create(std::move(arguments), view)));
   }
   built.stored.head = std::move(head);
   return built;
@@ -138,7 +147,7 @@ absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
   if (!found.ok()) return found.status();
   if (!*found) return SessionPtr();
   const Journal::Stored stored = **std::move(found);
-  const Definition* definition = environment_.replay.catalog.Find(stored.head.coroutine, stored.head.version);
+  const Definition* definition = DefinitionOf(environment_.replay.catalog, stored.head);
   std::unique_ptr<SessionLog> log = NewLog(stored.head);
   log->saved_finished = stored.head.finish_time != absl::InfiniteFuture();
   log->tail = stored.tail;
@@ -192,7 +201,7 @@ absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
   if (!head.create_request_id.empty()) log->ids.PinCreate(head.create_primed ? 1 : 0);
   log->saved = head.steps == stored.head.steps;
   if (checkpoint != 0) log->MutableExtras().asked_checkpoint = checkpoint;
-  return SessionPtr(new Session(KindOf(definition, head.catalog_revision), head, std::move(coroutine), std::move(log)));
+  return SessionPtr(new Session(KindOf(definition, head), head, std::move(coroutine), std::move(log)));
 }
 
 absl::StatusOr<Step> SessionFactory::ReadIds(const Head& head, SessionLog& log) const {
@@ -245,7 +254,7 @@ SessionPtr SessionFactory::FromCopy(const History::Copy& copy) {
   log->saved_finished = head.state == CoroutineState::kClosed;
   const Definition* definition = &copy.replay->definition();
   return SessionPtr(
-      new Session(KindOf(definition, head.catalog_revision), head, copy.replay->TakeCoroutine(), std::move(log)));
+      new Session(KindOf(definition, head), head, copy.replay->TakeCoroutine(), std::move(log)));
 }
 
 }  // namespace corod

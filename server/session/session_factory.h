@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
+#include <tuple>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -52,13 +52,13 @@ class SessionFactory {
   // Of a session that has finished: the ids in its log, and whether it is to be removed. Gives the step of its newest
   // checkpoint; 0: there is none.
   absl::StatusOr<Step> ReadIds(const Head& head, SessionLog& log) const;
-  SessionKind& KindOf(const Definition* definition, CatalogRevision catalog_revision);
+  SessionKind& KindOf(const Definition* definition, const Head& head);
 
   SessionEnvironment& environment_;
   std::atomic<std::uint64_t> next_seed_;  // of ephemeral sessions: no two have the same
   Mutex kinds_mutex_;
   absl::flat_hash_map<const Definition*, std::unique_ptr<Pace>> paces_ ABSL_GUARDED_BY(kinds_mutex_);
-  absl::flat_hash_map<std::pair<const Definition*, CatalogRevision>, std::unique_ptr<SessionKind>> kinds_
+  absl::flat_hash_map<std::tuple<const Definition*, CatalogRevision, Account*>, std::unique_ptr<SessionKind>> kinds_
       ABSL_GUARDED_BY(kinds_mutex_);
 };
 

@@ -5,10 +5,12 @@
 
 #include "absl/strings/ascii.h"
 #include "server/base/failure.h"
+#include "server/catalog/namespaces.h"
 
 namespace corod {
 
-absl::Status CheckSessionId(std::string_view id) {
+absl::Status CheckSessionId(std::string_view qualified) {
+  const std::string_view id = LocalName(qualified);
   constexpr std::size_t kMaxBytes = 128;
   const auto refused = [](const std::string& what) {
     return Failed(

@@ -7,9 +7,9 @@
 
 namespace corod {
 
-// OK if `id` may name a session: 1 to 128 of A-Za-z0-9._:-, a letter or digit first and last, no two dots together.
-// INVALID_SESSION_ID otherwise, saying what is wrong.
-absl::Status CheckSessionId(std::string_view id);
+// OK if `id`, which is qualified, may name a session: 1 to 128 of A-Za-z0-9._:-, a letter or digit first and last, no two dots together.
+// That is asked of its local name. INVALID_SESSION_ID otherwise, saying what is wrong.
+absl::Status CheckSessionId(std::string_view qualified);
 
 }  // namespace corod
 

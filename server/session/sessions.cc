@@ -4,6 +4,7 @@
 
 #include "server/base/failure.h"
 #include "server/base/uuid.h"
+#include "server/catalog/namespaces.h"
 #include "server/session/refusals.h"
 #include "server/session/session_id.h"
 
@@ -120,6 +121,7 @@ Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& 
                    .random = random,
                    .journal = journal,
                    .watchers = watchers_,
+                   .accounts = accounts_,
                    .replay = {.catalog = catalog,
                               .journal = journal,
                               .limits = options.limits,
@@ -164,16 +166,17 @@ void Sessions::RunWaiting(std::function<void()> task) {
 
 std::size_t Sessions::size() const { return ephemeral_.load() + journal_.size(); }
 
-std::string Sessions::MakeSessionId(const std::string& request_id) {
-  // Namespace and identity stand before the request id; there is one of each until there are others.
-  return request_id.empty() ? RandomUuid(random_) : NamedUuid("default\n\n" + request_id);
+std::string Sessions::MakeSessionId(const Owner& owner, const std::string& request_id) {
+  return Qualified(owner.name_space, request_id.empty()
+                                         ? RandomUuid(random_)
+                                         : NamedUuid(owner.name_space + "\n" + owner.identity + "\n" + request_id));
 }
 
 void Sessions::Create(CreateSpec spec, CreateDone done) {
   bool is_new = false;
   if (spec.session_id.empty()) {
     is_new = spec.request_id.empty();
-    spec.session_id = MakeSessionId(spec.request_id);
+    spec.session_id = MakeSessionId(spec.owner, spec.request_id);
   } else if (absl::Status checked = CheckSessionId(spec.session_id); !checked.ok()) {
     done(checked);
     return;
@@ -218,8 +221,8 @@ absl::StatusOr<SessionFactory::Built> Sessions::Build(const CreateSpec& spec, co
   if (built.ok() && replaced && replaced->durable() && !built->session->durable()) {
     return Failed(
         Reason::SESSION_EXISTS,
-        "session '" + spec.session_id + "' is durable; an ephemeral one cannot take its place, delete it first",
-        {{"session_id", spec.session_id}, {"uid", replaced->uid()}});
+        "session '" + replaced->local_id() + "' is durable; an ephemeral one cannot take its place, delete it first",
+        {{"session_id", replaced->local_id()}, {"uid", replaced->uid()}});
   }
   return built;
 }

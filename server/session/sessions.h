@@ -18,6 +18,7 @@
 #include "server/base/random.h"
 #include "server/catalog/catalog.h"
 #include "server/journal/journal.h"
+#include "server/session/account.h"
 #include "server/session/command.h"
 #include "server/session/crash_marks.h"
 #include "server/session/deleted_sessions.h"
@@ -79,7 +80,7 @@ class Sessions {
   using CreateDone = std::function<void(absl::StatusOr<Created>)>;
   void Create(CreateSpec spec, CreateDone done);
   // The id of a session that is created without one: with a request id always the same, so that a retry finds it.
-  std::string MakeSessionId(const std::string& request_id);
+  std::string MakeSessionId(const Owner& owner, const std::string& request_id);
 
   // The session if it is in memory, or nullptr.
   SessionPtr FindLive(std::string_view id) const { return table_.Find(id); }
@@ -113,8 +114,8 @@ class Sessions {
   using ExportSink = std::function<void(std::string part, std::function<void(bool)> taken)>;
   using ExportDone = std::function<void(absl::Status)>;
   void Export(std::string_view id, ExportSink sink, ExportDone done);
-  // A session from such a file, under its own id or another.
-  void Import(std::string file, std::string session_id, GetDone done);
+  // A session from such a file, under its own id in that namespace or another (qualified).
+  void Import(std::string file, const std::string& name_space, std::string session_id, GetDone done);
 
   // Begins to watch (see Watch). `done` gets it, or why not.
   using WatchDone = std::function<void(absl::StatusOr<std::shared_ptr<Watch>>)>;
@@ -202,6 +203,7 @@ class Sessions {
   Journal& journal_;
   CrashMarks no_marks_;
   Watchers watchers_;
+  Accounts accounts_;
   SessionEnvironment environment_;
   SessionTable table_;
   History history_;

@@ -12,7 +12,7 @@
 namespace corod {
 
 void Sessions::Fork(ForkSpec spec, GetDone done) {
-  if (spec.new_session_id.empty()) spec.new_session_id = MakeSessionId(spec.request_id);
+  if (spec.new_session_id.empty()) spec.new_session_id = MakeSessionId(spec.owner, spec.request_id);
   for (const std::string& id : {spec.session_id, spec.new_session_id}) {
     if (absl::Status checked = CheckSessionId(id); !checked.ok()) {
       done(checked);
@@ -35,7 +35,7 @@ void Sessions::Fork(ForkSpec spec, GetDone done) {
         } else if (existing->create_fingerprint() != fingerprint) {
           done(Failed(Reason::REQUEST_ID_REUSED,
                       "request_id stands for another command; take a new id for each command",
-                      {{"session_id", spec.new_session_id}, {"request_id", spec.request_id}}));
+                      {{"session_id", existing->local_id()}, {"request_id", spec.request_id}}));
         } else {
           done(existing->Describe());
         }
@@ -157,7 +157,7 @@ void Sessions::ExportNext(const std::shared_ptr<History::File>& file, const Expo
   });
 }
 
-void Sessions::Import(std::string file, std::string session_id, GetDone done) {
+void Sessions::Import(std::string file, const std::string& name_space, std::string session_id, GetDone done) {
   if (!journal_.IsDurable()) {
     done(Failed(Reason::DURABILITY_UNAVAILABLE, "this server keeps no journal, so nothing can be imported"));
     return;
@@ -166,12 +166,12 @@ void Sessions::Import(std::string file, std::string session_id, GetDone done) {
     done(checked);
     return;
   }
-  RunWaiting([this, file = std::move(file), session_id = std::move(session_id), done = std::move(done)] {
+  RunWaiting([this, file = std::move(file), name_space, session_id = std::move(session_id), done = std::move(done)] {
     if (environment_.draining.load()) {
       done(Draining());
       return;
     }
-    absl::StatusOr<History::Copy> copy = history_.Import(file);
+    absl::StatusOr<History::Copy> copy = history_.Import(file, name_space);
     if (!copy.ok()) {
       done(copy.status());
       return;

@@ -37,6 +37,7 @@ std::uint64_t FingerprintOf(const ListQuery& query) {
       .AddNumber(query.state ? static_cast<std::uint64_t>(*query.state) + 1 : 0);
   for (const auto& [name, value] : query.labels) fingerprint.AddText(name).AddText(value);
   fingerprint.AddNumber(query.has_problem ? 1 : 0);
+  if (query.name_space != kDefaultNamespace) fingerprint.AddText(query.name_space);
   return fingerprint.value();
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "server/catalog/namespaces.h"
 #include "server/coroutine/map.h"
 #include "server/coroutine/outcome.h"
 #include "server/coroutine/value.h"
@@ -16,8 +17,15 @@ namespace corod {
 enum class Durability : std::uint8_t { kDefault, kEphemeral, kDurable };
 enum class IfExists : std::uint8_t { kFail, kReturn, kReplaceFinished };
 
-// What is asked of Create.
+// On whose behalf a session is made.
+struct Owner {
+  std::string name_space{kDefaultNamespace};
+  std::string identity;  // empty: nobody in particular
+};
+
+// What is asked of Create. Ids of sessions are qualified, here and in all that follows (catalog/namespaces.h).
 struct CreateSpec {
+  Owner owner;
   std::string coroutine;
   std::uint32_t version = 0;  // 0: the newest
   Map arguments;
@@ -35,15 +43,17 @@ struct CreateSpec {
 
 // What is asked of Fork.
 struct ForkSpec {
+  Owner owner;
   std::string session_id;
   std::optional<Step> at_step;  // unset: as it stands
-  std::string new_session_id;   // empty: made here
+  std::string new_session_id;   // in the same namespace; empty: made here
   Labels labels;
   std::string request_id;
 };
 
 // Which sessions List shows.
 struct ListQuery {
+  std::string name_space{kDefaultNamespace};
   std::string page_token;
   std::string coroutine;                // empty: any
   std::optional<CoroutineState> state;  // unset: any

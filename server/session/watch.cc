@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/base/failure.h"
+#include "server/catalog/namespaces.h"
 #include "server/session/refusals.h"
 
 namespace corod {
@@ -86,7 +87,7 @@ void Watch::OnStep(const std::shared_ptr<const StepEvent>& event) {
       ready_bytes_ = 0;
       EndLocked(Failed(Reason::WATCHER_TOO_SLOW,
                        "the session goes on faster than its steps are read; watch again from the step in the metadata",
-                       {{"session_id", options_.head.key.id}, {"resume_step", std::to_string(resume)}}));
+                       {{"session_id", std::string(LocalName(options_.head.key.id))}, {"resume_step", std::to_string(resume)}}));
     } else {
       Push(event);
     }
@@ -95,8 +96,8 @@ void Watch::OnStep(const std::shared_ptr<const StepEvent>& event) {
 }
 
 void Watch::OnForgotten() {
-  End(Failed(Reason::SESSION_NOT_FOUND, "session '" + options_.head.key.id + "' was forgotten",
-             {{"session_id", options_.head.key.id}}));
+  End(Failed(Reason::SESSION_NOT_FOUND, "session '" + std::string(LocalName(options_.head.key.id)) + "' was forgotten",
+             {{"session_id", std::string(LocalName(options_.head.key.id))}}));
 }
 
 void Watch::OnDrained() { End(Draining()); }

@@ -55,7 +55,7 @@ class DroppedStage : public Stage {
     Definition definition;
     definition.name = body.name;
     definition.stops_when = "it is closed";
-    definition.create = [this, &body](const std::vector<Value>&, CatalogRevision) {
+    definition.create = [this, &body](const std::vector<Value>&, const CatalogView&) {
       traces_.push_back(std::make_unique<Trace>());
       Coroutine coroutine = body.create(traces_.back().get());
       coroutine_.emplace(coroutine.ref());

@@ -69,7 +69,7 @@ void AddTallies(Catalog& catalog, TallyProbe& probe) {
     Definition tally = Describe("tally", version, ignores);
     const std::int64_t by = version == 1 ? 1 : 10;
     tally.never_blocks = true;
-    tally.create = [&probe, by](const std::vector<Value>& arguments, CatalogRevision) {
+    tally.create = [&probe, by](const std::vector<Value>& arguments, const CatalogView&) {
       return Tally(&probe, arguments[0].AsInteger(), by);
     };
     catalog.Add(std::move(tally));
@@ -80,7 +80,7 @@ void AddTallies(Catalog& catalog, TallyProbe& probe) {
   raises.default_value = Value(false);
   Definition brief = Describe("brief", 1, raises);
   brief.never_blocks = true;
-  brief.create = [](const std::vector<Value>& arguments, CatalogRevision) { return Brief(arguments[0].AsBoolean()); };
+  brief.create = [](const std::vector<Value>& arguments, const CatalogView&) { return Brief(arguments[0].AsBoolean()); };
   catalog.Add(std::move(brief));
 }
 

@@ -63,34 +63,34 @@ std::variant<std::vector<StageSpec>, BadStage> ReadStages(const Value& value) {
 }
 
 // What is wrong with the stages for a pipeline that is created now.
-std::string CheckStages(const Catalog& catalog, const Value& value) {
+std::string CheckStages(const Catalog& catalog, const Value& value, const CatalogView& view) {
   const std::variant<std::vector<StageSpec>, BadStage> specs = ReadStages(value);
   if (const auto* wrong = std::get_if<BadStage>(&specs)) return wrong->why;
   std::size_t number = 0;
   for (const StageSpec& spec : std::get<std::vector<StageSpec>>(specs)) {
     const std::string stage = "has a stage " + std::to_string(++number) + ", '" + spec.coroutine + "', ";
-    const Definition* definition = catalog.Newest(spec.coroutine);
+    const Definition* definition = catalog.Newest(spec.coroutine, view);
     if (!definition) return stage + "that is not in the catalog";
-    const auto bound = definition->BindArguments(spec.arguments);
+    const auto bound = definition->BindArguments(spec.arguments, view);
     if (const auto* error = std::get_if<ArgumentError>(&bound)) return stage + "whose " + error->message;
   }
   return {};
 }
 
-Coroutine MakeStage(const Catalog& catalog, CatalogRevision revision, const StageSpec& spec) {
-  const Definition* definition = catalog.Newest(spec.coroutine, revision);
+Coroutine MakeStage(const Catalog& catalog, const CatalogView& view, const StageSpec& spec) {
+  const Definition* definition = catalog.Newest(spec.coroutine, view);
   if (!definition) throw py::LookupError("no coroutine '" + spec.coroutine + "' in the catalog");
-  return definition->Make(spec.arguments, revision);
+  return definition->Make(spec.arguments, view);
 }
 
 // Stages behind each other, each of which is sent what the one before yields.
 class Stages {
  public:
-  Stages(const Catalog& catalog, CatalogRevision revision, const Value& value, bool collect) : collect_(collect) {
+  Stages(const Catalog& catalog, const CatalogView& view, const Value& value, bool collect) : collect_(collect) {
     const std::variant<std::vector<StageSpec>, BadStage> specs = ReadStages(value);
     if (const auto* wrong = std::get_if<BadStage>(&specs)) throw py::ValueError("stages: " + wrong->why);
     for (const StageSpec& spec : std::get<std::vector<StageSpec>>(specs)) {
-      stages_.push_back({MakeStage(catalog, revision, spec), spec.each});
+      stages_.push_back({MakeStage(catalog, view, spec), spec.each});
     }
   }
 
@@ -207,8 +207,8 @@ class Stages {
   List all_;
 };
 
-Coroutine Pipeline(Value specs, bool collect, const Catalog* catalog, CatalogRevision revision) {
-  Stages stages(*catalog, revision, specs, collect);
+Coroutine Pipeline(Value specs, bool collect, const Catalog* catalog, CatalogView view) {
+  Stages stages(*catalog, view, specs, collect);
   Outcome outcome = stages.Prime();
   while (outcome.kind == Outcome::Kind::kYielded) {
     Value sent;
@@ -270,7 +270,9 @@ void AddPipeline(Catalog& catalog) {
        .type = ParameterType::kValue,
        .default_value = std::nullopt,
        .type_text = "list of maps with coroutine, arguments and each",
-       .check = [&catalog](const Value& value) { return CheckStages(catalog, value); }},
+       .check = nullptr,
+       .check_names = [&catalog](const Value& value,
+                                 const CatalogView& view) { return CheckStages(catalog, value, view); }},
       {.name = "collect",
        .documentation = "whether the outcome is the list of all that the last stage yielded in the step",
        .type = ParameterType::kBoolean,
@@ -282,8 +284,8 @@ void AddPipeline(Catalog& catalog) {
   definition.returns = "what came out at the end";
   definition.stops_when = "a stage returns, or the caller closes it";
   definition.looks_up = true;
-  definition.create = [&catalog](std::vector<Value> arguments, CatalogRevision revision) {
-    return Pipeline(std::move(arguments[0]), arguments[1].AsBoolean(), &catalog, revision);
+  definition.create = [&catalog](std::vector<Value> arguments, const CatalogView& view) {
+    return Pipeline(std::move(arguments[0]), arguments[1].AsBoolean(), &catalog, view);
   };
   catalog.Add(std::move(definition));
 }

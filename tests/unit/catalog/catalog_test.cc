@@ -107,7 +107,7 @@ TEST(CatalogTest, RestartableWithoutRestartIsRefused) {
   EXPECT_THAT([&] { catalog.Add(definition); },
               ThrowsMessage<std::invalid_argument>("coroutine 'a': restartable must say whether there is `restart`"));
   definition.restartable = false;
-  definition.restart = [](const std::vector<Value>&, const Value&, CatalogRevision) { return Nothing(); };
+  definition.restart = [](const std::vector<Value>&, const Value&, const CatalogView&) { return Nothing(); };
   EXPECT_THROW(catalog.Add(definition), std::invalid_argument);
 }
 

@@ -181,7 +181,7 @@ void AddBody(Catalog& catalog, const char* name, F body) {
 // One that the probe comes along with.
 Definition Probed(const char* name, Coroutine (*body)(Probe*), Probe& probe) {
   Definition definition = Described(Native(name, 1, &Echo));
-  definition.create = [body, &probe](const std::vector<Value>&, CatalogRevision) { return body(&probe); };
+  definition.create = [body, &probe](const std::vector<Value>&, const CatalogView&) { return body(&probe); };
   return definition;
 }
 
