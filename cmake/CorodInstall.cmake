@@ -8,7 +8,7 @@ include("${PROJECT_SOURCE_DIR}/cmake/package/corodCompiler.cmake")
 set(COROD_SDK_VERSION 1)
 # What corod/plugin.h includes, and what a plugin's tests do.
 set(COROD_SDK_HEADERS
-  catalog/catalog.h catalog/definition.h catalog/registration.h catalog/restart_check.h
+  catalog/catalog.h catalog/definition.h catalog/namespaces.h catalog/registration.h catalog/restart_check.h
   coroutine/cleanup.h coroutine/coroutine.h coroutine/errors.h coroutine/exception.h coroutine/iterator.h coroutine/kept.h
   coroutine/map.h coroutine/outcome.h coroutine/promise.h coroutine/step_context.h coroutine/text_form.h coroutine/utf8.h
   coroutine/value.h

@@ -55,6 +55,45 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
   app.add_option("--listen", flags.listen, "Address to listen on, HOST:PORT")
       ->capture_default_str()
       ->check(CheckListen);
+  app.add_flag("--insecure", flags.insecure,
+               "Listen where other machines reach it without TLS, or without asking who calls: whoever can connect may "
+               "then do, or read, everything");
+  const auto add_file = [&app](const char* name, std::string& file, const char* what) {
+    return app.add_option(name, file, what)->type_name("FILE")->check([](const std::string& path) {
+      std::error_code error;
+      return std::filesystem::is_regular_file(path, error) ? std::string() : "there is no file '" + path + "'";
+    });
+  };
+  CLI::Option* const certificate =
+      add_file("--tls-cert", flags.tls.certificate, "Certificate of the server, PEM; read again when it changes");
+  CLI::Option* const key = add_file("--tls-key", flags.tls.key, "Its private key, PEM; read again when it changes");
+  certificate->needs(key);
+  key->needs(certificate);
+  CLI::Option* const client_ca =
+      add_file("--tls-client-ca", flags.tls.client_ca, "Roots of clients' certificates, PEM: mutual TLS")
+          ->needs(certificate);
+  app.add_option_function<std::string>(
+         "--tls-client-auth",
+         [&flags](const std::string& text) { flags.tls.requires_client = text == "require"; },
+         "Whether clients must show a certificate (require), or may instead send a token (optional)")
+      ->check(CLI::IsMember({"require", "optional"}))
+      ->default_str("require")
+      ->needs(client_ca);
+  add_file("--identities", flags.identities, "Who may call, by token or certificate; read again when it changes");
+  CLI::Option* const jwks =
+      add_file("--jwks", flags.jwks, "Keys of whoever issues JSON Web Tokens (RFC 7517); read again when it changes");
+  CLI::Option* const issuer = app.add_option("--jwt-issuer", flags.tokens.issuer, "What such a token's iss must be");
+  CLI::Option* const audience =
+      app.add_option("--jwt-audience", flags.tokens.audience, "What such a token's aud must name");
+  jwks->needs(issuer)->needs(audience);
+  issuer->needs(jwks);
+  audience->needs(jwks);
+  app.add_option("--jwt-namespace-claim", flags.tokens.namespace_claim, "Its claim that names the caller's namespace")
+      ->capture_default_str()
+      ->needs(jwks);
+  app.add_option("--jwt-role-claim", flags.tokens.role_claim, "Its claim that names the caller's role")
+      ->capture_default_str()
+      ->needs(jwks);
   add_choice(
       "--journal", flags.journal, {{"rocksdb", Flags::JournalKind::kRocksDb}, {"memory", Flags::JournalKind::kMemory}},
       "Where durable sessions are kept: rocksdb (in --data-dir) or memory (nowhere: every session is ephemeral)");
@@ -122,6 +161,24 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
                  "Steps that a durable session may have whose coroutine is not restartable")
       ->capture_default_str()
       ->check(CLI::Range(Step{1}, Step{1'000'000'000'000}));
+  app.add_option("--max-message-bytes", flags.connections.max_message_bytes, "Bytes that a message may have")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->default_str("64MiB")
+      ->check(CLI::Range(std::size_t{4096}, std::size_t{1} << 30));
+  app.add_option("--max-connection-calls", flags.connections.max_calls, "Calls and streams of one connection at a time")
+      ->capture_default_str()
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}));
+  add_duration("--min-ping-interval", flags.connections.min_ping,
+               "Connections whose client pings more often than this are closed");
+  add_duration("--ping-after", flags.connections.ping_after, "The server pings a client that is silent for this long");
+  add_duration("--ping-timeout", flags.connections.ping_timeout,
+               "Connections that do not answer a ping within this time are closed");
+  add_duration("--max-connection-age", flags.connections.max_age,
+               "Connections are asked to go after this long, so that clients spread over servers; 0: never");
+  add_duration("--max-connection-age-grace", flags.connections.max_age_grace,
+               "How long calls of such a connection may still take");
+  add_duration("--drain-timeout", flags.drain_timeout,
+               "How long steps that are running may still take when the server is asked to end");
   add_duration("--retention", flags.sessions.retention, "Finished sessions are kept for this long");
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")
       ->capture_default_str()
@@ -137,7 +194,7 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
     return FlagsExit{2, "corod: " + line + " (corod --help shows the flags)\n"};
   }
   for (absl::Duration* never : {&flags.sessions.idle_timeout, &flags.sessions.durable_idle_timeout,
-                                &flags.sessions.durability.passivate_after}) {
+                                &flags.sessions.durability.passivate_after, &flags.connections.max_age}) {
     if (*never == absl::ZeroDuration()) *never = absl::InfiniteDuration();
   }
   return flags;

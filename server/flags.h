@@ -6,6 +6,8 @@
 #include <variant>
 #include <vector>
 
+#include "absl/time/time.h"
+#include "server/auth/json_web_token.h"
 #include "server/journal/rocks_journal.h"
 #include "server/session/sessions.h"
 
@@ -14,6 +16,28 @@ namespace corod {
 // What corod is started with.
 struct Flags {
   std::string listen = "127.0.0.1:7117";
+  bool insecure = false;  // may be reached from other machines without TLS or without asking who calls
+  struct Tls {
+    std::string certificate;  // files; empty: none
+    std::string key;
+    std::string client_ca;
+    bool requires_client = true;  // where client_ca is given, a client must show a certificate
+    bool IsOn() const { return !certificate.empty(); }
+  } tls;
+  std::string identities;  // files; empty: none
+  std::string jwks;
+  TokenRules tokens;
+  // What a connection may ask for.
+  struct Connections {
+    std::size_t max_message_bytes = std::size_t{64} << 20;
+    std::size_t max_calls = 1'000;                     // at a time
+    absl::Duration min_ping = absl::Seconds(10);       // a client that pings more often is disconnected
+    absl::Duration ping_after = absl::Minutes(2);      // of silence
+    absl::Duration ping_timeout = absl::Seconds(20);   // without an answer
+    absl::Duration max_age = absl::InfiniteDuration();
+    absl::Duration max_age_grace = absl::Minutes(1);   // for calls, once a connection is too old
+  } connections;
+  absl::Duration drain_timeout = absl::Seconds(30);
   std::string log_level = "info";
   enum class JournalKind : std::uint8_t { kRocksDb, kMemory } journal = JournalKind::kRocksDb;
   std::string data_dir = "corod-data";

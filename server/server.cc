@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <grpcpp/ext/channelz_service_plugin.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -19,15 +20,18 @@
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
+#include "server/auth/authenticator.h"
 #include "server/base/clock.h"
 #include "server/base/random.h"
 #include "server/base/worker_pool.h"
 #include "server/flags.h"
 #include "server/journal/memory_journal.h"
 #include "server/journal/rocks_journal.h"
+#include "server/listener.h"
 #include "server/lua/expression_stages.h"
 #include "server/lua/scripts.h"
 #include "server/plugin/plugins.h"
+#include "server/rpc/access.h"
 #include "server/rpc/catalog_service.h"
 #include "server/rpc/coroutine_service.h"
 #include "server/session/crash_marks.h"
@@ -43,10 +47,9 @@ namespace corod {
 namespace {
 
 constexpr std::size_t kMaxWorkers = 512;
-// Room for a request that is refused for its size with a reason of ours.
-constexpr int kMaxMessageBytes = 64 << 20;
 constexpr absl::Duration kSweepInterval = absl::Milliseconds(200);
-constexpr absl::Duration kDrainLimit = absl::Seconds(30);
+// How often files of credentials are looked at.
+constexpr absl::Duration kReloadInterval = absl::Seconds(1);
 constexpr absl::Duration kReplyLimit = absl::Seconds(2);
 
 // The signals that end the server, taken by one thread that waits for them.
@@ -76,6 +79,12 @@ void SetUpLog(const std::string& level) {
   spdlog::set_level(spdlog::level::from_str(level));
 }
 
+// Says why corod does not start; gives `status`.
+int Refuse(const absl::Status& why, int status) {
+  std::fprintf(stderr, "corod: %s\n", std::string(why.message()).c_str());
+  return status;
+}
+
 // The journal that the flags ask for, or why there is none. In memory nothing is durable.
 absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executor& executor, ServerHooks hooks) {
   if (flags.journal == Flags::JournalKind::kMemory) return std::make_unique<MemoryJournal>(executor);
@@ -98,15 +107,13 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
     return exit->status;
   }
   const Flags& flags = std::get<Flags>(parsed);
+  if (absl::Status exposed = CheckExposure(flags); !exposed.ok()) return Refuse(exposed, 2);
   const ExitSignals signals;
   SetUpLog(flags.log_level);
   Plugins plugins(catalog);
   for (const std::string& file : flags.plugins) {
     const auto added = plugins.Load(file);
-    if (!added.ok()) {
-      std::fprintf(stderr, "corod: %s\n", std::string(added.status().message()).c_str());
-      return 2;
-    }
+    if (!added.ok()) return Refuse(added.status(), 2);
     for (const Definition* definition : *added) {
       spdlog::info("plugin {}: coroutine {} version {}", file, definition->name, definition->version);
     }
@@ -121,39 +128,45 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   SystemRandom random;
   WorkerPool workers(kMaxWorkers);
   const absl::StatusOr<std::unique_ptr<Journal>> journal = OpenJournal(flags, workers, std::move(hooks));
-  if (!journal.ok()) {
-    std::fprintf(stderr, "corod: %s\n", std::string(journal.status().message()).c_str());
-    return 1;
-  }
+  if (!journal.ok()) return Refuse(journal.status(), 1);
   std::unique_ptr<CrashMarks> crash_marks;
   if ((*journal)->IsDurable()) {
     absl::StatusOr<std::unique_ptr<CrashMarks>> opened = CrashMarks::Open(flags.data_dir + "/REPLAYING");
-    if (!opened.ok()) {
-      std::fprintf(stderr, "corod: %s\n", std::string(opened.status().message()).c_str());
-      return 1;
-    }
+    if (!opened.ok()) return Refuse(opened.status(), 1);
     crash_marks = *std::move(opened);
   }
   lua::Scripts scripts(catalog, flags.max_script_memory);
   lua::AddExpressionStages(catalog, scripts);
   Definitions definitions(catalog, **journal, clock, workers,
                           [&scripts](auto... what) { return scripts.Define(what...); });
-  if (absl::Status opened = definitions.Open(); !opened.ok()) {
-    std::fprintf(stderr, "corod: %s\n", std::string(opened.message()).c_str());
-    return 1;
-  }
+  if (absl::Status opened = definitions.Open(); !opened.ok()) return Refuse(opened, 1);
   Sessions sessions(flags.sessions, catalog, clock, workers, random, **journal, crash_marks.get());
   sessions.WaitForCrashes();
-  rpc::CoroutineService coroutines(sessions);
-  rpc::CatalogService catalog_service(catalog, definitions);
+  std::unique_ptr<Authenticator> authenticator;
+  if (!flags.identities.empty() || !flags.jwks.empty()) {
+    absl::StatusOr<std::unique_ptr<Authenticator>> opened = Authenticator::Open(
+        {.identities_file = flags.identities, .jwks_file = flags.jwks, .rules = flags.tokens}, machines_clock);
+    if (!opened.ok()) return Refuse(opened.status(), 2);
+    authenticator = *std::move(opened);
+    for (const std::string& line : authenticator->Describe()) spdlog::info("{}", line);
+  }
+  const rpc::Access access(authenticator.get(), sessions.accounts());
+  rpc::CoroutineService coroutines(sessions, access);
+  rpc::CatalogService catalog_service(catalog, definitions, access);
 
+  absl::Time certificate_expires;
+  const auto credentials = MakeCredentials(flags, access, machines_clock.Now(), &certificate_expires);
+  if (!credentials.ok()) return Refuse(credentials.status(), 2);
   grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  if (ServesReflection(flags, access)) {
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::channelz::experimental::InitChannelzService();
+  }
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(flags.listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(flags.listen, *credentials, &port);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  SetConnectionLimits(flags.connections, builder);
   builder.RegisterService(&coroutines);
   builder.RegisterService(&catalog_service);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
@@ -171,8 +184,13 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   }
 
   int signal = 0;
+  absl::Time reloaded = machines_clock.Now();
   for (absl::Time due = clock.Now(); signal == 0; due = sessions.Sweep()) {
     signal = signals.Wait(std::clamp(due - clock.Now(), absl::ZeroDuration(), kSweepInterval));
+    if (authenticator && machines_clock.Now() - reloaded >= kReloadInterval) {
+      reloaded = machines_clock.Now();
+      for (const std::string& line : authenticator->Reload()) spdlog::warn("{}", line);
+    }
     if (scripts.IsFull()) scripts.CollectSome();
   }
 
@@ -182,7 +200,7 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   // Shared, since a body that never comes back may outlive this function's patience.
   const auto drained = std::make_shared<std::atomic<bool>>(false);
   sessions.Drain([drained] { drained->store(true); });
-  const absl::Time give_up = clock.Now() + kDrainLimit;
+  const absl::Time give_up = clock.Now() + flags.drain_timeout;
   while (!drained->load() && clock.Now() < give_up) {
     if (signals.Wait(absl::Milliseconds(5)) != 0) break;
   }

@@ -182,6 +182,8 @@ class Journal {
 
   // How many sessions there are.
   virtual std::size_t size() const = 0;
+  // How many of them have ids that begin with `prefix`, which is "/.../"; empty: that begin with no '/'.
+  virtual std::size_t CountIn(std::string_view prefix) const = 0;
 
   // Says in the log, for those who debug, what it holds in memory beside what its callers know of.
   virtual void LogMemory() const {}

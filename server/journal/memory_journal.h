@@ -61,6 +61,7 @@ class MemoryJournal : public Journal {
   void Reschedule(const Due& entry, std::optional<absl::Time> next) override;
   absl::Time EarliestDue() const override;
   std::size_t size() const override;
+  std::size_t CountIn(std::string_view prefix) const override;
   void Shutdown() override;
 
  private:

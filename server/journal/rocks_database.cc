@@ -168,6 +168,12 @@ absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const Options
   } else if (!status.IsNotFound()) {
     return FailedOpen(options.directory, status);
   }
+  // Only of those of namespaces; all others are what is left of the count.
+  Range heads(*database->db_, keys::HeadKey("/"), keys::HeadKey("0"));
+  for (heads.SeekToFirst(); heads.Valid(); heads.Next()) {
+    ++database->prefixed_[std::string(PrefixIn(keys::IdInHeadKey(heads.key())))];
+  }
+  if (absl::Status read = heads.status(); !read.ok()) return read;
   Range garbage(*database->db_, std::string(keys::kGarbage), std::string(keys::kGarbageEnd));
   for (garbage.SeekToFirst(); garbage.Valid(); garbage.Next()) {
     database->garbage_.emplace_back(keys::UidInGarbageKey(garbage.key()));

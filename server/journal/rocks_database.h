@@ -18,6 +18,7 @@
 #include "server/journal/group_log.h"
 #include "server/journal/log_entries.h"
 #include "server/journal/rocks_range.h"
+#include "server/journal/session_counts.h"
 #include "server/journal/unsettled.h"
 
 namespace corod {
@@ -50,6 +51,8 @@ class RocksDatabase {
 
   // When it was opened.
   std::uint64_t sessions() const { return sessions_; }
+  // The same by the prefix of their ids, of those that have one.
+  const SessionCounts::Counts& prefixed() const { return prefixed_; }
   // Uids whose removal was not finished then.
   const std::vector<std::string>& garbage() const { return garbage_; }
 
@@ -99,6 +102,7 @@ class RocksDatabase {
   rocksdb::WriteBatch batch_;
   std::unique_ptr<rocksdb::DB> db_;
   std::uint64_t sessions_ = 0;
+  SessionCounts::Counts prefixed_;
   std::vector<std::string> garbage_;
 };
 

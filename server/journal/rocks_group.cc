@@ -57,6 +57,7 @@ bool RocksJournal::Group::HasReadableHead(const std::string& id) {
 void RocksJournal::Group::SetTaken(const std::string& id, bool taken) {
   taken_[id] = taken;
   sessions_ = taken ? sessions_ + 1 : sessions_ - 1;
+  if (const std::string_view prefix = PrefixIn(id); !prefix.empty()) prefixed_[std::string(prefix)] += taken ? 1 : -1;
   sessions_changed_ = true;
 }
 

@@ -79,6 +79,8 @@ class RocksJournal::Group {
   // What is to be done.
   const LogEntries& Finish();
   std::uint64_t sessions() const { return sessions_; }
+  // How many more there are of each prefix, but for the empty one.
+  const SessionCounts::Counts& prefixed() const { return prefixed_; }
 
   // What the indices have after it.
   std::vector<std::string> dues_added;
@@ -97,6 +99,7 @@ class RocksJournal::Group {
   LogEntries& entries_;
   absl::flat_hash_map<std::string, bool> taken_;
   std::uint64_t sessions_;
+  SessionCounts::Counts prefixed_;
   bool sessions_changed_ = false;
 };
 

@@ -132,6 +132,7 @@ void RocksJournal::UseDatabase(std::unique_ptr<RocksDatabase> database) {
   lives_.clear();
   catalog_revision_.reset();
   sessions_ = database->sessions();
+  counts_.Set(database->prefixed());
   {
     const MutexLock lock(index_mutex_);
     dues_ = {};

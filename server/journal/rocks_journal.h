@@ -20,6 +20,7 @@
 #include "server/base/compact_text.h"
 #include "server/base/mutex.h"
 #include "server/journal/journal.h"
+#include "server/journal/session_counts.h"
 #include "server/journal/log_entries.h"
 
 namespace rocksdb {
@@ -97,6 +98,9 @@ class RocksJournal : public Journal {
   // As it was when the journal can be read no more; the infinite past if it never could.
   absl::Time EarliestDue() const override;
   std::size_t size() const override { return sessions_.load(std::memory_order_relaxed); }
+  std::size_t CountIn(std::string_view prefix) const override {
+    return prefix.empty() ? size() - std::min(size(), counts_.Prefixed()) : counts_.Of(prefix);
+  }
   void LogMemory() const override;
   void Shutdown() override;
 
@@ -256,6 +260,7 @@ class RocksJournal : public Journal {
   LogEntries entries_;
   std::size_t last_group_bytes_ = 0;
   std::atomic<std::uint64_t> sessions_{0};
+  SessionCounts counts_;
 
   mutable Mutex mutex_;
   mutable CondVar changed_;  // there is something to do

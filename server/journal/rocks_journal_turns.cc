@@ -440,6 +440,7 @@ bool RocksJournal::Commit(std::vector<std::unique_ptr<Chunk>>& chunks) {
     return false;
   }
   sessions_ = group.sessions();
+  if (!group.prefixed().empty()) counts_.Add(group.prefixed());
   NoteIndexChanges(group);
   for (Apply& apply : group.more) Enqueue(std::move(apply));
   return true;

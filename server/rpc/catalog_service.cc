@@ -16,14 +16,14 @@ namespace {
 // A page ends where it would be larger, so that it fits into a message.
 constexpr std::size_t kMaxPageBytes = std::size_t{1} << 20;
 
-absl::Status List(const Catalog& catalog, const v1::ListCoroutinesRequest& request,
+absl::Status List(const Catalog& catalog, const std::string& name_space, const v1::ListCoroutinesRequest& request,
                   v1::ListCoroutinesResponse* response) {
   constexpr std::uint64_t kQuery = 0x636174616c6f67;  // there are no filters
   const absl::StatusOr<std::string> after = ReadPageToken(request.page_token(), kQuery);
   if (!after.ok()) return after.status();
   const absl::StatusOr<std::size_t> page_size = PageSize(request.page_size());
   if (!page_size.ok()) return page_size.status();
-  const std::vector<const Definition*> page = catalog.ListAfter(*after, *page_size + 1);
+  const std::vector<const Definition*> page = catalog.ListAfter(*after, *page_size + 1, name_space);
   std::size_t bytes = 0;
   for (const Definition* definition : page) {
     v1::Coroutine coroutine;
@@ -40,13 +40,14 @@ absl::Status List(const Catalog& catalog, const v1::ListCoroutinesRequest& reque
   return absl::OkStatus();
 }
 
-absl::Status Get(const Catalog& catalog, const v1::GetCoroutineRequest& request, v1::GetCoroutineResponse* response) {
-  const Definition* definition = catalog.Find(request.name(), request.version());
+absl::Status Get(const Catalog& catalog, const std::string& name_space, const v1::GetCoroutineRequest& request,
+                 v1::GetCoroutineResponse* response) {
+  const Definition* definition = catalog.Find(request.name(), request.version(), name_space);
   if (definition) {
     ToProto(*definition, response->mutable_coroutine());
     return absl::OkStatus();
   }
-  if (catalog.Find(request.name())) {
+  if (catalog.Find(request.name(), 0, name_space)) {
     return Failed(Reason::VERSION_UNAVAILABLE,
                   "coroutine '" + request.name() + "' has no version " + std::to_string(request.version()) +
                       " here; 0 asks for the newest",
@@ -84,23 +85,25 @@ absl::Status CheckDefinable(const v1::Coroutine& coroutine) {
 grpc::ServerUnaryReactor* CatalogService::ListCoroutines(grpc::CallbackServerContext* context,
                                                          const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
   return AnswerAtOnce<v1::ListCoroutinesRequest, v1::ListCoroutinesResponse>(
-      context, request, response, [this](const v1::ListCoroutinesRequest& proto, v1::ListCoroutinesResponse* answer) {
-        return List(catalog_, proto, answer);
+      access_, Role::kObserve, context, request, response,
+      [this](const Caller& caller, const v1::ListCoroutinesRequest& proto, v1::ListCoroutinesResponse* answer) {
+        return List(catalog_, caller.name_space(), proto, answer);
       });
 }
 
 grpc::ServerUnaryReactor* CatalogService::GetCoroutine(grpc::CallbackServerContext* context,
                                                        const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
   return AnswerAtOnce<v1::GetCoroutineRequest, v1::GetCoroutineResponse>(
-      context, request, response, [this](const v1::GetCoroutineRequest& proto, v1::GetCoroutineResponse* answer) {
-        return Get(catalog_, proto, answer);
+      access_, Role::kObserve, context, request, response,
+      [this](const Caller& caller, const v1::GetCoroutineRequest& proto, v1::GetCoroutineResponse* answer) {
+        return Get(catalog_, caller.name_space(), proto, answer);
       });
 }
 
 grpc::ServerUnaryReactor* CatalogService::DefineCoroutine(grpc::CallbackServerContext* context,
                                                           const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::DefineCoroutineRequest, v1::DefineCoroutineResponse>(context, request, response);
-  absl::Status status = call->parsed();
+  auto* call = new UnaryCall<v1::DefineCoroutineRequest, v1::DefineCoroutineResponse>(access_, Role::kDefine, context, request, response);
+  absl::Status status = call->readable();
   if (status.ok()) status = CheckDefinable(call->request().coroutine());
   if (!status.ok()) {
     call->Answer(status);
@@ -108,7 +111,10 @@ grpc::ServerUnaryReactor* CatalogService::DefineCoroutine(grpc::CallbackServerCo
   }
   const v1::Coroutine& coroutine = call->request().coroutine();
   definitions_.Define(
-      {.name = coroutine.name(), .source = coroutine.source(), .documentation = coroutine.documentation()},
+      {.name_space = call->caller().name_space(),
+       .name = coroutine.name(),
+       .source = coroutine.source(),
+       .documentation = coroutine.documentation()},
       [call](const absl::StatusOr<const Definition*>& defined) {
         if (defined.ok()) ToProto(**defined, call->response()->mutable_coroutine());
         call->Answer(defined.status());
@@ -118,12 +124,13 @@ grpc::ServerUnaryReactor* CatalogService::DefineCoroutine(grpc::CallbackServerCo
 
 grpc::ServerUnaryReactor* CatalogService::DeleteCoroutine(grpc::CallbackServerContext* context,
                                                           const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::DeleteCoroutineRequest, v1::DeleteCoroutineResponse>(context, request, response);
-  if (!call->parsed().ok()) {
-    call->Answer(call->parsed());
+  auto* call = new UnaryCall<v1::DeleteCoroutineRequest, v1::DeleteCoroutineResponse>(access_, Role::kDefine, context, request, response);
+  if (!call->readable().ok()) {
+    call->Answer(call->readable());
     return call;
   }
-  definitions_.Remove(call->request().name(), [call](const absl::Status& removed) { call->Answer(removed); });
+  definitions_.Remove(call->caller().name_space(), call->request().name(),
+                      [call](const absl::Status& removed) { call->Answer(removed); });
   return call;
 }
 

@@ -7,6 +7,7 @@
 
 #include "corod/v1/catalog_service.grpc.pb.h"
 #include "server/catalog/catalog.h"
+#include "server/rpc/access.h"
 #include "server/session/definitions.h"
 
 namespace corod::rpc {
@@ -19,8 +20,9 @@ using CatalogServiceBase = v1::CatalogService::WithRawCallbackMethod_ListCorouti
 // corod.v1.CatalogService over the catalog. Thread-safe.
 class CatalogService final : public CatalogServiceBase {
  public:
-  // Both outlive this.
-  CatalogService(const Catalog& catalog, Definitions& definitions) : catalog_(catalog), definitions_(definitions) {}
+  // All outlive this.
+  CatalogService(const Catalog& catalog, Definitions& definitions, const Access& access)
+      : catalog_(catalog), definitions_(definitions), access_(access) {}
 
   grpc::ServerUnaryReactor* ListCoroutines(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                            grpc::ByteBuffer* response) override;
@@ -34,6 +36,7 @@ class CatalogService final : public CatalogServiceBase {
  private:
   const Catalog& catalog_;
   Definitions& definitions_;
+  const Access& access_;
 };
 
 }  // namespace corod::rpc

@@ -131,7 +131,7 @@ v1::ValueKind ToProto(SendsKind kind) {
 }  // namespace
 
 void ToProto(const SessionInfo& info, Detail detail, v1::Session* proto) {
-  proto->set_session_id(info.key.id);
+  proto->set_session_id(std::string(LocalName(info.key.id)));
   proto->set_coroutine(info.coroutine);
   proto->set_version(info.version);
   proto->set_state(ToProto(info.state));
@@ -183,7 +183,7 @@ void ToProto(const StepEvent& event, const Head& head, const Definition* definit
     case Operation::kCreate:
       proto->mutable_create()->set_coroutine(head.coroutine);
       proto->mutable_create()->set_version(head.version);
-      proto->mutable_create()->set_session_id(head.key.id);
+      proto->mutable_create()->set_session_id(std::string(LocalName(head.key.id)));
       proto->mutable_create()->set_prime(true);
       AddArguments(head, definition, proto->mutable_create()->mutable_arguments());
       break;
@@ -231,9 +231,10 @@ absl::Status CheckRequestId(const std::string& request_id) {
                 {{"parameter", "request_id"}});
 }
 
-absl::StatusOr<CreateSpec> FromProto(const v1::CreateRequest& proto, const ValueLimits& limits) {
+absl::StatusOr<CreateSpec> FromProto(const v1::CreateRequest& proto, const Caller& caller, const ValueLimits& limits) {
   if (absl::Status checked = CheckRequestId(proto.request_id()); !checked.ok()) return checked;
   CreateSpec spec;
+  spec.owner = caller.owner();
   spec.coroutine = proto.coroutine();
   spec.version = proto.version();
   for (const auto& [name, argument] : proto.arguments()) {
@@ -241,7 +242,7 @@ absl::StatusOr<CreateSpec> FromProto(const v1::CreateRequest& proto, const Value
     if (!value.ok()) return value.status();
     spec.arguments[name] = *std::move(value);
   }
-  spec.session_id = proto.session_id();
+  spec.session_id = caller.NewIdOf(proto.session_id());
   spec.prime = proto.prime();
   if (proto.has_idle_timeout()) {
     absl::StatusOr<absl::Duration> timeout = ToDuration(proto.idle_timeout(), "idle_timeout");
@@ -283,19 +284,21 @@ absl::StatusOr<CreateSpec> FromProto(const v1::CreateRequest& proto, const Value
   return spec;
 }
 
-absl::StatusOr<ForkSpec> FromProto(const v1::ForkRequest& proto) {
+absl::StatusOr<ForkSpec> FromProto(const v1::ForkRequest& proto, const Caller& caller) {
   if (absl::Status checked = CheckRequestId(proto.request_id()); !checked.ok()) return checked;
   ForkSpec spec;
-  spec.session_id = proto.session_id();
+  spec.owner = caller.owner();
+  spec.session_id = caller.IdOf(proto.session_id());
   if (proto.has_at_step()) spec.at_step = proto.at_step();
-  spec.new_session_id = proto.new_session_id();
+  spec.new_session_id = caller.NewIdOf(proto.new_session_id());
   spec.labels = Labels(proto.labels().begin(), proto.labels().end());
   spec.request_id = proto.request_id();
   return spec;
 }
 
-absl::StatusOr<ListQuery> FromProto(const v1::ListRequest& proto) {
+absl::StatusOr<ListQuery> FromProto(const v1::ListRequest& proto, const Caller& caller) {
   ListQuery query;
+  query.name_space = caller.name_space();
   query.page_token = proto.page_token();
   query.coroutine = proto.coroutine();
   query.labels.insert(proto.labels().begin(), proto.labels().end());

@@ -8,6 +8,7 @@
 #include "corod/v1/catalog_service.pb.h"
 #include "corod/v1/coroutine_service.pb.h"
 #include "corod/v1/session.pb.h"
+#include "server/rpc/access.h"
 #include "server/session/sessions.h"
 
 // Between the messages of the API and what session/ works with.
@@ -24,9 +25,9 @@ void ToProto(const StepEvent& event, const Head& head, const Definition* definit
 void ToProto(const Created& created, v1::CreateResponse* proto);
 void ToProto(const Definition& definition, v1::Coroutine* proto);
 
-absl::StatusOr<CreateSpec> FromProto(const v1::CreateRequest& proto, const ValueLimits& limits);
-absl::StatusOr<ForkSpec> FromProto(const v1::ForkRequest& proto);
-absl::StatusOr<ListQuery> FromProto(const v1::ListRequest& proto);
+absl::StatusOr<CreateSpec> FromProto(const v1::CreateRequest& proto, const Caller& caller, const ValueLimits& limits);
+absl::StatusOr<ForkSpec> FromProto(const v1::ForkRequest& proto, const Caller& caller);
+absl::StatusOr<ListQuery> FromProto(const v1::ListRequest& proto, const Caller& caller);
 absl::StatusOr<Session::Changes> FromProto(const v1::UpdateRequest& proto);
 
 // INVALID_ARGUMENTS if the request id is longer than 128 bytes.

@@ -47,16 +47,17 @@ class CommandCall final : public UnaryCall<Request, Response>, public Command {
 
   // `fill` takes the operation out of the request; an error is the answer.
   template <typename Fill>
-  static grpc::ServerUnaryReactor* Start(Sessions& sessions, grpc::CallbackServerContext* context,
-                                         const grpc::ByteBuffer* in, grpc::ByteBuffer* out, const Fill& fill) {
-    auto* call = new CommandCall(context, in, out);
-    absl::Status status = call->parsed();
+  static grpc::ServerUnaryReactor* Start(Sessions& sessions, const Access& access,
+                                         grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+                                         grpc::ByteBuffer* out, const Fill& fill) {
+    auto* call = new CommandCall(access, Role::kDrive, context, in, out);
+    absl::Status status = call->readable();
     if (status.ok()) status = CheckRequestId(call->request().request_id());
     if (status.ok()) status = fill(call->request(), *call);
     if (status.ok()) {
       call->request_id = call->request().request_id();
       call->deadline = ToTime(context->deadline());
-      sessions.Submit(call->request().session_id(), call);
+      sessions.Submit(call->caller().IdOf(call->request().session_id()), call);
     } else {
       call->Answer(status);
     }
@@ -75,17 +76,17 @@ Sessions::GetDone AnswersWithSession(UnaryCall<Request, Response>* call) {
 
 }  // namespace
 
-CoroutineService::CoroutineService(Sessions& sessions) : sessions_(sessions) {
+CoroutineService::CoroutineService(Sessions& sessions, const Access& access) : sessions_(sessions), access_(access) {
   const auto* send =
       v1::SendRequest::descriptor()->file()->FindServiceByName("CoroutineService")->FindMethodByName("Send");
-  MarkMethodRawCallback(send->index(), new SendHandler(sessions_));
+  MarkMethodRawCallback(send->index(), new SendHandler(sessions_, access_));
 }
 
 grpc::ServerUnaryReactor* CoroutineService::Create(grpc::CallbackServerContext* context,
                                                    const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::CreateRequest, v1::CreateResponse>(context, request, response);
-  absl::Status status = call->parsed();
-  absl::StatusOr<CreateSpec> spec = status.ok() ? FromProto(call->request(), sessions_.limits()) : status;
+  auto* call = new UnaryCall<v1::CreateRequest, v1::CreateResponse>(access_, Role::kDrive, context, request, response);
+  absl::Status status = call->readable();
+  absl::StatusOr<CreateSpec> spec = status.ok() ? FromProto(call->request(), call->caller(), sessions_.limits()) : status;
   if (!spec.ok()) {
     call->Answer(spec.status());
     return call;
@@ -101,7 +102,7 @@ grpc::ServerUnaryReactor* CoroutineService::Create(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* CoroutineService::Throw(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                                   grpc::ByteBuffer* response) {
   return CommandCall<v1::ThrowRequest, v1::ThrowResponse>::Start(
-      sessions_, context, request, response, [this](const v1::ThrowRequest& proto, Command& command) {
+      sessions_, access_, context, request, response, [this](const v1::ThrowRequest& proto, Command& command) {
         absl::StatusOr<Exception> exception = wire::FromProto(proto.exception(), sessions_.limits());
         if (!exception.ok()) return exception.status();
         command.operation = Operation::kThrow;
@@ -113,7 +114,7 @@ grpc::ServerUnaryReactor* CoroutineService::Throw(grpc::CallbackServerContext* c
 
 grpc::ServerUnaryReactor* CoroutineService::Close(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                                   grpc::ByteBuffer* response) {
-  return CommandCall<v1::CloseRequest, v1::CloseResponse>::Start(sessions_, context, request, response,
+  return CommandCall<v1::CloseRequest, v1::CloseResponse>::Start(sessions_, access_, context, request, response,
                                                                  [](const v1::CloseRequest& proto, Command& command) {
                                                                    command.operation = Operation::kClose;
                                                                    command.force = proto.force();
@@ -125,7 +126,7 @@ grpc::ServerUnaryReactor* CoroutineService::Close(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* CoroutineService::Delete(grpc::CallbackServerContext* context,
                                                    const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
   return CommandCall<v1::DeleteRequest, v1::DeleteResponse>::Start(
-      sessions_, context, request, response, [](const v1::DeleteRequest& proto, Command& command) {
+      sessions_, access_, context, request, response, [](const v1::DeleteRequest& proto, Command& command) {
         command.operation = Operation::kDelete;
         command.force = proto.force();
         command.uid = proto.uid();
@@ -135,22 +136,22 @@ grpc::ServerUnaryReactor* CoroutineService::Delete(grpc::CallbackServerContext* 
 
 grpc::ServerUnaryReactor* CoroutineService::Get(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                                 grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::GetRequest, v1::GetResponse>(context, request, response);
-  if (!call->parsed().ok()) {
-    call->Answer(call->parsed());
+  auto* call = new UnaryCall<v1::GetRequest, v1::GetResponse>(access_, Role::kObserve, context, request, response);
+  if (!call->readable().ok()) {
+    call->Answer(call->readable());
     return call;
   }
   const v1::GetRequest& proto = call->request();
   const std::optional<Step> at_step = proto.has_at_step() ? std::optional<Step>(proto.at_step()) : std::nullopt;
-  sessions_.Get(proto.session_id(), at_step, AnswersWithSession(call));
+  sessions_.Get(call->caller().IdOf(proto.session_id()), at_step, AnswersWithSession(call));
   return call;
 }
 
 grpc::ServerUnaryReactor* CoroutineService::List(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                                  grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::ListRequest, v1::ListResponse>(context, request, response);
-  absl::Status status = call->parsed();
-  absl::StatusOr<ListQuery> query = status.ok() ? FromProto(call->request()) : status;
+  auto* call = new UnaryCall<v1::ListRequest, v1::ListResponse>(access_, Role::kObserve, context, request, response);
+  absl::Status status = call->readable();
+  absl::StatusOr<ListQuery> query = status.ok() ? FromProto(call->request(), call->caller()) : status;
   const absl::StatusOr<std::size_t> page_size = query.ok() ? PageSize(call->request().page_size()) : query.status();
   if (!page_size.ok()) {
     call->Answer(page_size.status());
@@ -177,11 +178,11 @@ grpc::ServerUnaryReactor* CoroutineService::List(grpc::CallbackServerContext* co
 
 grpc::ServerUnaryReactor* CoroutineService::Update(grpc::CallbackServerContext* context,
                                                    const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::UpdateRequest, v1::UpdateResponse>(context, request, response);
-  absl::Status status = call->parsed();
+  auto* call = new UnaryCall<v1::UpdateRequest, v1::UpdateResponse>(access_, Role::kDrive, context, request, response);
+  absl::Status status = call->readable();
   const absl::StatusOr<Session::Changes> changes = status.ok() ? FromProto(call->request()) : status;
   if (changes.ok()) {
-    sessions_.Update(call->request().session_id(), *changes, AnswersWithSession(call));
+    sessions_.Update(call->caller().IdOf(call->request().session_id()), *changes, AnswersWithSession(call));
   } else {
     call->Answer(changes.status());
   }
@@ -190,9 +191,9 @@ grpc::ServerUnaryReactor* CoroutineService::Update(grpc::CallbackServerContext* 
 
 grpc::ServerUnaryReactor* CoroutineService::Fork(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                                  grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::ForkRequest, v1::ForkResponse>(context, request, response);
-  absl::Status status = call->parsed();
-  absl::StatusOr<ForkSpec> spec = status.ok() ? FromProto(call->request()) : status;
+  auto* call = new UnaryCall<v1::ForkRequest, v1::ForkResponse>(access_, Role::kDrive, context, request, response);
+  absl::Status status = call->readable();
+  absl::StatusOr<ForkSpec> spec = status.ok() ? FromProto(call->request(), call->caller()) : status;
   if (spec.ok()) {
     sessions_.Fork(*std::move(spec), AnswersWithSession(call));
   } else {
@@ -203,22 +204,22 @@ grpc::ServerUnaryReactor* CoroutineService::Fork(grpc::CallbackServerContext* co
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* CoroutineService::Watch(grpc::CallbackServerContext* context,
                                                                     const grpc::ByteBuffer* request) {
-  return WatchStream::Start(sessions_, context, *request);
+  return WatchStream::Start(sessions_, access_, context, *request);
 }
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* CoroutineService::Export(grpc::CallbackServerContext*,
+grpc::ServerWriteReactor<grpc::ByteBuffer>* CoroutineService::Export(grpc::CallbackServerContext* context,
                                                                      const grpc::ByteBuffer* request) {
-  return ExportStream::Start(sessions_, *request);
+  return ExportStream::Start(sessions_, access_, context, *request);
 }
 
-grpc::ServerReadReactor<grpc::ByteBuffer>* CoroutineService::Import(grpc::CallbackServerContext*,
+grpc::ServerReadReactor<grpc::ByteBuffer>* CoroutineService::Import(grpc::CallbackServerContext* context,
                                                                     grpc::ByteBuffer* response) {
-  return ImportStream::Start(sessions_, response);
+  return ImportStream::Start(sessions_, access_, context, response);
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CoroutineService::Drive(
     grpc::CallbackServerContext* context) {
-  return DriveStream::Start(sessions_, context);
+  return DriveStream::Start(sessions_, access_, context);
 }
 
 }  // namespace corod::rpc

@@ -6,6 +6,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "corod/v1/coroutine_service.grpc.pb.h"
+#include "server/rpc/access.h"
 #include "server/session/sessions.h"
 
 namespace corod::rpc {
@@ -23,8 +24,8 @@ using CoroutineServiceBase = v1::CoroutineService::WithRawCallbackMethod_Create<
 // corod.v1.CoroutineService over the session layer. Thread-safe; blocks no thread.
 class CoroutineService final : public CoroutineServiceBase {
  public:
-  // `sessions` outlives this and every call.
-  explicit CoroutineService(Sessions& sessions);
+  // Both outlive this and every call.
+  CoroutineService(Sessions& sessions, const Access& access);
 
   grpc::ServerUnaryReactor* Create(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                    grpc::ByteBuffer* response) override;
@@ -52,6 +53,7 @@ class CoroutineService final : public CoroutineServiceBase {
 
  private:
   Sessions& sessions_;
+  const Access& access_;
 };
 
 }  // namespace corod::rpc

@@ -35,6 +35,13 @@ constexpr std::size_t kMaxHeld = 128;
 constexpr std::size_t kPooled = kMaxOpen;
 constexpr std::size_t kAhead = 4;
 
+// A call that is refused before anything is read.
+class RefusedStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  explicit RefusedStream(const absl::Status& refused) { Finish(ToGrpcStatus(refused)); }
+  void OnDone() override { delete this; }
+};
+
 // Asks for nothing but its step.
 bool IsPlain(const PlainSend& send) { return send.request_id.empty() && send.expected_step == 0; }
 
@@ -57,7 +64,7 @@ class DriveCommand final : public Command {
         return Failed(
             Reason::PREDECESSOR_FAILED,
             "an earlier command for this session failed on this stream; the first that is to go on carries `resume`",
-            {{"session_id", lane->id.str()}});
+            {{"session_id", std::string(LocalName(lane->id.str()))}});
       }
       lane->failed.store(false, std::memory_order_relaxed);
     }
@@ -152,15 +159,19 @@ class DriveStream::Plan {
 };
 class DriveStream::Plans : public absl::InlinedVector<Plan, kPlanned> {};
 
-DriveStream* DriveStream::Start(Sessions& sessions, grpc::CallbackServerContext* context) {
-  auto* stream = new DriveStream(sessions, context);
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* DriveStream::Start(Sessions& sessions,
+                                                                                const Access& access,
+                                                                                grpc::CallbackServerContext* context) {
+  absl::StatusOr<Caller> caller = access.Admit(*context, Role::kDrive);
+  if (!caller.ok()) return new RefusedStream(caller.status());
+  auto* stream = new DriveStream(sessions, *std::move(caller), context);
   stream->held_by_grpc_ = IntrusivePtr<DriveStream>(stream);
   stream->StartRead(&stream->in_);
   return stream;
 }
 
-DriveStream::DriveStream(Sessions& sessions, grpc::CallbackServerContext* context)
-    : sessions_(sessions), deadline_(ToTime(context->deadline())) {}
+DriveStream::DriveStream(Sessions& sessions, Caller caller, grpc::CallbackServerContext* context)
+    : sessions_(sessions), caller_(std::move(caller)), deadline_(ToTime(context->deadline())) {}
 
 DriveStream::~DriveStream() {
   const MutexLock lock(mutex_);
@@ -201,6 +212,11 @@ void DriveStream::OnReadDone(bool ok) {
   Do(next);
 }
 
+std::string_view DriveStream::Qualify(std::string_view session_id) {
+  if (caller_.is_in_default_namespace() && !session_id.starts_with('/')) return session_id;
+  return qualified_.emplace_back(caller_.IdOf(session_id));
+}
+
 void DriveStream::Process(std::string_view bytes) {
   used_lanes_ = false;
   commands_.clear();
@@ -225,7 +241,7 @@ void DriveStream::Process(std::string_view bytes) {
       plain = send.has_value();
       if (!plain) break;
       ++next;
-      if (send->session_id.empty()) send->session_id = previous_;
+      send->session_id = send->session_id.empty() ? previous_ : Qualify(send->session_id);
       previous_ = send->session_id;
       const Plan& plan = plans.emplace_back(*std::move(send));
       sessions_.Prefetch(plan.id);
@@ -240,6 +256,7 @@ void DriveStream::Process(std::string_view bytes) {
   RunHeld();
   if (previous_.data() != previous_id_.data()) previous_id_.assign(previous_);
   previous_ = previous_id_;
+  qualified_.clear();
   if (commands_.capacity() > kPooled) commands_ = std::vector<std::string_view>();
 }
 
@@ -353,11 +370,11 @@ void DriveStream::Accept(const v1::Command& proto, const absl::Status& unreadabl
   command->refusal = unreadable;
   if (command->refusal.ok()) command->refusal = CheckRequestId(proto.request_id());
   if (command->refusal.ok()) command->refusal = ReadOperation(proto, *command);
-  std::string id = proto.session_id();
+  std::string id = caller_.NewIdOf(proto.session_id());
   if (proto.operation_case() == v1::Command::kCreate) {
-    id = command->create ? command->create->session_id : proto.create().session_id();
+    id = command->create ? command->create->session_id : caller_.NewIdOf(proto.create().session_id());
     // Refused without an id: nobody else's commands fail for it.
-    if (id.empty()) id = sessions_.MakeSessionId("");
+    if (id.empty()) id = sessions_.MakeSessionId(caller_.owner(), "");
   } else if (id.empty()) {
     id = previous_;
   }
@@ -390,12 +407,12 @@ absl::Status DriveStream::ReadOperation(const v1::Command& proto, DriveCommand& 
         return Failed(Reason::INVALID_ARGUMENTS, "with create, session_id and request_id stand in the CreateRequest",
                       {{"parameter", proto.session_id().empty() ? "request_id" : "session_id"}});
       }
-      absl::StatusOr<CreateSpec> spec = FromProto(proto.create(), sessions_.limits());
+      absl::StatusOr<CreateSpec> spec = FromProto(proto.create(), caller_, sessions_.limits());
       if (!spec.ok()) return spec.status();
       spec->deadline = deadline_;
       spec->bounded_by_sender = true;
       // Made here, so that the commands behind it on the stream know it.
-      if (spec->session_id.empty()) spec->session_id = sessions_.MakeSessionId(spec->request_id);
+      if (spec->session_id.empty()) spec->session_id = sessions_.MakeSessionId(spec->owner, spec->request_id);
       command.create = std::make_unique<CreateSpec>(*std::move(spec));
       command.alone = true;
       return absl::OkStatus();

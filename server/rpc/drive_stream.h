@@ -20,6 +20,7 @@
 #include "server/base/completion_scope.h"
 #include "server/base/intrusive_ptr.h"
 #include "server/base/mutex.h"
+#include "server/rpc/access.h"
 #include "server/rpc/drive_lanes.h"
 #include "server/rpc/hot_messages.h"
 #include "server/session/command.h"
@@ -46,7 +47,8 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
                           public ReferenceCounted,
                           private CompletionScope::Deferred {
  public:
-  static DriveStream* Start(Sessions& sessions, grpc::CallbackServerContext* context);
+  static grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Start(Sessions& sessions, const Access& access,
+                                                                             grpc::CallbackServerContext* context);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -65,8 +67,11 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
     bool finish = false;
   };
 
-  DriveStream(Sessions& sessions, grpc::CallbackServerContext* context);
+  DriveStream(Sessions& sessions, Caller caller, grpc::CallbackServerContext* context);
   ~DriveStream() override;
+
+  // What the session is called where it is kept, for as long as the message is read.
+  std::string_view Qualify(std::string_view session_id);
 
   // For the thread that reads.
   void Process(std::string_view bytes);
@@ -119,6 +124,7 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   void Do(const Next& next);
 
   Sessions& sessions_;
+  const Caller caller_;
   const absl::Time deadline_;
   IntrusivePtr<DriveStream> held_by_grpc_;
   grpc::ByteBuffer in_;
@@ -129,6 +135,7 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
   // For the thread that reads.
   std::vector<std::string_view> commands_;  // of the message
+  std::deque<std::string> qualified_;       // ids of its commands that are called otherwise where they are kept
   std::string previous_id_;                 // of the command before, or of the one before the message
   std::string_view previous_;               // of the command before
   std::string replies_;

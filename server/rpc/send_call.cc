@@ -78,9 +78,11 @@ thread_local bool EventsOfThisThread::handling = false;
 // In the call's arena, until the call is answered and over.
 class SendCall final : public Command {
  public:
-  SendCall(Sessions& sessions, grpc_call* call, grpc_completion_queue* queue, const grpc::ServerContextBase& context,
+  SendCall(Sessions& sessions, const Access& access, grpc_call* call, grpc_completion_queue* queue, const grpc::ServerContextBase& context,
            grpc_byte_buffer* request, std::function<void()> release)
       : sessions_(sessions),
+        access_(access),
+        caller_(access.anybody()),
         call_(call),
         queue_(queue),
         context_(context),
@@ -102,6 +104,14 @@ class SendCall final : public Command {
     if (!request_) {
       Refuse(Failed(Reason::INVALID_ARGUMENTS, "the call has no request"));
       return;
+    }
+    if (!access_.IsOpen()) {
+      absl::StatusOr<Caller> caller = access_.Admit(context_, Role::kDrive);
+      if (!caller.ok()) {
+        Refuse(caller.status());
+        return;
+      }
+      caller_ = *std::move(caller);
     }
     const std::string_view request = Flatten();
     if (std::optional<PlainSend> send = ReadPlainSendRequest(request, sessions_.limits().max_bytes)) {
@@ -161,6 +171,10 @@ class SendCall final : public Command {
 
   void Take(PlainSend& send) {
     quiet_ = send.quiet;
+    std::string qualified;
+    if (!caller_.is_in_default_namespace() || send.session_id.starts_with('/')) {
+      send.session_id = qualified = caller_.IdOf(send.session_id);
+    }
     const SessionPtr session = sessions_.FindLive(send.session_id);
     if (session && send.request_id.empty() && send.expected_step == 0 && TakeAtOnce(*session, send)) return;
     value = std::move(send.value);
@@ -195,7 +209,7 @@ class SendCall final : public Command {
     expected_step = proto.expected_step();
     request_id = proto.request_id();
     quiet_ = proto.quiet();
-    Submit(SessionPtr(), proto.session_id());
+    Submit(SessionPtr(), caller_.IdOf(proto.session_id()));
   }
 
   // `session`: that of the id, if it is known.
@@ -278,6 +292,8 @@ class SendCall final : public Command {
   }
 
   Sessions& sessions_;
+  const Access& access_;
+  Caller caller_;
   grpc_call* const call_;
   grpc_completion_queue* const queue_;
   const grpc::ServerContextBase& context_;
@@ -301,7 +317,7 @@ class SendCall final : public Command {
 void SendHandler::RunHandler(const HandlerParameter& parameter) {
   grpc_call* const call = parameter.call->call();
   (new (grpc_call_arena_alloc(call, sizeof(SendCall)))
-       SendCall(sessions_, call, parameter.call->cq()->cq(), *parameter.server_context,
+       SendCall(sessions_, access_, call, parameter.call->cq()->cq(), *parameter.server_context,
                 static_cast<grpc_byte_buffer*>(parameter.request), parameter.call_requester))
       ->Start();
 }

@@ -3,6 +3,7 @@
 
 #include <grpcpp/impl/rpc_service_method.h>
 
+#include "server/rpc/access.h"
 #include "server/session/sessions.h"
 
 namespace corod::rpc {
@@ -10,13 +11,13 @@ namespace corod::rpc {
 // How gRPC's callback API calls unary Sends, in place of its own way, which is made for any method: for the call that
 // there is most of a context, reactor and completion of its own, each told of through gRPC's queue, would be most of
 // the work. Here a call is one object in the call's arena, its answer goes to gRPC's core in one batch, and there is
-// one event when it is over. `sessions` outlives it and every call.
+// one event when it is over. What it is given outlives it and every call.
 //
 // A Send that can be taken at once is answered at once; any other waits as a Command, and whoever runs its session
 // answers it, on whatever thread.
 class SendHandler final : public grpc::internal::MethodHandler {
  public:
-  explicit SendHandler(Sessions& sessions) : sessions_(sessions) {}
+  SendHandler(Sessions& sessions, const Access& access) : sessions_(sessions), access_(access) {}
 
   void RunHandler(const HandlerParameter& parameter) override;
   // Leaves the request as it is.
@@ -24,6 +25,7 @@ class SendHandler final : public grpc::internal::MethodHandler {
 
  private:
   Sessions& sessions_;
+  const Access& access_;
 };
 
 }  // namespace corod::rpc

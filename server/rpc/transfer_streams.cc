@@ -16,17 +16,23 @@ constexpr std::size_t kMaxImportBytes = std::size_t{1} << 30;
 
 }  // namespace
 
-ExportStream* ExportStream::Start(Sessions& sessions, const grpc::ByteBuffer& request) {
+ExportStream* ExportStream::Start(Sessions& sessions, const Access& access, grpc::CallbackServerContext* context,
+                                  const grpc::ByteBuffer& request) {
   auto* stream = new ExportStream;
   const IntrusivePtr<ExportStream> self(stream);
   stream->held_by_grpc_ = self;
+  const absl::StatusOr<Caller> caller = access.Admit(*context, Role::kObserve);
+  if (!caller.ok()) {
+    stream->Finish(ToGrpcStatus(caller.status()));
+    return stream;
+  }
   v1::ExportRequest proto;
   if (absl::Status parsed = ParseRequest(Flatten(request), &proto); !parsed.ok()) {
     stream->Finish(ToGrpcStatus(parsed));
     return stream;
   }
   sessions.Export(
-      proto.session_id(),
+      caller->IdOf(proto.session_id()),
       [self](std::string part, std::function<void(bool)> taken) { self->Write(std::move(part), std::move(taken)); },
       [self](const absl::Status& status) {
         bool broken = false;
@@ -78,9 +84,14 @@ void ExportStream::OnCancel() {
 
 void ExportStream::OnDone() { const IntrusivePtr<ExportStream> last = std::move(held_by_grpc_); }
 
-ImportStream* ImportStream::Start(Sessions& sessions, grpc::ByteBuffer* response) {
-  auto* stream = new ImportStream(sessions, response);
+ImportStream* ImportStream::Start(Sessions& sessions, const Access& access, grpc::CallbackServerContext* context,
+                                  grpc::ByteBuffer* response) {
+  auto* stream = new ImportStream(sessions, access.Admit(*context, Role::kDrive), response);
   stream->held_by_grpc_ = IntrusivePtr<ImportStream>(stream);
+  if (!stream->caller_.ok()) {
+    stream->Finish(ToGrpcStatus(stream->caller_.status()));
+    return stream;
+  }
   stream->StartRead(&stream->in_);
   return stream;
 }
@@ -102,7 +113,7 @@ void ImportStream::OnReadDone(bool ok) {
     return;
   }
   const IntrusivePtr<ImportStream> self(this);
-  sessions_.Import(std::move(file_), session_id_, [self](const absl::StatusOr<SessionInfo>& info) {
+  sessions_.Import(std::move(file_), caller_->name_space(), caller_->NewIdOf(session_id_), [self](const absl::StatusOr<SessionInfo>& info) {
     if (!info.ok()) {
       self->Finish(ToGrpcStatus(info.status()));
       return;

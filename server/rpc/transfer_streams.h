@@ -6,9 +6,11 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "server/base/intrusive_ptr.h"
 #include "server/base/mutex.h"
+#include "server/rpc/access.h"
 #include "server/session/sessions.h"
 
 namespace corod::rpc {
@@ -16,7 +18,8 @@ namespace corod::rpc {
 // One Export call. The log is read on when the client has taken a part, so that few parts are in memory.
 class ExportStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public ReferenceCounted {
  public:
-  static ExportStream* Start(Sessions& sessions, const grpc::ByteBuffer& request);
+  static ExportStream* Start(Sessions& sessions, const Access& access, grpc::CallbackServerContext* context,
+                             const grpc::ByteBuffer& request);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -36,15 +39,18 @@ class ExportStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, pu
 // One Import call: collects the file, then imports it.
 class ImportStream final : public grpc::ServerReadReactor<grpc::ByteBuffer>, public ReferenceCounted {
  public:
-  static ImportStream* Start(Sessions& sessions, grpc::ByteBuffer* response);
+  static ImportStream* Start(Sessions& sessions, const Access& access, grpc::CallbackServerContext* context,
+                             grpc::ByteBuffer* response);
 
   void OnReadDone(bool ok) override;
   void OnDone() override;
 
  private:
-  ImportStream(Sessions& sessions, grpc::ByteBuffer* response) : sessions_(sessions), response_(response) {}
+  ImportStream(Sessions& sessions, absl::StatusOr<Caller> caller, grpc::ByteBuffer* response)
+      : sessions_(sessions), caller_(std::move(caller)), response_(response) {}
 
   Sessions& sessions_;
+  const absl::StatusOr<Caller> caller_;
   grpc::ByteBuffer* const response_;
   IntrusivePtr<ImportStream> held_by_grpc_;
   grpc::ByteBuffer in_;

@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/rpc/access.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/status.h"
 
@@ -26,16 +28,21 @@ grpc::Status Serialize(const M& message, grpc::ByteBuffer* buffer) {
 template <typename Request, typename Response>
 class UnaryCall : public grpc::ServerUnaryReactor {
  public:
-  UnaryCall(grpc::CallbackServerContext* context, const grpc::ByteBuffer* in, grpc::ByteBuffer* out)
+  // For whoever has that role.
+  UnaryCall(const Access& access, Role needed, grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+            grpc::ByteBuffer* out)
       : context_(context),
         out_(out),
         request_(Arena::CreateMessage<Request>(&arena_)),
-        response_(Arena::CreateMessage<Response>(&arena_)) {
-    parsed_ = ParseRequest(Flatten(*in), request_);
+        response_(Arena::CreateMessage<Response>(&arena_)),
+        caller_(access.Admit(*context, needed)) {
+    readable_ = caller_.ok() ? ParseRequest(Flatten(*in), request_) : caller_.status();
   }
 
-  // OK if there is a request.
-  const absl::Status& parsed() const { return parsed_; }
+  // OK if there is a request that can be read, of somebody who may make it.
+  const absl::Status& readable() const { return readable_; }
+  // REQUIRES: readable().ok().
+  const Caller& caller() const { return *caller_; }
   const Request& request() const { return *request_; }
   Response* response() { return response_; }
   grpc::CallbackServerContext& context() { return *context_; }
@@ -55,16 +62,17 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   Arena arena_;
   Request* const request_;
   Response* const response_;
-  absl::Status parsed_;
+  const absl::StatusOr<Caller> caller_;
+  absl::Status readable_;
 };
 
-// Answers a call at once: `handler(const Request&, Response*)` returns its status.
+// Answers a call at once: `handler(const Caller&, const Request&, Response*)` returns its status.
 template <typename Request, typename Response, typename Handler>
-grpc::ServerUnaryReactor* AnswerAtOnce(grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
-                                       grpc::ByteBuffer* out, const Handler& handler) {
-  auto* call = new UnaryCall<Request, Response>(context, in, out);
-  absl::Status status = call->parsed();
-  if (status.ok()) status = handler(call->request(), call->response());
+grpc::ServerUnaryReactor* AnswerAtOnce(const Access& access, Role needed, grpc::CallbackServerContext* context,
+                                       const grpc::ByteBuffer* in, grpc::ByteBuffer* out, const Handler& handler) {
+  auto* call = new UnaryCall<Request, Response>(access, needed, context, in, out);
+  absl::Status status = call->readable();
+  if (status.ok()) status = handler(call->caller(), call->request(), call->response());
   call->Answer(status);
   return call;
 }

@@ -11,10 +11,16 @@
 
 namespace corod::rpc {
 
-WatchStream* WatchStream::Start(Sessions& sessions, grpc::CallbackServerContext*, const grpc::ByteBuffer& request) {
+WatchStream* WatchStream::Start(Sessions& sessions, const Access& access, grpc::CallbackServerContext* context,
+                                const grpc::ByteBuffer& request) {
   auto* stream = new WatchStream(sessions);
   const IntrusivePtr<WatchStream> self(stream);
   stream->held_by_grpc_ = self;
+  const absl::StatusOr<Caller> caller = access.Admit(*context, Role::kObserve);
+  if (!caller.ok()) {
+    stream->Begun(caller.status());
+    return stream;
+  }
   v1::WatchRequest proto;
   if (absl::Status parsed = ParseRequest(Flatten(request), &proto); !parsed.ok()) {
     stream->Begun(parsed);
@@ -22,7 +28,7 @@ WatchStream* WatchStream::Start(Sessions& sessions, grpc::CallbackServerContext*
   }
   const std::optional<Step> from = proto.has_from_step() ? std::optional<Step>(proto.from_step()) : std::nullopt;
   sessions.StartWatch(
-      proto.session_id(), from, [self] { self->Pump(); },
+      caller->IdOf(proto.session_id()), from, [self] { self->Pump(); },
       [self](absl::StatusOr<std::shared_ptr<Watch>> watch) { self->Begun(std::move(watch)); });
   return stream;
 }
@@ -65,7 +71,7 @@ void WatchStream::Pump() {
       if (!taken.events.empty()) {
         v1::WatchResponse response;
         const Head& head = watch_->head();
-        ToProto(*taken.events.front(), head, sessions_.catalog().Find(head.coroutine, head.version),
+        ToProto(*taken.events.front(), head, DefinitionOf(sessions_.catalog(), head),
                 response.mutable_event());
         out_.Clear();
         const grpc::Status serialized = Serialize(response, &out_);

@@ -9,6 +9,7 @@
 
 #include "server/base/intrusive_ptr.h"
 #include "server/base/mutex.h"
+#include "server/rpc/access.h"
 #include "server/session/sessions.h"
 
 namespace corod::rpc {
@@ -17,7 +18,8 @@ namespace corod::rpc {
 // and the Watch are done with it.
 class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public ReferenceCounted {
  public:
-  static WatchStream* Start(Sessions& sessions, grpc::CallbackServerContext* context, const grpc::ByteBuffer& request);
+  static WatchStream* Start(Sessions& sessions, const Access& access, grpc::CallbackServerContext* context,
+                            const grpc::ByteBuffer& request);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;

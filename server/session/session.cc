@@ -315,6 +315,7 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return refused(Failed(Reason::DRAINING, "the server is shutting down; try again when it is back",
                           {{"session_id", local_id()}}, absl::Seconds(1)));
   }
+  if (command.cause == CloseCause::kClient && !account().TakeCommand(now)) return refused(account().RateLimited(now));
   if (standing.has_problem && command.operation != Operation::kDelete) {
     const MutexLock lock(mutex_);
     const absl::Status problem = ProblemStatus(id(), *log_->extras()->problem);
@@ -441,7 +442,7 @@ bool Session::CompleteStep(Step step, const Outcome& outcome, absl::Time end) {
 bool Session::BeginSend(absl::Time now, Reply& reply) {
   const SessionEnvironment& shared = environment();
   if (durable_ || !MayRunHere() || (shared.watchers.Any() && shared.watchers.Watches(uid())) ||
-      shared.draining.load(std::memory_order_relaxed) || definition()->HasNoMemory()) {
+      shared.draining.load(std::memory_order_relaxed) || definition()->HasNoMemory() || account().LimitsCommands()) {
     return false;
   }
   {

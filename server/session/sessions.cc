@@ -166,6 +166,33 @@ void Sessions::RunWaiting(std::function<void()> task) {
 
 std::size_t Sessions::size() const { return ephemeral_.load() + journal_.size(); }
 
+std::size_t Sessions::SizeOf(const Account& account) const { return account.unwritten() + WrittenBy(account); }
+
+std::size_t Sessions::WrittenBy(const Account& account) const {
+  const bool is_default = account.name_space() == kDefaultNamespace;
+  return journal_.CountIn(is_default ? std::string() : BeforeNamesOf(account.name_space()));
+}
+
+void Sessions::BeginCreating(Session& session) {
+  creating_.fetch_add(1);
+  session.account().AddSession();
+}
+
+void Sessions::EndCreating(Session& session) {
+  creating_.fetch_sub(1);
+  session.account().TakeSession();
+}
+
+void Sessions::CountIn(Session& session) {
+  (session.durable() ? durable_live_ : ephemeral_).fetch_add(1);
+  if (!session.durable()) session.account().AddSession();
+}
+
+void Sessions::CountOut(Session& session) {
+  (session.durable() ? durable_live_ : ephemeral_).fetch_sub(1);
+  if (!session.durable()) session.account().TakeSession();
+}
+
 std::string Sessions::MakeSessionId(const Owner& owner, const std::string& request_id) {
   return Qualified(owner.name_space, request_id.empty()
                                          ? RandomUuid(random_)
@@ -217,6 +244,9 @@ void Sessions::Place(CreateSpec spec, const SessionPtr& existing, CreateDone don
 
 absl::StatusOr<SessionFactory::Built> Sessions::Build(const CreateSpec& spec, const SessionPtr& replaced) {
   if (environment_.draining.load(std::memory_order_relaxed)) return Draining();
+  Account& account = accounts_.Of(NamespaceOf(spec.session_id));
+  const absl::Time now = environment_.clock.Now();
+  if (!spec.prime && !account.TakeCommand(now)) return account.RateLimited(now);  // else its first step is counted
   absl::StatusOr<SessionFactory::Built> built = factory_.Build(spec);
   if (built.ok() && replaced && replaced->durable() && !built->session->durable()) {
     return Failed(
@@ -241,11 +271,11 @@ void Sessions::PlaceNew(CreateSpec spec, SessionFactory::Built built, const Sess
   }
   if (session->durable()) {
     if (replaced && replaced->durable()) built.stored.replaces = replaced->uid();
-    creating_.fetch_add(1);
+    BeginCreating(*session);
     session->CreateInJournal(
         std::move(built.stored), prime,
         [this, session, replaced, spec, done, primes = prime != nullptr](const absl::Status& status) {
-          creating_.fetch_sub(1);
+          EndCreating(*session);
           if (status.ok() && replaced && replaced->durable()) watchers_.Forget(replaced->uid());
           if (primes) return;  // the command answers
           if (status.ok()) {
@@ -261,7 +291,7 @@ void Sessions::PlaceNew(CreateSpec spec, SessionFactory::Built built, const Sess
         });
   }
   if (absl::Status admitted = Admit(session, replaced); !admitted.ok()) {
-    if (session->durable()) creating_.fetch_sub(1);
+    if (session->durable()) EndCreating(*session);
     session->Abandon();
     delete prime;
     if (IsConflict(admitted)) {  // by another Create, a moment ago
@@ -277,22 +307,27 @@ void Sessions::PlaceNew(CreateSpec spec, SessionFactory::Built built, const Sess
 
 absl::Status Sessions::Admit(const SessionPtr& session, const SessionPtr& replaced) {
   const bool durable = session->durable();
-  std::atomic<std::size_t>& count = durable ? durable_live_ : ephemeral_;
-  count.fetch_add(1);
+  CountIn(*session);
+  absl::Status refused;
   const std::size_t all = ephemeral_.load() + journal_.size() + creating_.load();
   if (!replaced && all > options_.max_sessions) {
-    count.fetch_sub(1);
-    return Failed(Reason::TOO_MANY_SESSIONS,
-                  "the server holds as many sessions as it may; delete or finish some, or raise --max-sessions",
-                  {{"max_sessions", std::to_string(options_.max_sessions)}}, absl::Seconds(1));
+    refused = Failed(Reason::TOO_MANY_SESSIONS,
+                     "the server holds as many sessions as it may; delete or finish some, or raise --max-sessions",
+                     {{"max_sessions", std::to_string(options_.max_sessions)}}, absl::Seconds(1));
+  } else if (!replaced && session->account().LimitsSessions()) {
+    refused = session->account().CheckSessions(WrittenBy(session->account()));
+  }
+  if (!refused.ok()) {
+    CountOut(*session);
+    return refused;
   }
   const SessionTable::Added added = table_.Add(session, replaced);
   if (added == SessionTable::Added::kNot) {
-    count.fetch_sub(1);
+    CountOut(*session);
     return absl::AbortedError("the id is taken");
   }
   if (replaced) {
-    if (added == SessionTable::Added::kInItsPlace) (replaced->durable() ? durable_live_ : ephemeral_).fetch_sub(1);
+    if (added == SessionTable::Added::kInItsPlace) CountOut(*replaced);
     (replaced->durable() ? recency_ : timers_).Remove(*replaced);
     if (!replaced->durable()) watchers_.Forget(replaced->uid());
   }
@@ -439,7 +474,7 @@ void Sessions::Load(const std::string& id) {
     session = table_.Find(id);
     loaded = session;
   } else if (session) {
-    durable_live_.fetch_add(1);
+    CountIn(*session);
     recency_.Schedule(*session);
     session->Release();
   }
@@ -527,13 +562,13 @@ void Sessions::Update(std::string_view id, const Session::Changes& changes, GetD
 void Sessions::Forget(Session& session) {
   session.MarkForgotten();
   (session.durable() ? recency_ : timers_).Remove(session);
-  if (table_.Remove(session)) (session.durable() ? durable_live_ : ephemeral_).fetch_sub(1);
+  if (table_.Remove(session)) CountOut(session);
   watchers_.Forget(session.uid());
 }
 
 void Sessions::Leave(Session& session) {
   recency_.Remove(session);
-  if (table_.Remove(session)) durable_live_.fetch_sub(1);
+  if (table_.Remove(session)) CountOut(session);
 }
 
 }  // namespace corod

@@ -134,10 +134,13 @@ class Sessions {
 
   // How many there are, and how many of them are in memory.
   std::size_t size() const;
+  // How many a namespace has.
+  std::size_t SizeOf(const Account& account) const;
   std::size_t live() const { return table_.size(); }
   const ValueLimits& limits() const { return environment_.limits; }
   absl::Time Now() const { return environment_.clock.Now(); }
   const Catalog& catalog() const { return catalog_; }
+  Accounts& accounts() { return accounts_; }
 
  private:
   class CreateCommand;
@@ -155,6 +158,13 @@ class Sessions {
   // `replaced`: has finished and goes, or nullptr.
   absl::StatusOr<SessionFactory::Built> Build(const CreateSpec& spec, const SessionPtr& replaced);
   void PlaceNew(CreateSpec spec, SessionFactory::Built built, const SessionPtr& replaced, CreateDone done);
+  std::size_t WrittenBy(const Account& account) const;
+  // One more that is being written, or one less.
+  void BeginCreating(Session& session);
+  void EndCreating(Session& session);
+  // One more in memory, or one less.
+  void CountIn(Session& session);
+  void CountOut(Session& session);
   // Into the table. TOO_MANY_SESSIONS; a conflict if the id is taken.
   absl::Status Admit(const SessionPtr& session, const SessionPtr& replaced);
   void AnswerExisting(const SessionPtr& existing, const CreateSpec& spec, CreateDone done);

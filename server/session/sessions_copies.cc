@@ -97,9 +97,9 @@ void Sessions::Begin(Head& head) const {
 void Sessions::PlaceCopy(History::Copy copy, const GetDone& done, const std::function<void()>& taken) {
   const SessionPtr session = factory_.FromCopy(copy);
   session->Hold();
-  creating_.fetch_add(1);
+  BeginCreating(*session);
   session->CreateInJournal(std::move(copy.stored), nullptr, [this, session, done, taken](const absl::Status& status) {
-    creating_.fetch_sub(1);
+    EndCreating(*session);
     if (status.ok()) {
       done(session->Describe());
       return;
@@ -112,7 +112,7 @@ void Sessions::PlaceCopy(History::Copy copy, const GetDone& done, const std::fun
     }
   });
   if (absl::Status admitted = Admit(session, SessionPtr()); !admitted.ok()) {
-    creating_.fetch_sub(1);
+    EndCreating(*session);
     session->Abandon();
     if (IsConflict(admitted)) {
       taken();

@@ -452,7 +452,7 @@ void Harness::Create(Input& input) {
       if (order.request_id == id.text) order.made_id = id.made_id;
     }
     // One that is made at random is not known until the Create is answered.
-    if (order.request_id.empty() && order.prime) order.session_id = sessions_->MakeSessionId("");
+    if (order.request_id.empty() && order.prime) order.session_id = sessions_->MakeSessionId({}, "");
   }
   Create(order);
 }

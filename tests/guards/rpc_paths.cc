@@ -113,7 +113,8 @@ class Drive : public Path {
 
  private:
   World world_;
-  rpc::CoroutineService service_{world_.sessions()};
+  rpc::Access access_{nullptr, world_.sessions().accounts()};
+  rpc::CoroutineService service_{world_.sessions(), access_};
   Stream stream_{world_, service_};
   const std::size_t batch_;
   grpc::ByteBuffer request_;

@@ -510,7 +510,7 @@ void Schedule::Try(int number) {
       AnsweredCatalog(number, server, asked, removed, 0);
     });
   } else if (wish.kind == Wish::Kind::kImport) {
-    sessions_->Import(wish.file, wish.id, [this, number, server, asked](const absl::StatusOr<SessionInfo>& imported) {
+    sessions_->Import(wish.file, "default", wish.id, [this, number, server, asked](const absl::StatusOr<SessionInfo>& imported) {
       AnsweredInfo(number, server, asked, imported);
     });
   } else {

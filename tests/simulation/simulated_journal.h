@@ -104,6 +104,7 @@ class SimulatedJournal : public Journal {
   }
   absl::Time EarliestDue() const override { return store_.reads().EarliestDue(); }
   std::size_t size() const override { return store_.reads().size(); }
+  std::size_t CountIn(std::string_view prefix) const override { return store_.reads().CountIn(prefix); }
   void Shutdown() override {}
 
  private:

@@ -92,7 +92,7 @@ absl::StatusOr<std::string> DurableTest::Export(const std::string& id) {
 }
 
 absl::StatusOr<SessionInfo> DurableTest::Import(std::string file, const std::string& id) {
-  return AnswerOf<SessionInfo>([&](Sessions::GetDone done) { sessions_->Import(std::move(file), id, std::move(done)); },
+  return AnswerOf<SessionInfo>([&](Sessions::GetDone done) { sessions_->Import(std::move(file), "default", id, std::move(done)); },
                                [this] { RunAll(); });
 }
 

@@ -84,6 +84,7 @@ class FailingJournal : public Journal {
   void Reschedule(const Due& entry, std::optional<absl::Time> next) override;
   absl::Time EarliestDue() const override { return journal_.EarliestDue(); }
   std::size_t size() const override { return journal_.size(); }
+  std::size_t CountIn(std::string_view prefix) const override { return journal_.CountIn(prefix); }
   void Shutdown() override { journal_.Shutdown(); }
 
  private:

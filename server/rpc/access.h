@@ -1,0 +1,78 @@
+#ifndef COROD_SERVER_RPC_ACCESS_H_
+#define COROD_SERVER_RPC_ACCESS_H_
+
+#include <grpcpp/server_context.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "server/auth/authenticator.h"
+#include "server/catalog/namespaces.h"
+#include "server/session/account.h"
+#include "server/session/specs.h"
+
+namespace corod::rpc {
+
+// On whose behalf a call is made. Cheap to copy.
+class Caller {
+ public:
+  // `identity`: null for nobody in particular. `account`: of its namespace.
+  explicit Caller(Account& account, std::shared_ptr<const Identity> identity = nullptr)
+      : account_(&account), identity_(std::move(identity)) {}
+
+  Account& account() const { return *account_; }
+  const std::string& name_space() const { return account_->name_space(); }
+  // Whether names are the same to the caller as where they are kept.
+  bool is_in_default_namespace() const { return name_space() == kDefaultNamespace; }
+  Owner owner() const { return {name_space(), identity_ ? identity_->name : std::string()}; }
+  // For people: in the log.
+  std::string name() const { return identity_ ? identity_->name : "anybody"; }
+
+  // What the caller's session is called where it is kept.
+  std::string IdOf(std::string_view session_id) const { return Qualified(name_space(), session_id); }
+  // The same; empty if it is to be made.
+  std::string NewIdOf(std::string_view session_id) const { return session_id.empty() ? "" : IdOf(session_id); }
+
+ private:
+  Account* account_;
+  std::shared_ptr<const Identity> identity_;
+};
+
+// Says who may make which call. Thread-safe.
+//
+// A call names itself by a bearer token (`authorization` in its metadata), or else by its client certificate. What comes
+// over the server's own Unix socket is the operator's, since only he can open that.
+class Access {
+ public:
+  // Without an authenticator everybody may do everything, in the namespace `default`. Both outlive this.
+  Access(Authenticator* authenticator, Accounts& accounts)
+      : authenticator_(authenticator), accounts_(accounts), anybody_(accounts.Of(kDefaultNamespace)) {}
+
+  // Whether everybody may do everything.
+  bool IsOpen() const { return authenticator_ == nullptr; }
+  // Who calls, then.
+  const Caller& anybody() const { return anybody_; }
+
+  // Who calls, if he may do what asks for that role. CREDENTIALS_MISSING, CREDENTIALS_INVALID, ROLE_INSUFFICIENT.
+  absl::StatusOr<Caller> Admit(const grpc::ServerContextBase& context, Role needed) const;
+
+  // The same of what gRPC hands to an AuthMetadataProcessor. `token`: the value of `authorization`; empty: there is
+  // none.
+  absl::StatusOr<std::shared_ptr<const Identity>> Identify(std::string_view authorization,
+                                                                 const grpc::AuthContext* peer) const;
+
+ private:
+  Authenticator* const authenticator_;
+  Accounts& accounts_;
+  const Caller anybody_;
+};
+
+// ROLE_INSUFFICIENT unless the identity's role includes that one.
+absl::Status CheckRole(const Identity& identity, Role needed);
+
+}  // namespace corod::rpc
+
+#endif  // COROD_SERVER_RPC_ACCESS_H_
