@@ -5,6 +5,7 @@ Usage: tests/fuzz/make_seeds.py     (writes seeds/TARGET/NAME beside itself; the
 
 Each function below makes the inputs of one target, in the form that the target's source describes.
 """
+import base64
 import struct
 from pathlib import Path
 
@@ -274,8 +275,37 @@ def scripts():
     yield "written_too", bytes([0, 2]) + key_error + bytes(range(249, 0, -2))
 
 
+# --- tokens: the parser, its text
+
+
+def tokens():
+    unsigned, identities, keys, signed = (bytes([parser]) for parser in range(4))
+
+    def token(header, claims, signature):
+        return unsigned + b".".join(base64.urlsafe_b64encode(part).rstrip(b"=")
+                                    for part in (header.encode(), claims.encode(), signature))
+
+    claims = '{"iss": "i", "aud": ["b", "a"], "sub": "ada", "namespace": "n", "role": "drive", "exp": 1900000009.5, "nbf": 1, "iat": 1}'
+    yield "unsigned_rsa", token('{"alg": "RS256", "kid": "r", "typ": "JWT"}', claims, b"s" * 256)
+    yield "unsigned_curve", token('{"alg": "ES256", "kid": "e", "x5c": ["AAAA"]}', claims, b"s" * 64)
+    yield "unsigned_edwards", token('{"alg": "EdDSA", "jku": "https://127.0.0.1:1/"}', claims, b"s" * 64)
+    yield "unsigned_none", token('{"alg": "none"}', claims, b"")
+    yield "signed", signed + b'{"alg": "EdDSA", "kid": "d"}\n' + claims.encode()
+    yield "signed_audience", signed + b'{"alg": "EdDSA"}\n' + claims.replace('["b", "a"]', '"a"').encode()
+    yield "signed_expired", signed + b'{"alg": "EdDSA"}\n' + claims.replace("1900000009.5", "1e9").encode()
+    yield "signed_crit", signed + b'{"alg": "EdDSA", "crit": ["exp"], "zip": "DEF"}\n' + claims.encode()
+    yield "identities", identities + (b"# people\nada n admin sha256:" + b"a0" * 16 + b":" + b"b1" * 32 +
+                                      b" # a token\nada n admin certificate:ada.example.org\nbob default drive certificate:spiffe://e/b\r\n")
+    yield "identities_bad", identities + b"ada n drive certificate:c\nbob n drive certificate:c\n"
+    yield "keys", keys + (b'{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "d", "alg": "EdDSA", "use": "sig", "key_ops": ["verify"], '
+                          b'"x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}')
+    yield "keys_curve", keys + (b'{"keys": [{"kty": "EC", "crv": "P-256", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", '
+                                b'"y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}, {"kty": "oct", "k": "AAAA"}]}')
+    yield "keys_left_out", keys + b'{"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB", "x5c": ["AAAA"]}]}'
+
+
 def main():
-    for target in (value_decoding, coroutines, parsers, commands, scripts):
+    for target in (value_decoding, coroutines, parsers, commands, scripts, tokens):
         folder = SEEDS / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():
