@@ -17,16 +17,13 @@ enum class Role : std::uint8_t { kObserve, kDrive, kDefine, kAdmin };
 std::string_view NameOf(Role role);
 std::optional<Role> RoleNamed(std::string_view name);
 
-// The namespace of a server without authentication.
-inline constexpr std::string_view kDefaultNamespace = "default";
-
 // 1 to 63 of a-z0-9-, a letter or digit first and last.
 bool IsNamespaceName(std::string_view name);
 
 // Who a caller is.
 struct Identity {
   std::string name;
-  std::string name_space = std::string(kDefaultNamespace);
+  std::string name_space = "default";  // that of a server without authentication
   Role role = Role::kObserve;
 
   friend bool operator==(const Identity&, const Identity&) = default;

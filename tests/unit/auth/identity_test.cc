@@ -30,7 +30,7 @@ TEST(IdentityTest, OtherRolesAreNone) {
 
 TEST(IdentityTest, NamespaceNames) {
   for (const std::string& name : {std::string("a"), std::string("0"), std::string("team-a"), std::string("a--b"),
-                                  std::string(63, 'z'), std::string(kDefaultNamespace)}) {
+                                  std::string(63, 'z'), std::string("default")}) {
     EXPECT_TRUE(IsNamespaceName(name)) << name;
   }
 }
