@@ -24,7 +24,12 @@ std::string ParameterOf(const absl::StatusOr<T>& result) {
   return DetailsOf(result.status()).metadata["parameter"];
 }
 
-absl::StatusOr<CreateSpec> Read(const v1::CreateRequest& request) { return FromProto(request, ValueLimits()); }
+Caller Anybody() {
+  static auto* const accounts = new Accounts;
+  return Caller(accounts->Of(kDefaultNamespace));
+}
+
+absl::StatusOr<CreateSpec> Read(const v1::CreateRequest& request) { return FromProto(request, Anybody(), ValueLimits()); }
 
 // Create.
 
@@ -113,7 +118,7 @@ TEST(CreateFromProtoTest, RequestIdOfMoreThan128BytesIsRefused) {
 TEST(CreateFromProtoTest, ArgumentOverTheLimitsIsRefused) {
   v1::CreateRequest request;
   (*request.mutable_arguments())["a"].set_text("xxxx");
-  EXPECT_THAT(FromProto(request, {.max_bytes = 5}), FailsWith(Reason::VALUE_TOO_LARGE));
+  EXPECT_THAT(FromProto(request, Anybody(), {.max_bytes = 5}), FailsWith(Reason::VALUE_TOO_LARGE));
   (*request.mutable_arguments())["a"].mutable_exception();
   EXPECT_THAT(Read(request), FailsWith(Reason::INVALID_EXCEPTION));
 }
@@ -124,7 +129,7 @@ TEST(ListFromProtoTest, StatesAreRead) {
   const auto state_of = [](v1::State state) {
     v1::ListRequest request;
     request.set_state(state);
-    return FromProto(request)->state;
+    return FromProto(request, Anybody())->state;
   };
   EXPECT_EQ(state_of(v1::STATE_UNSPECIFIED), std::nullopt);
   EXPECT_EQ(state_of(v1::STATE_CREATED), CoroutineState::kCreated);
@@ -139,7 +144,7 @@ TEST(ListFromProtoTest, FiltersAreRead) {
   request.set_coroutine("echo");
   (*request.mutable_labels())["k"] = "v";
   request.set_has_problem(true);
-  const absl::StatusOr<ListQuery> query = FromProto(request);
+  const absl::StatusOr<ListQuery> query = FromProto(request, Anybody());
   ASSERT_THAT(query, IsOk());
   EXPECT_EQ(query->page_token, "t");
   EXPECT_EQ(query->coroutine, "echo");
@@ -150,7 +155,7 @@ TEST(ListFromProtoTest, FiltersAreRead) {
 TEST(ListFromProtoTest, UnknownStateIsNamed) {
   v1::ListRequest request;
   request.set_state(static_cast<v1::State>(77));
-  EXPECT_EQ(ParameterOf(FromProto(request)), "state");
+  EXPECT_EQ(ParameterOf(FromProto(request, Anybody())), "state");
 }
 
 TEST(UpdateFromProtoTest, WhatIsNotSaidStays) {

@@ -309,6 +309,7 @@ class TableTest : public SessionsTest {
                      .random = random_,
                      .journal = journal_,
                      .watchers = watchers_,
+                     .accounts = accounts_,
                      .replay = {.catalog = catalog_, .journal = journal_, .limits = {}, .crash_marks = marks_},
                      .limits = {},
                      .max_queued = 1,
@@ -335,10 +336,11 @@ class TableTest : public SessionsTest {
   static absl::Time DueTime(const Session& session) { return session.NextDue().when; }
 
   Watchers watchers_;
+  Accounts accounts_;
   CrashMarks marks_;
   SessionEnvironment environment_;
   Pace pace_;
-  SessionKind kind_{.environment = environment_, .definition = catalog_.Find("echo"), .pace = pace_};
+  SessionKind kind_{.environment = environment_, .definition = catalog_.Find("echo"), .catalog_revision = 0, .account = accounts_.Of("default"), .pace = pace_};
 };
 
 TEST_F(TableTest, FindsWhatWasAddedUntilItIsRemoved) {
