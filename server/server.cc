@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -27,7 +28,10 @@
 #include "server/journal/rocks_journal.h"
 #include "server/lua/expression_stages.h"
 #include "server/lua/scripts.h"
+#include "server/maintenance/admin_socket.h"
+#include "server/maintenance/commands.h"
 #include "server/plugin/plugins.h"
+#include "server/rpc/admin_service.h"
 #include "server/rpc/catalog_service.h"
 #include "server/rpc/coroutine_service.h"
 #include "server/session/crash_marks.h"
@@ -92,6 +96,7 @@ absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executo
 }  // namespace
 
 int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks hooks) {
+  if (const std::optional<int> status = maintenance::RunCommand(argc, argv, catalog)) return *status;
   const std::variant<Flags, FlagsExit> parsed = ParseFlags(argc, argv);
   if (const auto* exit = std::get_if<FlagsExit>(&parsed)) {
     std::fputs(exit->text.c_str(), exit->status == 0 ? stdout : stderr);
@@ -146,17 +151,25 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   sessions.WaitForCrashes();
   rpc::CoroutineService coroutines(sessions);
   rpc::CatalogService catalog_service(catalog, definitions);
+  rpc::AdminService admin_service(**journal, workers);
+  std::optional<maintenance::AdminSocket> admin_socket;
+  if ((*journal)->IsDurable()) admin_socket.emplace(flags.data_dir);
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort(flags.listen, grpc::InsecureServerCredentials(), &port);
+  if (admin_socket && !admin_socket->address().empty()) {
+    builder.AddListeningPort(admin_socket->address(), grpc::InsecureServerCredentials());
+  }
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.RegisterService(&coroutines);
   builder.RegisterService(&catalog_service);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  builder.RegisterService(&admin_service);
+  std::unique_ptr<grpc::Server> server;
+  maintenance::AdminSocket::ForTheOwnerAlone([&] { server = builder.BuildAndStart(); });
   if (!server || port == 0) {
     std::fprintf(stderr, "corod: cannot listen on %s; is something else listening there?\n", flags.listen.c_str());
     return 1;
