@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "server/maintenance/commands.h"
 
 namespace corod {
 namespace {
@@ -38,6 +39,7 @@ std::string CheckListen(const std::string& address) {
 std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
   Flags flags;
   CLI::App app("corod keeps one live coroutine per session id and lets any gRPC client drive it.", "corod");
+  app.footer(maintenance::kCommandsHelp);
   app.set_version_flag("--version", "corod " COROD_VERSION);
   const auto add_choice = [&app]<typename T>(const char* name, T& choice, const std::map<std::string, T>& choices,
                                              const char* what) {

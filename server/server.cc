@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -30,8 +31,11 @@
 #include "server/listener.h"
 #include "server/lua/expression_stages.h"
 #include "server/lua/scripts.h"
+#include "server/maintenance/admin_socket.h"
+#include "server/maintenance/commands.h"
 #include "server/plugin/plugins.h"
 #include "server/rpc/access.h"
+#include "server/rpc/admin_service.h"
 #include "server/rpc/catalog_service.h"
 #include "server/rpc/coroutine_service.h"
 #include "server/session/crash_marks.h"
@@ -101,6 +105,7 @@ absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executo
 }  // namespace
 
 int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks hooks) {
+  if (const std::optional<int> status = maintenance::RunCommand(argc, argv, catalog)) return *status;
   const std::variant<Flags, FlagsExit> parsed = ParseFlags(argc, argv);
   if (const auto* exit = std::get_if<FlagsExit>(&parsed)) {
     std::fputs(exit->text.c_str(), exit->status == 0 ? stdout : stderr);
@@ -153,6 +158,9 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   const rpc::Access access(authenticator.get(), sessions.accounts());
   rpc::CoroutineService coroutines(sessions, access);
   rpc::CatalogService catalog_service(catalog, definitions, access);
+  rpc::AdminService admin_service(**journal, workers);
+  std::optional<maintenance::AdminSocket> admin_socket;
+  if ((*journal)->IsDurable()) admin_socket.emplace(flags.data_dir);
 
   absl::Time certificate_expires;
   const auto credentials = MakeCredentials(flags, access, machines_clock.Now(), &certificate_expires);
@@ -165,11 +173,16 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort(flags.listen, *credentials, &port);
+  if (admin_socket && !admin_socket->address().empty()) {
+    builder.AddListeningPort(admin_socket->address(), grpc::InsecureServerCredentials());
+  }
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   SetConnectionLimits(flags.connections, builder);
   builder.RegisterService(&coroutines);
   builder.RegisterService(&catalog_service);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  builder.RegisterService(&admin_service);
+  std::unique_ptr<grpc::Server> server;
+  maintenance::AdminSocket::ForTheOwnerAlone([&] { server = builder.BuildAndStart(); });
   if (!server || port == 0) {
     std::fprintf(stderr, "corod: cannot listen on %s; is something else listening there?\n", flags.listen.c_str());
     return 1;

@@ -82,14 +82,14 @@ struct GroupLog::Segment {
 GroupLog::GroupLog(Options options) : options_(std::move(options)) {}
 GroupLog::~GroupLog() = default;
 
-std::string GroupLog::PathOf(std::uint64_t file) const {
-  return options_.directory + "/" + std::to_string(file) + std::string(kSuffix);
+std::string GroupLog::PathOf(const std::string& directory, std::uint64_t file) {
+  return directory + "/" + std::to_string(file) + std::string(kSuffix);
 }
 
-IOStatus GroupLog::SyncDirectory() {
-  std::unique_ptr<rocksdb::FSDirectory> directory;
-  IOStatus status = options_.file_system->NewDirectory(options_.directory, IOOptions(), &directory, nullptr);
-  return status.ok() ? directory->Fsync(IOOptions(), nullptr) : status;
+IOStatus GroupLog::SyncDirectory(const std::string& directory) const {
+  std::unique_ptr<rocksdb::FSDirectory> handle;
+  IOStatus status = options_.file_system->NewDirectory(directory, IOOptions(), &handle, nullptr);
+  return status.ok() ? handle->Fsync(IOOptions(), nullptr) : status;
 }
 
 IOStatus GroupLog::Remove(std::uint64_t file) {
@@ -117,7 +117,7 @@ IOStatus GroupLog::Make(std::size_t bytes, std::shared_ptr<Segment>* made) {
     if (status.ok()) status = file->Fsync(IOOptions(), nullptr);
     const IOStatus closed = file->Close(IOOptions(), nullptr);
     if (status.ok()) status = closed;
-    if (status.ok()) status = SyncDirectory();
+    if (status.ok()) status = SyncDirectory(options_.directory);
     if (status.ok()) status = system.NewRandomRWFile(PathOf(number), FileOptions(), &segment->file, nullptr);
     return status;
   };
@@ -270,7 +270,7 @@ IOStatus GroupLog::Open() {
     if (status.ok()) status = log[i]->file->Sync(IOOptions(), nullptr);
     if (!status.ok()) return status;
   }
-  return SyncDirectory();
+  return SyncDirectory(options_.directory);
 }
 
 IOStatus GroupLog::Begin() {
@@ -281,12 +281,7 @@ IOStatus GroupLog::Begin() {
   std::vector<std::uint64_t> others;  // to be removed when they are not needed
   std::uint64_t generation = 0;
   const auto keep_free = [&](std::shared_ptr<Segment> segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    segment->memory.reset();
-    if (segment->size == options_.segment_bytes && free_.size() < 2) {
-      free_.push_back(std::move(segment));
-    } else {
-      others.push_back(segment->file_number);
-    }
+    if (!TakeBack(segment)) others.push_back(segment->file_number);
   };
   {
     const MutexLock lock(mutex_);
@@ -463,13 +458,68 @@ IOStatus GroupLog::RecycleOldest() {
     const MutexLock lock(mutex_);
     oldest = std::move(used_.front());
     used_.pop_front();
-    if (oldest->size == options_.segment_bytes && free_.size() < 2) {
+    if (holds_) {
       oldest->memory.reset();
-      free_.push_back(std::move(oldest));
+      held_.push_back(std::move(oldest));
       return IOStatus::OK();
     }
+    if (TakeBack(oldest)) return IOStatus::OK();
   }
   return Remove(oldest->file_number);
+}
+
+bool GroupLog::TakeBack(std::shared_ptr<Segment>& segment) {
+  segment->memory.reset();
+  if (segment->size != options_.segment_bytes || free_.size() >= 2) return false;
+  free_.push_back(std::move(segment));
+  return true;
+}
+
+GroupLog::Hold::Hold(GroupLog& log) : log_(log) {
+  const MutexLock lock(log_.mutex_);
+  log_.holds_ = true;
+}
+
+GroupLog::Hold::~Hold() {
+  std::vector<std::uint64_t> others;
+  {
+    const MutexLock lock(log_.mutex_);
+    log_.holds_ = false;
+    for (std::shared_ptr<Segment>& segment : log_.held_) {
+      if (!log_.TakeBack(segment)) others.push_back(segment->file_number);
+    }
+    log_.held_.clear();
+  }
+  // One that stays is in nobody's way: the next Open takes it for one to be used again.
+  for (const std::uint64_t file : others) static_cast<void>(log_.Remove(file));
+}
+
+IOStatus GroupLog::Hold::CopyTo(const std::string& directory) const {
+  std::vector<std::pair<std::shared_ptr<Segment>, std::size_t>> segments;
+  {
+    const MutexLock lock(log_.mutex_);
+    for (const std::shared_ptr<Segment>& segment : log_.held_) segments.emplace_back(segment, segment->end.load());
+    for (const std::shared_ptr<Segment>& segment : log_.used_) segments.emplace_back(segment, segment->end.load());
+  }
+  rocksdb::FileSystem& system = *log_.options_.file_system;
+  IOStatus status = system.CreateDir(directory, IOOptions(), nullptr);
+  std::string bytes;
+  for (const auto& [segment, end] : segments) {
+    if (!status.ok()) return status;
+    // What stands before the end is written no more. It is read as a file, since the memory may go.
+    bytes.resize(end);
+    Slice read;
+    status = segment->file->Read(0, end, IOOptions(), &read, bytes.data(), nullptr);
+    if (status.ok() && read.size() != end) status = IOStatus::Corruption("a segment of the log is shorter than it was");
+    std::unique_ptr<rocksdb::FSWritableFile> file;
+    if (status.ok()) {
+      status = system.NewWritableFile(PathOf(directory, segment->file_number), FileOptions(), &file, nullptr);
+    }
+    if (status.ok()) status = file->Append(read, IOOptions(), nullptr);
+    if (status.ok()) status = file->Sync(IOOptions(), nullptr);
+    if (status.ok()) status = file->Close(IOOptions(), nullptr);
+  }
+  return status.ok() ? log_.SyncDirectory(directory) : status;
 }
 
 std::size_t GroupLog::memory_bytes() const {

@@ -69,13 +69,30 @@ class GroupLog {
   // Background. Forgets the records of the oldest segment. REQUIRES: it is not the current one.
   rocksdb::IOStatus RecycleOldest();
 
+  // While it lives, what is recycled stays as it is, so that CopyTo finds it. One at a time; any thread.
+  class Hold {
+   public:
+    explicit Hold(GroupLog& log);
+    ~Hold();
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+
+    // Writes what the log holds, with all that has been recycled meanwhile, into `directory`, which is made: a log to
+    // be opened. Synced, but for the name of the directory. Others may append and recycle meanwhile.
+    rocksdb::IOStatus CopyTo(const std::string& directory) const;
+
+   private:
+    GroupLog& log_;
+  };
+
   // Of the segments' copies in memory.
   std::size_t memory_bytes() const;
 
  private:
   struct Segment;
 
-  std::string PathOf(std::uint64_t file) const;
+  static std::string PathOf(const std::string& directory, std::uint64_t file);
+  std::string PathOf(std::uint64_t file) const { return PathOf(options_.directory, file); }
   // A file full of zeros.
   rocksdb::IOStatus Make(std::size_t bytes, std::shared_ptr<Segment>* made);
   rocksdb::IOStatus Load(std::uint64_t file, std::shared_ptr<Segment>* loaded);
@@ -87,7 +104,9 @@ class GroupLog {
   rocksdb::IOStatus Remove(std::uint64_t file);
   // Takes a file of the right size that is not used, or makes one.
   rocksdb::IOStatus TakeFile(std::shared_ptr<Segment>* taken);
-  rocksdb::IOStatus SyncDirectory();
+  rocksdb::IOStatus SyncDirectory(const std::string& directory) const;
+  // Uses the file of a segment that is not needed again, or tells that it is to be removed. REQUIRES: it is in no list.
+  bool TakeBack(std::shared_ptr<Segment>& segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   rocksdb::IOStatus SyncSegments() ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mutex_);
 
   const Options options_;
@@ -104,7 +123,9 @@ class GroupLog {
   std::deque<std::shared_ptr<Segment>> used_ ABSL_GUARDED_BY(mutex_);  // the last one is the current one
   std::shared_ptr<Segment> spare_ ABSL_GUARDED_BY(mutex_);             // ready for the generation that comes next
   std::vector<std::shared_ptr<Segment>> free_ ABSL_GUARDED_BY(mutex_);
-  Segment* current_ = nullptr;  // the writer's
+  bool holds_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::shared_ptr<Segment>> held_ ABSL_GUARDED_BY(mutex_);  // recycled while somebody holds
+  Segment* current_ = nullptr;                                          // the writer's
 };
 
 }  // namespace corod

@@ -1,6 +1,7 @@
 #ifndef COROD_SERVER_JOURNAL_JOURNAL_H_
 #define COROD_SERVER_JOURNAL_JOURNAL_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -184,6 +185,16 @@ class Journal {
   virtual std::size_t size() const = 0;
   // How many of them have ids that begin with `prefix`, which is "/.../"; empty: that begin with no '/'.
   virtual std::size_t CountIn(std::string_view prefix) const = 0;
+
+  // Copies what it keeps into `directory`, an absolute path of nothing or of an empty directory: all that was reported
+  // as done before the call, and maybe some of what comes meanwhile, as of one moment. Blocks for as long as that
+  // takes; writes go on. All or nothing; `cancelled` ends it early. INVALID_ARGUMENTS (the directory), BACKUP_FAILED,
+  // DURABILITY_UNAVAILABLE.
+  struct BackedUp {
+    std::uint64_t sessions = 0;  // about so many, if some come and go meanwhile
+    std::uint64_t bytes = 0;
+  };
+  virtual absl::StatusOr<BackedUp> Backup(const std::string& directory, const std::atomic<bool>& cancelled);
 
   // Says in the log, for those who debug, what it holds in memory beside what its callers know of.
   virtual void LogMemory() const {}

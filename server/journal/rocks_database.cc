@@ -6,6 +6,7 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
 #include <spdlog/spdlog.h>
 
@@ -96,6 +97,7 @@ rocksdb::Status RocksDatabase::OpenRocks(const Options& wanted) {
   // far behind that writes wait for them, there is time. These are the threads of the whole process.
   env_->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW, rocksdb::CpuPriority::kLow);
   options.create_if_missing = true;
+  options.disable_auto_compactions = !wanted.compacts;
   // It is flushed when a segment of the log was settled; by itself it only is if the segments are larger.
   options.write_buffer_size = wanted.write_buffer_bytes / 2;
   options.db_write_buffer_size = wanted.write_buffer_bytes;
@@ -264,6 +266,17 @@ rocksdb::Status RocksDatabase::SettleAll() {
 rocksdb::Status RocksDatabase::Empty() {
   rocksdb::Status status = SettleAll();
   return status.ok() ? rocksdb::Status(log_.Begin()) : status;
+}
+
+rocksdb::Status RocksDatabase::CopyTo(const std::string& directory) {
+  // RocksDB's copy lacks what has not been settled by then, and has puts of what is; the log, copied behind it and with
+  // all that was recycled since, does both once more.
+  const GroupLog::Hold hold(log_);
+  rocksdb::Checkpoint* made = nullptr;
+  rocksdb::Status status = rocksdb::Checkpoint::Create(db_.get(), &made);
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  if (status.ok()) status = checkpoint->CreateCheckpoint(directory + "/rocksdb");
+  return status.ok() ? rocksdb::Status(hold.CopyTo(directory + "/log")) : status;
 }
 
 RocksDatabase::Moment::Moment(const RocksDatabase& database, std::string_view uid) : database_(database), uid_(uid) {

@@ -34,6 +34,7 @@ class RocksDatabase {
     std::size_t block_cache_bytes = 0;
     std::size_t write_buffer_bytes = 0;
     std::size_t segment_bytes = 0;
+    bool compacts = true;  // merges tables
     std::shared_ptr<rocksdb::FileSystem> file_system;
   };
 
@@ -65,6 +66,13 @@ class RocksDatabase {
   rocksdb::Status Flush();
   // Puts all there is into tables, and begins the log anew. REQUIRES: nothing is flushed or recycled meanwhile.
   rocksdb::Status Empty();
+
+  // Puts what Open needs to find all that was written before the call into `directory`, which is there and holds
+  // neither `rocksdb` nor `log`. Synced, but for the names of these two. On any thread, one at a time; others write
+  // meanwhile.
+  rocksdb::Status CopyTo(const std::string& directory);
+  // Reads all of RocksDB's tables and compares their checksums.
+  rocksdb::Status Verify() const { return db_->VerifyChecksum(); }
 
   // As it is at one moment, with a snapshot of that moment.
   class Moment {

@@ -13,6 +13,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "server/journal/file_copies.h"
+#include "server/journal/journal_directory.h"
 #include "server/journal/rocks_database.h"
 #include "server/journal/rocks_keys.h"
 #include "server/journal/rocks_lease.h"
@@ -24,8 +26,8 @@ namespace {
 
 namespace keys = rocks_keys;
 
-constexpr int kFormatVersion = 3;
-constexpr absl::string_view kFormatLine = "corod journal ";
+constexpr int kFormatVersion = kJournalFormat;
+constexpr absl::string_view kFormatLine(kJournalFormatLine.data(), kJournalFormatLine.size());
 constexpr std::size_t kProbeBytes = std::size_t{64} << 10;
 
 // Of the segments of the write-ahead log, which opening writes into a table.
@@ -73,6 +75,7 @@ absl::Status RocksJournal::PrepareDirectory() {
   const bool made = std::filesystem::create_directories(directory, error);
   if (error) return absl::UnavailableError(absl::StrCat(directory, " cannot be made: ", error.message()));
   if (made) {
+    std::filesystem::permissions(directory, std::filesystem::perms::owner_all, error);  // it is nobody else's business
     std::filesystem::path parent = std::filesystem::absolute(directory, error).lexically_normal().parent_path();
     if (directory.ends_with('/')) parent = parent.parent_path();
     if (const rocksdb::Status synced = SyncDirectory(env, parent.string()); !synced.ok()) {
@@ -125,6 +128,7 @@ absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksJournal::OpenDatabase() cons
                               .block_cache_bytes = options_.block_cache_bytes,
                               .write_buffer_bytes = options_.write_buffer_bytes,
                               .segment_bytes = options_.segment_bytes,
+                              .compacts = options_.compacts,
                               .file_system = options_.file_system});
 }
 
@@ -141,6 +145,7 @@ void RocksJournal::UseDatabase(std::unique_ptr<RocksDatabase> database) {
     ++index_changes_;
   }
   const std::vector<std::string> garbage = database->garbage();
+  log_damage_ = database->log().damage();
   writable_ = database.get();
   {
     const MutexLock lock(mutex_);
@@ -165,6 +170,7 @@ absl::StatusOr<std::unique_ptr<RocksJournal>> RocksJournal::Open(Options options
   absl::StatusOr<std::unique_ptr<RocksDatabase>> database = journal->OpenDatabase();
   if (!database.ok()) return database.status();
   if (absl::Status synced = journal->SyncDataDirectory(); !synced.ok()) return synced;
+  if (absl::Status removed = journal->RemoveBackupStage(); !removed.ok()) return removed;
   journal->UseDatabase(*std::move(database));
   for (int i = 0; i < kThreads; ++i) journal->threads_.emplace_back([&journal = *journal] { journal.Work(); });
   journal->threads_.emplace_back([&journal = *journal] { journal.Tend(); });
@@ -188,7 +194,7 @@ void RocksJournal::Shutdown() {
     const MutexLock lock(mutex_);
     shutdown_ = true;
     if (threads_.empty()) return;
-    while (!queue_.empty() || writing_ || answering_ > 0) finished_.Wait(mutex_);
+    while (!queue_.empty() || writing_ || answering_ > 0 || copying_) finished_.Wait(mutex_);
     sync = available_;
     writing_ = true;
   }

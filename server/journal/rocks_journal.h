@@ -65,6 +65,8 @@ class RocksJournal : public Journal {
     std::size_t write_buffer_bytes = std::size_t{64} << 20;
     // Of a segment of the write-ahead log. There are up to four; three are also in memory, and are read by Open.
     std::size_t segment_bytes = std::size_t{8} << 20;
+    // Merges tables, as a server should.
+    bool compacts = true;
     std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;  // null: the machine's
   };
 
@@ -102,7 +104,13 @@ class RocksJournal : public Journal {
     return prefix.empty() ? size() - std::min(size(), counts_.Prefixed()) : counts_.Of(prefix);
   }
   void LogMemory() const override;
+  absl::StatusOr<BackedUp> Backup(const std::string& directory, const std::atomic<bool>& cancelled) override;
   void Shutdown() override;
+
+  // Where the write-ahead log ended that was found, if it was not whole; for people.
+  const std::string& log_damage() const { return log_damage_; }
+  // Reads all of RocksDB's tables, and compares their checksums. kDataLoss, or what reading fails with.
+  absl::Status VerifyTables() const;
 
  private:
   using SteadyTime = std::chrono::steady_clock::time_point;
@@ -191,6 +199,10 @@ class RocksJournal : public Journal {
   absl::Status PrepareDirectory();
   // What was made in the directory when it was opened.
   absl::Status SyncDataDirectory() const;
+  // What a backup left that ended before it was made.
+  absl::Status RemoveBackupStage() const;
+  // Copies what belongs to one moment into the stage.
+  absl::StatusOr<BackedUp> CopyToStage(const std::string& stage) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::unique_ptr<RocksDatabase>> OpenDatabase() const;
   void UseDatabase(std::unique_ptr<RocksDatabase> database);
 
@@ -261,6 +273,8 @@ class RocksJournal : public Journal {
   std::size_t last_group_bytes_ = 0;
   std::atomic<std::uint64_t> sessions_{0};
   SessionCounts counts_;
+  std::string log_damage_;
+  std::atomic<bool> backing_up_{false};
 
   mutable Mutex mutex_;
   mutable CondVar changed_;  // there is something to do
@@ -283,7 +297,8 @@ class RocksJournal : public Journal {
   SteadyTime next_attempt_ ABSL_GUARDED_BY(mutex_);
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
-  int answering_ ABSL_GUARDED_BY(mutex_) = 0;  // groups that were taken and are not answered
+  bool copying_ ABSL_GUARDED_BY(mutex_) = false;  // for a backup: the log may not be begun anew
+  int answering_ ABSL_GUARDED_BY(mutex_) = 0;     // groups that were taken and are not answered
   // Of groups that hold more than appends: these are answered in order.
   std::uint64_t turns_taken_ ABSL_GUARDED_BY(mutex_) = 0;
   std::uint64_t turns_over_ ABSL_GUARDED_BY(mutex_) = 0;

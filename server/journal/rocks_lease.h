@@ -27,11 +27,13 @@ class RocksJournal::Lease {
   explicit operator bool() const { return database_ != nullptr; }
   const RocksDatabase* operator->() const { return database_; }
   const RocksDatabase& operator*() const { return *database_; }
+  // For what any thread may do.
+  RocksDatabase& database() { return *database_; }
   static absl::Status Missing() { return JournalUnavailable("it is being opened again"); }
 
  private:
   const RocksJournal& journal_;
-  const RocksDatabase* database_;
+  RocksDatabase* database_;
 };
 
 }  // namespace corod

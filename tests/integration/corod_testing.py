@@ -53,11 +53,11 @@ END_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"]
 class Server:
     """A server process on a port of its own. Must be started by the thread that outlives it."""
 
-    def __init__(self, path, *flags, listen="127.0.0.1:0", data_dir=None):
+    def __init__(self, path, *flags, listen="127.0.0.1:0", data_dir=None, log_level="warning"):
         """Without a data_dir every session is ephemeral."""
         self._stderr = tempfile.TemporaryFile()
         journal = ["--data-dir", data_dir] if data_dir else ["--journal", "memory"]
-        command = [*END_WITH_PARENT, path, "--listen", listen, "--log-level", "warning", *journal, *flags]
+        command = [*END_WITH_PARENT, path, "--listen", listen, "--log-level", log_level, *journal, *flags]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                          stderr=self._stderr, text=True)
         line = self._process.stdout.readline()
