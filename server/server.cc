@@ -4,8 +4,6 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <signal.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <atomic>
@@ -25,6 +23,7 @@
 #include "server/flags.h"
 #include "server/journal/memory_journal.h"
 #include "server/journal/rocks_journal.h"
+#include "server/log/log.h"
 #include "server/lua/expression_stages.h"
 #include "server/lua/scripts.h"
 #include "server/plugin/plugins.h"
@@ -70,12 +69,6 @@ class ExitSignals {
   sigset_t signals_;
 };
 
-void SetUpLog(const std::string& level) {
-  spdlog::set_default_logger(spdlog::stderr_color_mt("corod"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
-  spdlog::set_level(spdlog::level::from_str(level));
-}
-
 // The journal that the flags ask for, or why there is none. In memory nothing is durable.
 absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executor& executor, ServerHooks hooks) {
   if (flags.journal == Flags::JournalKind::kMemory) return std::make_unique<MemoryJournal>(executor);
@@ -99,7 +92,7 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   }
   const Flags& flags = std::get<Flags>(parsed);
   const ExitSignals signals;
-  SetUpLog(flags.log_level);
+  SetUpLog(ParseLogLevels(flags.log_level).value(), LogFormat::kText);
   Plugins plugins(catalog);
   for (const std::string& file : flags.plugins) {
     const auto added = plugins.Load(file);
@@ -108,7 +101,8 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
       return 2;
     }
     for (const Definition* definition : *added) {
-      spdlog::info("plugin {}: coroutine {} version {}", file, definition->name, definition->version);
+      COROD_LOG(kServer, kInfo, "a plugin brings a coroutine",
+                {{"plugin", file}, {"coroutine", definition->name}, {"version", definition->version}});
     }
   }
   // gRPC's locks are Abseil's, and Debian's Abseil looks for deadlocks at each of them unless it is told not to.
@@ -165,9 +159,9 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   std::printf("corod %s is ready on %s\n", COROD_VERSION, address.c_str());
   std::fflush(stdout);
   if ((*journal)->IsDurable()) {
-    spdlog::info("listening on {}, sessions are kept in {}", address, flags.data_dir);
+    COROD_LOG(kServer, kInfo, "listening", {{"address", address}, {"data_dir", flags.data_dir}});
   } else {
-    spdlog::info("listening on {}, every session is ephemeral (--journal memory)", address);
+    COROD_LOG(kServer, kInfo, "listening; every session is ephemeral (--journal memory)", {{"address", address}});
   }
 
   int signal = 0;
@@ -176,7 +170,8 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
     if (scripts.IsFull()) scripts.CollectSome();
   }
 
-  spdlog::info("{}: refusing new work, closing or putting to sleep {} sessions", strsignal(signal), sessions.live());
+  COROD_LOG(kServer, kInfo, "refusing new work, closing sessions or putting them to sleep",
+            {{"signal", strsignal(signal)}, {"sessions", sessions.live()}});
   (*journal)->LogMemory();
   server->GetHealthCheckService()->SetServingStatus(false);
   // Shared, since a body that never comes back may outlive this function's patience.
@@ -188,14 +183,13 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   }
   server->Shutdown(absl::ToChronoTime(clock.Now() + kReplyLimit));
   if (!drained->load()) {
-    spdlog::error("a step is still running; ending without it");
-    spdlog::shutdown();
+    COROD_LOG(kServer, kError, "a step is still running; ending without it");
     std::_Exit(1);
   }
   server->Wait();
   (*journal)->Shutdown();
   workers.Shutdown();
-  spdlog::info("all sessions are closed or asleep");
+  COROD_LOG(kServer, kInfo, "all sessions are closed or asleep");
   return 0;
 }
 
