@@ -82,6 +82,7 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
       ->default_str("require")
       ->needs(client_ca);
   add_file("--identities", flags.identities, "Who may call, by token or certificate; read again when it changes");
+  add_file("--limits", flags.limits, "What namespaces may have and do; read again when it changes");
   CLI::Option* const jwks =
       add_file("--jwks", flags.jwks, "Keys of whoever issues JSON Web Tokens (RFC 7517); read again when it changes");
   CLI::Option* const issuer = app.add_option("--jwt-issuer", flags.tokens.issuer, "What such a token's iss must be");
@@ -182,9 +183,17 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
   add_duration("--drain-timeout", flags.drain_timeout,
                "How long steps that are running may still take when the server is asked to end");
   add_duration("--retention", flags.sessions.retention, "Finished sessions are kept for this long");
-  app.add_option("--log-level", flags.log_level, "trace, debug, info, warning, error or off")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}));
+  app.add_option_function<std::string>(
+         "--log-level",
+         [&flags](const std::string& text) { flags.log_levels = ParseLogLevels(text).value(); },
+         "trace, debug, info, warning, error or off; also of an area: info,journal=debug (areas: server, rpc, session, "
+         "journal, auth, audit)")
+      ->check([](const std::string& text) { return std::string(ParseLogLevels(text).status().message()); })
+      ->default_str("info");
+  add_choice("--log-format", flags.log_format, {{"text", LogFormat::kText}, {"json", LogFormat::kJson}},
+             "How lines of the log look; json: an object a line");
+  app.add_option("--metrics", flags.metrics, "Address to serve metrics for Prometheus on, HOST:PORT; not encrypted")
+      ->check(CheckListen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "server/auth/json_web_token.h"
 #include "server/journal/rocks_journal.h"
+#include "server/log/log.h"
 #include "server/session/sessions.h"
 
 namespace corod {
@@ -26,6 +27,7 @@ struct Flags {
   } tls;
   std::string identities;  // files; empty: none
   std::string jwks;
+  std::string limits;
   TokenRules tokens;
   // What a connection may ask for.
   struct Connections {
@@ -38,7 +40,9 @@ struct Flags {
     absl::Duration max_age_grace = absl::Minutes(1);   // for calls, once a connection is too old
   } connections;
   absl::Duration drain_timeout = absl::Seconds(30);
-  std::string log_level = "info";
+  LogLevels log_levels = ParseLogLevels("info").value();
+  LogFormat log_format = LogFormat::kText;
+  std::string metrics;  // HOST:PORT; empty: nowhere
   enum class JournalKind : std::uint8_t { kRocksDb, kMemory } journal = JournalKind::kRocksDb;
   std::string data_dir = "corod-data";
   RocksJournal::Sync sync = RocksJournal::Sync::kAlways;

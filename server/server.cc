@@ -5,8 +5,6 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <signal.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <atomic>
@@ -29,6 +27,7 @@
 #include "server/journal/memory_journal.h"
 #include "server/journal/rocks_journal.h"
 #include "server/listener.h"
+#include "server/log/log.h"
 #include "server/lua/expression_stages.h"
 #include "server/lua/scripts.h"
 #include "server/maintenance/admin_socket.h"
@@ -77,12 +76,6 @@ class ExitSignals {
   sigset_t signals_;
 };
 
-void SetUpLog(const std::string& level) {
-  spdlog::set_default_logger(spdlog::stderr_color_mt("corod"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
-  spdlog::set_level(spdlog::level::from_str(level));
-}
-
 // Says why corod does not start; gives `status`.
 int Refuse(const absl::Status& why, int status) {
   std::fprintf(stderr, "corod: %s\n", std::string(why.message()).c_str());
@@ -114,13 +107,14 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   const Flags& flags = std::get<Flags>(parsed);
   if (absl::Status exposed = CheckExposure(flags); !exposed.ok()) return Refuse(exposed, 2);
   const ExitSignals signals;
-  SetUpLog(flags.log_level);
+  SetUpLog(flags.log_levels, flags.log_format);
   Plugins plugins(catalog);
   for (const std::string& file : flags.plugins) {
     const auto added = plugins.Load(file);
     if (!added.ok()) return Refuse(added.status(), 2);
     for (const Definition* definition : *added) {
-      spdlog::info("plugin {}: coroutine {} version {}", file, definition->name, definition->version);
+      COROD_LOG(kServer, kInfo, "a plugin brings a coroutine",
+                {{"plugin", file}, {"coroutine", definition->name}, {"version", definition->version}});
     }
   }
   // gRPC's locks are Abseil's, and Debian's Abseil looks for deadlocks at each of them unless it is told not to.
@@ -153,12 +147,12 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
         {.identities_file = flags.identities, .jwks_file = flags.jwks, .rules = flags.tokens}, machines_clock);
     if (!opened.ok()) return Refuse(opened.status(), 2);
     authenticator = *std::move(opened);
-    for (const std::string& line : authenticator->Describe()) spdlog::info("{}", line);
+    for (const std::string& line : authenticator->Describe()) COROD_LOG(kAuth, kInfo, line);
   }
   const rpc::Access access(authenticator.get(), sessions.accounts());
   rpc::CoroutineService coroutines(sessions, access);
   rpc::CatalogService catalog_service(catalog, definitions, access);
-  rpc::AdminService admin_service(**journal, workers);
+  rpc::AdminService admin_service(**journal, workers, access);
   std::optional<maintenance::AdminSocket> admin_socket;
   if ((*journal)->IsDurable()) admin_socket.emplace(flags.data_dir);
 
@@ -191,9 +185,9 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   std::printf("corod %s is ready on %s\n", COROD_VERSION, address.c_str());
   std::fflush(stdout);
   if ((*journal)->IsDurable()) {
-    spdlog::info("listening on {}, sessions are kept in {}", address, flags.data_dir);
+    COROD_LOG(kServer, kInfo, "listening", {{"address", address}, {"data_dir", flags.data_dir}});
   } else {
-    spdlog::info("listening on {}, every session is ephemeral (--journal memory)", address);
+    COROD_LOG(kServer, kInfo, "listening; every session is ephemeral (--journal memory)", {{"address", address}});
   }
 
   int signal = 0;
@@ -202,12 +196,13 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
     signal = signals.Wait(std::clamp(due - clock.Now(), absl::ZeroDuration(), kSweepInterval));
     if (authenticator && machines_clock.Now() - reloaded >= kReloadInterval) {
       reloaded = machines_clock.Now();
-      for (const std::string& line : authenticator->Reload()) spdlog::warn("{}", line);
+      for (const std::string& line : authenticator->Reload()) COROD_LOG(kAuth, kWarning, line);
     }
     if (scripts.IsFull()) scripts.CollectSome();
   }
 
-  spdlog::info("{}: refusing new work, closing or putting to sleep {} sessions", strsignal(signal), sessions.live());
+  COROD_LOG(kServer, kInfo, "refusing new work, closing sessions or putting them to sleep",
+            {{"signal", strsignal(signal)}, {"sessions", sessions.live()}});
   (*journal)->LogMemory();
   server->GetHealthCheckService()->SetServingStatus(false);
   // Shared, since a body that never comes back may outlive this function's patience.
@@ -219,14 +214,13 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   }
   server->Shutdown(absl::ToChronoTime(clock.Now() + kReplyLimit));
   if (!drained->load()) {
-    spdlog::error("a step is still running; ending without it");
-    spdlog::shutdown();
+    COROD_LOG(kServer, kError, "a step is still running; ending without it");
     std::_Exit(1);
   }
   server->Wait();
   (*journal)->Shutdown();
   workers.Shutdown();
-  spdlog::info("all sessions are closed or asleep");
+  COROD_LOG(kServer, kInfo, "all sessions are closed or asleep");
   return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "server/base/failure.h"
 
 #include <string>
+#include <unordered_map>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/string_view.h"
@@ -82,6 +83,21 @@ FailureDetails DetailsOf(const absl::Status& status) {
 bool IsFailure(const absl::Status& status, Reason reason) {
   const absl::optional<absl::Cord> payload = status.GetPayload(kReasonKey);
   return payload.has_value() && *payload == View(NameOf(reason));
+}
+
+std::optional<Reason> ReasonOf(const absl::Status& status) {
+  static const auto& reasons = *[] {
+    auto* const by_name = new std::unordered_map<std::string_view, Reason>;
+    for (std::size_t i = 0; i < kReasons; ++i) {
+      const auto reason = static_cast<Reason>(i);
+      by_name->emplace(NameOf(reason), reason);
+    }
+    return by_name;
+  }();
+  const absl::optional<absl::Cord> payload = status.GetPayload(kReasonKey);
+  if (!payload) return std::nullopt;
+  const auto found = reasons.find(std::string(*payload));
+  return found == reasons.end() ? std::nullopt : std::optional(found->second);
 }
 
 }  // namespace corod

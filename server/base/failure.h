@@ -1,8 +1,10 @@
 #ifndef COROD_SERVER_BASE_FAILURE_H_
 #define COROD_SERVER_BASE_FAILURE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -59,6 +61,13 @@ enum class Reason : std::uint8_t {
 #undef COROD_REASON
 };
 
+// How many there are.
+inline constexpr std::size_t kReasons = 0
+#define COROD_REASON(name, code) +1
+    COROD_REASONS(COROD_REASON)
+#undef COROD_REASON
+    ;
+
 std::string_view NameOf(Reason reason);
 
 // What a refused call is told. Travels as an absl::Status with payloads; server/rpc/status.cc turns it into a gRPC
@@ -86,6 +95,8 @@ absl::Status NotStarted(absl::StatusCode code, std::string_view message);
 
 FailureDetails DetailsOf(const absl::Status& status);
 bool IsFailure(const absl::Status& status, Reason reason);
+// The reason alone; nullopt: it has none.
+std::optional<Reason> ReasonOf(const absl::Status& status);
 
 }  // namespace corod
 

@@ -8,13 +8,13 @@
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
-#include <spdlog/spdlog.h>
 
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/journal/rocks_file_system.h"
 #include "server/journal/rocks_keys.h"
+#include "server/log/log.h"
 
 namespace corod {
 namespace {
@@ -72,7 +72,7 @@ class RocksDatabase::SyncsTheLogFirst : public rocksdb::EventListener {
   void OnFlushBegin(rocksdb::DB*, const rocksdb::FlushJobInfo&) override {
     const rocksdb::IOStatus synced = database_.log_.Sync();
     if (synced.ok()) return;
-    spdlog::error("the journal cannot be synced: {}", synced.ToString());
+    COROD_LOG(kJournal, kError, "the journal cannot be synced", {{"error", synced.ToString()}});
     database_.log_failed_ = true;
     database_.file_system_->RefuseNewFiles();
   }
@@ -150,7 +150,8 @@ absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const Options
   rocksdb::Status status = database->OpenRocks(options);
   if (status.ok()) status = database->log_.Open();
   if (status.ok() && !database->log_.damage().empty()) {
-    spdlog::warn("the journal's log in {} is not whole: {}", options.directory, database->log_.damage());
+    COROD_LOG(kJournal, kWarning, "the journal's log is not whole",
+              {{"directory", options.directory}, {"damage", database->log_.damage()}});
   }
   for (const std::string_view record : database->log_.found()) {
     if (status.ok()) status = database->Apply(record, /*puts=*/true);

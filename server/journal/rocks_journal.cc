@@ -3,7 +3,6 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -18,6 +17,7 @@
 #include "server/journal/rocks_database.h"
 #include "server/journal/rocks_keys.h"
 #include "server/journal/rocks_lease.h"
+#include "server/log/log.h"
 
 // Opens, closes, and opens again what could not be written.
 
@@ -203,7 +203,9 @@ void RocksJournal::Shutdown() {
     LogMemory();
     // The next start has nothing to read then. If it fails, that start does it.
     const rocksdb::Status emptied = writable_->Empty();
-    if (!emptied.ok()) spdlog::warn("the journal's log cannot be emptied: {}", emptied.ToString());
+    if (!emptied.ok()) {
+      COROD_LOG(kJournal, kWarning, "the journal's log cannot be emptied", {{"error", emptied.ToString()}});
+    }
   }
   const MutexLock lock(mutex_);
   unsynced_ = false;
@@ -222,15 +224,17 @@ void RocksJournal::LogMemory() const {
   // What is in the log and not in RocksDB yet is its memtable's first half.
   const std::uint64_t log = database->log().memory_bytes() + database->unsettled().memory_bytes();
   memtables += log;
-  spdlog::debug(
-      "RocksDB holds {} bytes in memory: {} in memtables, {} in its block cache, {} for open tables; {} of the "
-      "memtables' are the write-ahead log's",
-      memtables + cache + tables, memtables, cache, tables, log);
+  COROD_LOG(kJournal, kDebug, "what RocksDB holds in memory, in bytes",
+            {{"all", memtables + cache + tables},
+             {"memtables", memtables},
+             {"write_ahead_log", log},  // a part of the memtables'
+             {"block_cache", cache},
+             {"open_tables", tables}});
 }
 
 bool RocksJournal::SyncLog() {
   const rocksdb::Status synced = writable_->log().Sync();
-  if (!synced.ok()) spdlog::error("the journal cannot be synced: {}", synced.ToString());
+  if (!synced.ok()) COROD_LOG(kJournal, kError, "the journal cannot be synced", {{"error", synced.ToString()}});
   return synced.ok();
 }
 
@@ -261,11 +265,11 @@ bool RocksJournal::Recover() {
   old.reset();
   absl::StatusOr<std::unique_ptr<RocksDatabase>> opened = OpenDatabase();
   if (!opened.ok()) {
-    spdlog::error("{}", std::string(opened.status().message()));
+    COROD_LOG(kJournal, kError, "the journal cannot be opened again", {{"error", opened.status().message()}});
     return false;
   }
   UseDatabase(*std::move(opened));
-  spdlog::info("the journal can be written again");
+  COROD_LOG(kJournal, kInfo, "the journal can be written again");
   return true;
 }
 

@@ -1,6 +1,4 @@
 #include <rocksdb/file_system.h>
-#include <spdlog/spdlog.h>
-
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -12,6 +10,7 @@
 #include "server/journal/rocks_database.h"
 #include "server/journal/rocks_journal.h"
 #include "server/journal/rocks_lease.h"
+#include "server/log/log.h"
 
 // Copies of the journal while it is written.
 
@@ -83,7 +82,10 @@ absl::StatusOr<Journal::BackedUp> RocksJournal::Backup(const std::string& direct
     });
   }
   const rocksdb::IOStatus removed = files.RemoveDirectory(stage);
-  if (!removed.ok()) spdlog::warn("{}, of a backup, cannot be removed: {}", stage, removed.ToString());
+  if (!removed.ok()) {
+    COROD_LOG(kJournal, kWarning, "what is left of a backup cannot be removed",
+              {{"directory", stage}, {"error", removed.ToString()}});
+  }
   backing_up_ = false;
   if (!backed_up.ok()) return BackupFailed(target, std::string(backed_up.status().message()));
   if (!made.ok()) return BackupFailed(target, made.ToString());

@@ -1,5 +1,4 @@
 #include <rocksdb/perf_level.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,6 +11,7 @@
 #include "server/journal/rocks_group.h"
 #include "server/journal/rocks_journal.h"
 #include "server/journal/rocks_range.h"
+#include "server/log/log.h"
 
 // What is asked is queued, written group by group by threads that take turns, and answered.
 
@@ -429,7 +429,7 @@ bool RocksJournal::Commit(std::vector<std::unique_ptr<Chunk>>& chunks) {
     if (written.ok()) written = writable_->Write(entries, synced && options_.sync == Sync::kAlways);
   }
   if (!written.ok()) {
-    spdlog::error("the journal cannot be written: {}", written.ToString());
+    COROD_LOG(kJournal, kError, "the journal cannot be written", {{"error", written.ToString()}});
     lives_.clear();
     catalog_revision_.reset();
     for (const std::unique_ptr<Chunk>& chunk : chunks) {
@@ -488,7 +488,7 @@ rocksdb::Status RocksJournal::MakeRoom(std::size_t bytes) {
 
 bool RocksJournal::Settle(std::size_t bytes) {
   const rocksdb::Status settled = SettleSome(bytes);
-  if (!settled.ok()) spdlog::error("the journal cannot be written: {}", settled.ToString());
+  if (!settled.ok()) COROD_LOG(kJournal, kError, "the journal cannot be written", {{"error", settled.ToString()}});
   return settled.ok();
 }
 

@@ -1,7 +1,6 @@
 #include "server/maintenance/admin_socket.h"
 
 #include <errno.h>
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -10,6 +9,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "server/log/log.h"
 
 namespace corod::maintenance {
 namespace {
@@ -58,8 +58,8 @@ AdminSocket::AdminSocket(const std::string& data_dir) {
   if (status.ok()) {
     path_ = path;
   } else {
-    spdlog::warn("there is no socket for the server's owner, so no backup while it runs: {}",
-                 std::string(status.message()));
+    COROD_LOG(kServer, kWarning, "there is no socket for the server's owner, so no backup while it runs",
+              {{"error", status}});
   }
 }
 

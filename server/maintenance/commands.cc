@@ -1,7 +1,6 @@
 #include "server/maintenance/commands.h"
 
 #include <grpcpp/grpcpp.h>
-#include <spdlog/spdlog.h>
 #include <stdlib.h>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "corod/v1/admin_service.grpc.pb.h"
 #include "server/journal/journal_directory.h"
+#include "server/log/log.h"
 #include "server/maintenance/admin_socket.h"
 #include "server/maintenance/check.h"
 #include "server/maintenance/report.h"
@@ -212,7 +212,7 @@ std::optional<int> RunCommand(int argc, const char* const* argv, Catalog& catalo
   // As in the server; and what is to be said is said by the commands.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
-  spdlog::set_level(spdlog::level::off);
+  SetUpLog(ParseLogLevels("off").value(), LogFormat::kText);
   if (command == "backup") return RunBackup(argc - 1, argv + 1);
   if (command == "restore") return RunRestore(argc - 1, argv + 1, catalog);
   return RunCheck(argc - 1, argv + 1, catalog);

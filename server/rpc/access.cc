@@ -78,7 +78,7 @@ absl::StatusOr<std::shared_ptr<const Identity>> Access::Identify(std::string_vie
 }
 
 absl::StatusOr<Caller> Access::Admit(const grpc::ServerContextBase& context, Role needed) const {
-  if (IsOverOwnSocket(context)) return Caller(accounts_.Of(kDefaultNamespace), Operator());
+  if (IsOverOwnSocket(context)) return Caller(accounts_.Of(kDefaultNamespace), Operator(), /*is_operator=*/true);
   if (IsOpen()) return anybody_;
   const auto& metadata = context.client_metadata();
   const auto [first, last] = metadata.equal_range("authorization");

@@ -20,14 +20,16 @@ namespace corod::rpc {
 class Caller {
  public:
   // `identity`: null for nobody in particular. `account`: of its namespace.
-  explicit Caller(Account& account, std::shared_ptr<const Identity> identity = nullptr)
-      : account_(&account), identity_(std::move(identity)) {}
+  explicit Caller(Account& account, std::shared_ptr<const Identity> identity = nullptr, bool is_operator = false)
+      : account_(&account), identity_(std::move(identity)), is_operator_(is_operator) {}
 
   Account& account() const { return *account_; }
   const std::string& name_space() const { return account_->name_space(); }
   // Whether names are the same to the caller as where they are kept.
   bool is_in_default_namespace() const { return name_space() == kDefaultNamespace; }
   Owner owner() const { return {name_space(), identity_ ? identity_->name : std::string()}; }
+  // Whether the call came over the server's own socket.
+  bool is_operator() const { return is_operator_; }
   // For people: in the log.
   std::string name() const { return identity_ ? identity_->name : "anybody"; }
 
@@ -39,6 +41,7 @@ class Caller {
  private:
   Account* account_;
   std::shared_ptr<const Identity> identity_;
+  bool is_operator_;
 };
 
 // Says who may make which call. Thread-safe.

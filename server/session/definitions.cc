@@ -1,7 +1,5 @@
 #include "server/session/definitions.h"
 
-#include <spdlog/spdlog.h>
-
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -10,6 +8,7 @@
 
 #include "server/base/failure.h"
 #include "server/coroutine/utf8.h"
+#include "server/log/log.h"
 
 namespace corod {
 namespace {
@@ -106,9 +105,9 @@ absl::Status Definitions::Apply(const CatalogEvent& event) {
     catalog_.Remove(event.name, event.revision);
   } else if (event.kind == CatalogEvent::Kind::kNative) {
     if (!catalog_.Find(event.name, event.version)) {
-      spdlog::warn(
-          "coroutine '{}' version {} is not in this server any more; its sessions wait for a server that has it",
-          event.name, event.version);
+      COROD_LOG(kSession, kWarning,
+                "a coroutine is not in this server any more; its sessions wait for a server that has it",
+                {{"coroutine", event.name}, {"version", event.version}});
     }
     catalog_.Date(event.name, event.version, event.revision);
   } else {
@@ -122,8 +121,8 @@ absl::Status Definitions::Apply(const CatalogEvent& event) {
     std::variant<Definition, std::string> compiled =
         compile_(LocalName(event.name), event.version, event.source, event.documentation);
     if (const auto* wrong = std::get_if<std::string>(&compiled)) {
-      spdlog::error("coroutine '{}' version {} cannot be used, and its sessions wait: {}", event.name, event.version,
-                    *wrong);
+      COROD_LOG(kSession, kError, "a coroutine cannot be used, and its sessions wait",
+                {{"coroutine", event.name}, {"version", event.version}, {"error", *wrong}});
       catalog_.Date(event.name, event.version, event.revision);
     } else {
       Definition& definition = std::get<Definition>(compiled);

@@ -48,8 +48,8 @@ double EndAndAskWhatRocksDbHeld(ServerProcess& server) {
   std::optional<double> memtables, cache;
   Await("the server says what RocksDB holds", [&] {
     const std::string log = server.log();
-    memtables = NumberBehind(log, "bytes in memory: ");
-    cache = NumberBehind(log, "in memtables, ");
+    memtables = NumberBehind(log, " memtables=");
+    cache = NumberBehind(log, " block_cache=");
     return memtables && cache;
   });
   server.Kill();

@@ -97,8 +97,8 @@ void MeasureMemory(const Settings& settings, const std::string& data, const std:
   const absl::Time asleep = absl::Now();
   held.after = SettledMemory(server);
   server.Stop();
-  const std::optional<double> rocksdb = NumberBehind(server.log(), "RocksDB holds ");
-  const std::optional<double> awake_still = NumberBehind(server.log(), "putting to sleep ");
+  const std::optional<double> rocksdb = NumberBehind(server.log(), "what RocksDB holds in memory, in bytes all=");
+  const std::optional<double> awake_still = NumberBehind(server.log(), " sessions=");
   if (!awake_still || *awake_still > 1) throw Failure("not all sessions were asleep");
   ReportMemory(held, rocksdb, count, report);
   const absl::Duration making = live - started;

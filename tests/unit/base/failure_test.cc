@@ -48,6 +48,17 @@ TEST(FailureTest, IsRecognisedByItsReasonAlone) {
   EXPECT_FALSE(IsFailure(absl::OkStatus(), Reason::STEP_MISMATCH));
 }
 
+TEST(FailureTest, EveryReasonComesBack) {
+  for (std::size_t i = 0; i < kReasons; ++i) {
+    const auto reason = static_cast<Reason>(i);
+    EXPECT_NE(NameOf(reason), "UNKNOWN");
+    EXPECT_EQ(ReasonOf(Failed(reason, "")), reason);
+  }
+  EXPECT_EQ(NameOf(static_cast<Reason>(kReasons)), "UNKNOWN");
+  EXPECT_EQ(ReasonOf(absl::AbortedError("")), std::nullopt);
+  EXPECT_EQ(ReasonOf(absl::OkStatus()), std::nullopt);
+}
+
 TEST(FailureTest, NotStartedHasACodeAndNoReason) {
   const absl::Status status = NotStarted(absl::StatusCode::kDeadlineExceeded, "late");
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
