@@ -5,11 +5,13 @@
 #include <grpcpp/security/tls_credentials_options.h>
 
 #include <algorithm>
+#include <climits>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "server/auth/tls_files.h"
+#include "absl/time/time.h"
 #include "server/rpc/status.h"
 
 namespace corod {
@@ -72,15 +74,9 @@ absl::Status CheckExposure(const Flags& flags) {
                                     missing + "; or say --insecure, if whoever reaches it may do and read everything");
 }
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const Flags& flags, const rpc::Access& access,
-                                                                         absl::Time now, absl::Time* expires) {
+std::shared_ptr<grpc::ServerCredentials> MakeCredentials(const Flags::Tls& tls, const rpc::Access& access) {
   using grpc::experimental::FileWatcherCertificateProvider;
-  *expires = absl::InfiniteFuture();
-  const Flags::Tls& tls = flags.tls;
   if (!tls.IsOn()) return grpc::InsecureServerCredentials();
-  absl::StatusOr<absl::Time> checked = CheckTlsFiles(tls.certificate, tls.key, tls.client_ca, now);
-  if (!checked.ok()) return checked.status();
-  *expires = *checked;
   const bool knows_clients = !tls.client_ca.empty();
   const auto provider =
       knows_clients ? std::make_shared<FileWatcherCertificateProvider>(tls.key, tls.certificate, tls.client_ca,
@@ -97,8 +93,7 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const F
   }
   options.set_cert_request_type(asks);
   std::shared_ptr<grpc::ServerCredentials> credentials = grpc::experimental::TlsServerCredentials(options);
-  if (!credentials) return absl::InvalidArgumentError("gRPC does not take the certificate; is it a PEM file?");
-  credentials->SetAuthMetadataProcessor(std::make_shared<OwnServices>(access));
+  if (credentials) credentials->SetAuthMetadataProcessor(std::make_shared<OwnServices>(access));
   return credentials;
 }
 

@@ -8,8 +8,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "server/flags.h"
 #include "server/rpc/access.h"
 
@@ -22,10 +20,9 @@ absl::Status CheckExposure(const Flags& flags);
 
 // What the address is listened on with. With TLS the files are looked at every second, so that renewed ones are used
 // for new connections without a restart; and calls of gRPC's own services are held to `access`: reflection to any
-// role, channelz to `admin`; health is for everybody. In `*expires` is when the server's certificate does; infinite
-// without TLS. INVALID_ARGUMENT in one line if a file will not do.
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const Flags& flags, const rpc::Access& access,
-                                                                         absl::Time now, absl::Time* expires);
+// role, channelz to `admin`; health is for everybody. REQUIRES: the files are good (CheckTlsFiles). Null: gRPC does not
+// take them all the same.
+std::shared_ptr<grpc::ServerCredentials> MakeCredentials(const Flags::Tls& tls, const rpc::Access& access);
 
 // Whether gRPC's own services, other than health, may be served: they are if everybody may do everything, or if calls
 // of them can be held to something.

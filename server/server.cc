@@ -19,7 +19,6 @@
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
-#include "server/auth/authenticator.h"
 #include "server/base/clock.h"
 #include "server/base/random.h"
 #include "server/base/worker_pool.h"
@@ -32,6 +31,8 @@
 #include "server/lua/scripts.h"
 #include "server/maintenance/admin_socket.h"
 #include "server/maintenance/commands.h"
+#include "server/metrics/metrics.h"
+#include "server/metrics/metrics_server.h"
 #include "server/plugin/plugins.h"
 #include "server/rpc/access.h"
 #include "server/rpc/admin_service.h"
@@ -40,6 +41,7 @@
 #include "server/session/crash_marks.h"
 #include "server/session/definitions.h"
 #include "server/session/sessions.h"
+#include "server/watched_settings.h"
 
 // What jemalloc reads when the process begins; MALLOC_CONF in the environment comes behind it, as its manual says. What
 // is freed goes back to the system a second later, also when nobody asks for memory any more.
@@ -51,8 +53,6 @@ namespace {
 
 constexpr std::size_t kMaxWorkers = 512;
 constexpr absl::Duration kSweepInterval = absl::Milliseconds(200);
-// How often files of credentials are looked at.
-constexpr absl::Duration kReloadInterval = absl::Seconds(1);
 constexpr absl::Duration kReplyLimit = absl::Seconds(2);
 
 // The signals that end the server, taken by one thread that waits for them.
@@ -123,6 +123,9 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
 
   const SystemClock machines_clock;
+  metrics::Metrics metrics(COROD_VERSION);
+  WatchedSettings settings(flags, machines_clock, metrics);
+  if (absl::Status opened = settings.Open(); !opened.ok()) return Refuse(opened, 2);
   const Clock& clock = hooks.clock ? *hooks.clock : machines_clock;
   SystemRandom random;
   WorkerPool workers(kMaxWorkers);
@@ -141,24 +144,24 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   if (absl::Status opened = definitions.Open(); !opened.ok()) return Refuse(opened, 1);
   Sessions sessions(flags.sessions, catalog, clock, workers, random, **journal, crash_marks.get());
   sessions.WaitForCrashes();
-  std::unique_ptr<Authenticator> authenticator;
-  if (!flags.identities.empty() || !flags.jwks.empty()) {
-    absl::StatusOr<std::unique_ptr<Authenticator>> opened = Authenticator::Open(
-        {.identities_file = flags.identities, .jwks_file = flags.jwks, .rules = flags.tokens}, machines_clock);
-    if (!opened.ok()) return Refuse(opened.status(), 2);
-    authenticator = *std::move(opened);
-    for (const std::string& line : authenticator->Describe()) COROD_LOG(kAuth, kInfo, line);
-  }
-  const rpc::Access access(authenticator.get(), sessions.accounts());
+  settings.SetAccounts(sessions.accounts());
+  const rpc::Access access(settings.authenticator(), sessions.accounts());
   rpc::CoroutineService coroutines(sessions, access);
   rpc::CatalogService catalog_service(catalog, definitions, access);
   rpc::AdminService admin_service(**journal, workers, access);
   std::optional<maintenance::AdminSocket> admin_socket;
   if ((*journal)->IsDurable()) admin_socket.emplace(flags.data_dir);
 
-  absl::Time certificate_expires;
-  const auto credentials = MakeCredentials(flags, access, machines_clock.Now(), &certificate_expires);
-  if (!credentials.ok()) return Refuse(credentials.status(), 2);
+  const auto credentials = MakeCredentials(flags.tls, access);
+  if (!credentials) return Refuse(absl::InvalidArgumentError("gRPC does not take the certificate"), 2);
+  std::unique_ptr<metrics::MetricsServer> metrics_server;
+  if (!flags.metrics.empty()) {
+    absl::StatusOr<std::unique_ptr<metrics::MetricsServer>> started =
+        metrics::MetricsServer::Start(flags.metrics, metrics);
+    if (!started.ok()) return Refuse(started.status(), 1);
+    metrics_server = *std::move(started);
+    COROD_LOG(kServer, kInfo, "serving metrics", {{"address", flags.metrics}, {"port", metrics_server->port()}});
+  }
   grpc::EnableDefaultHealthCheckService(true);
   if (ServesReflection(flags, access)) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -166,7 +169,7 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   }
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(flags.listen, *credentials, &port);
+  builder.AddListeningPort(flags.listen, credentials, &port);
   if (admin_socket && !admin_socket->address().empty()) {
     builder.AddListeningPort(admin_socket->address(), grpc::InsecureServerCredentials());
   }
@@ -191,13 +194,9 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   }
 
   int signal = 0;
-  absl::Time reloaded = machines_clock.Now();
   for (absl::Time due = clock.Now(); signal == 0; due = sessions.Sweep()) {
     signal = signals.Wait(std::clamp(due - clock.Now(), absl::ZeroDuration(), kSweepInterval));
-    if (authenticator && machines_clock.Now() - reloaded >= kReloadInterval) {
-      reloaded = machines_clock.Now();
-      for (const std::string& line : authenticator->Reload()) COROD_LOG(kAuth, kWarning, line);
-    }
+    settings.Look();
     if (scripts.IsFull()) scripts.CollectSome();
   }
 

@@ -137,28 +137,28 @@ absl::StatusOr<std::shared_ptr<const T>> Authenticator::Read(Source<T>& source) 
 
 // Null: what is in force stays.
 template <typename T>
-std::shared_ptr<const T> Authenticator::Refresh(Source<T>& source, std::vector<std::string>& lines) {
+std::shared_ptr<const T> Authenticator::Refresh(Source<T>& source, std::vector<Reloaded>& lines) {
   if (!source.exists() || !source.file.IsChanged()) return nullptr;
   const Digest before = source.in_force;
   const absl::StatusOr<std::shared_ptr<const T>> read = Read(source);
   if (!read.ok()) {
     const std::string fault(read.status().message());
-    if (fault != source.fault) lines.push_back(fault + "; what it held before stays in force");
+    if (fault != source.fault) lines.push_back({fault + "; what it held before stays in force", false});
     source.fault = fault;
     return nullptr;
   }
   const bool was_bad = !source.fault.empty();
   source.fault.clear();
   if (source.in_force != before) {
-    lines.push_back(Described(**read, source.file.path()) + ", read again");
+    lines.push_back({Described(**read, source.file.path()) + ", read again"});
     return *read;
   }
-  if (was_bad) lines.push_back(Described(**read, source.file.path()) + ", as before");
+  if (was_bad) lines.push_back({Described(**read, source.file.path()) + ", as before"});
   return nullptr;
 }
 
-std::vector<std::string> Authenticator::Reload() {
-  std::vector<std::string> lines;
+std::vector<Authenticator::Reloaded> Authenticator::Reload() {
+  std::vector<Reloaded> lines;
   const MutexLock lock(reload_mutex_);
   std::shared_ptr<const Identities> identities = Refresh(identities_file_, lines);
   std::shared_ptr<const KeySet> keys = Refresh(jwks_file_, lines);

@@ -47,8 +47,12 @@ class Authenticator {
   absl::StatusOr<std::shared_ptr<const Identity>> AuthenticateCertificate(const CertificateNames& names) const;
 
   // Reads the files that have changed, after which those who are gone from them are refused. A file that is bad or
-  // missing changes nothing. Returns what happened, in lines for the log; nothing if nothing did.
-  std::vector<std::string> Reload();
+  // missing changes nothing. Returns what happened, for the log; nothing if nothing did.
+  struct Reloaded {
+    std::string line;
+    bool is_good = true;  // what the file says now is in force
+  };
+  std::vector<Reloaded> Reload();
 
   // What is in the files, in lines for the log.
   std::vector<std::string> Describe() const;
@@ -84,7 +88,7 @@ class Authenticator {
   template <typename T>
   absl::StatusOr<std::shared_ptr<const T>> Read(Source<T>& source);
   template <typename T>
-  std::shared_ptr<const T> Refresh(Source<T>& source, std::vector<std::string>& lines);
+  std::shared_ptr<const T> Refresh(Source<T>& source, std::vector<Reloaded>& lines);
 
   std::shared_ptr<Snapshot> Current() const;
   void Replace(std::shared_ptr<const Identities> identities, std::shared_ptr<const KeySet> keys);

@@ -91,9 +91,11 @@ absl::StatusOr<std::string> DurableTest::Export(const std::string& id) {
   return file;
 }
 
-absl::StatusOr<SessionInfo> DurableTest::Import(std::string file, const std::string& id) {
-  return AnswerOf<SessionInfo>([&](Sessions::GetDone done) { sessions_->Import(std::move(file), "default", id, std::move(done)); },
-                               [this] { RunAll(); });
+absl::StatusOr<SessionInfo> DurableTest::Import(std::string file, const std::string& id,
+                                                const std::string& name_space) {
+  return AnswerOf<SessionInfo>(
+      [&](Sessions::GetDone done) { sessions_->Import(std::move(file), name_space, id, std::move(done)); },
+      [this] { RunAll(); });
 }
 
 absl::StatusOr<Watching> DurableTest::StartWatch(std::optional<Step> from_step, const std::string& id) {

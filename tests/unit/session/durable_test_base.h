@@ -52,7 +52,8 @@ class DurableTest : public SessionsTest {
                           const std::string& from = "s");
   absl::StatusOr<SessionInfo> Fork(ForkSpec spec);
   absl::StatusOr<std::string> Export(const std::string& id = "s");
-  absl::StatusOr<SessionInfo> Import(std::string file, const std::string& id = "");
+  absl::StatusOr<SessionInfo> Import(std::string file, const std::string& id = "",
+                                     const std::string& name_space = "default");
 
   absl::StatusOr<Watching> StartWatch(std::optional<Step> from_step = std::nullopt, const std::string& id = "s");
   // Takes what there is.
