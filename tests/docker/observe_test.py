@@ -1,12 +1,19 @@
 #!/usr/bin/env python3
 """What docker/observe/ has: rules that fire when they should, and queries that parse and ask for metrics that there are."""
 import glob
+import itertools
 import json
 import os
 import re
+import socket
 import subprocess
 import tempfile
+import threading
+import time
 import unittest
+import urllib.error
+import urllib.parse
+import urllib.request
 
 import yaml
 
@@ -23,6 +30,9 @@ OPERATIONS = os.path.join(TOP, "docs", "operations.md")
 # What Prometheus adds to everything that it scrapes, and what it makes itself.
 SCRAPED = {"instance": None, "job": ("corod",)}
 PROMETHEUS_OWN = {"up": {}, "ALERTS": {"alertname": None, "alertstate": ("pending", "firing"), "severity": None}}
+# A value or two of those labels that may have any.
+LABEL_VALUES = {"rpc": ["Send"], "coroutine": ["averager"], "reason": ["RATE_LIMITED", "JOURNAL_UNAVAILABLE"],
+                "namespace": ["default"], "version": ["1.0.0"], "le": ["0.1", "1", "+Inf"]}
 # What Grafana puts in for its variables.
 GRAFANA = {"$__rate_interval": "5m", "$__interval": "1m", "$instance": ".*", "$namespace": ".*"}
 
@@ -218,6 +228,89 @@ class NamesTest(unittest.TestCase):
             file.flush()
             said = run("promtool", "check", "rules", file.name)
         self.assertEqual((said.returncode, words in said.stdout + said.stderr), (status, True), said.stdout + said.stderr)
+
+
+class QueryTest(unittest.TestCase):
+    """Every expression, asked of a Prometheus that has ten minutes of every metric."""
+    NOW = 1_700_000_000
+    STEP = 15
+
+    @classmethod
+    def setUpClass(cls):
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        text, data = os.path.join(directory.name, "metrics"), os.path.join(directory.name, "data")
+        with open(text, "w", encoding="ascii") as file:
+            file.writelines(f"{line}\n" for line in cls.lines())
+        said = run("promtool", "tsdb", "create-blocks-from", "openmetrics", text, data)
+        if said.returncode != 0:
+            raise AssertionError(said.stdout + said.stderr)
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            cls.address = "127.0.0.1:%d" % listener.getsockname()[1]
+        configuration = os.path.join(directory.name, "prometheus.yml")
+        with open(configuration, "w", encoding="ascii") as file:
+            file.write("scrape_configs: []\n")
+        log = open(os.path.join(directory.name, "log"), "w+b")  # pylint: disable=consider-using-with
+        cls.addClassCleanup(log.close)
+        prometheus = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "prometheus", f"--config.file={configuration}",
+                                       f"--storage.tsdb.path={data}", "--storage.tsdb.retention.time=100y",
+                                       f"--web.listen-address={cls.address}"],
+                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        cls.addClassCleanup(prometheus.wait)
+        cls.addClassCleanup(prometheus.kill)
+        deadline = time.monotonic() + 60
+        while not cls.is_ready():
+            if prometheus.poll() is not None or time.monotonic() > deadline:
+                log.seek(0)
+                raise AssertionError(log.read().decode())
+            threading.Event().wait(0.1)
+
+    @classmethod
+    def is_ready(cls):
+        try:
+            with urllib.request.urlopen(f"http://{cls.address}/-/ready", timeout=60):
+                return True
+        except OSError:
+            return False
+
+    @classmethod
+    def lines(cls):
+        """OpenMetrics: each metric with every value that its labels may have, and all of them growing."""
+        known = metric_names.samples(metric_names.read())
+        known.update({"up": {}, **{rule["record"]: {} for rule in rules() if "record" in rule}})
+        for name, labels in known.items():
+            values = {"instance": ["corod:9117"], "job": ["corod"],
+                      **{label: list(some or LABEL_VALUES[label]) for label, some in labels.items()}}
+            for one in itertools.product(*values.values()):
+                words = ",".join(f'{label}="{value}"' for label, value in zip(values, one))
+                for at in range(0, 601, cls.STEP):
+                    yield f"{name}{{{words}}} {at + 1} {cls.NOW - 600 + at}"
+        yield "# EOF"
+
+    def ask(self, expression):
+        """What Prometheus answers: a list of series, or one number."""
+        words = urllib.parse.urlencode({"query": expression, "time": self.NOW})
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/api/v1/query?{words}", timeout=60) as reply:
+                return json.load(reply)["data"]["result"]
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                self.fail(f"{expression}: {refusal.read().decode()}")
+
+    def test_every_panel_shows_something(self):
+        for where, expression in Dashboards().expressions():
+            if where.startswith("panel"):
+                self.assertTrue(self.ask(expression), f"{where}: {expression}")
+
+    def test_every_other_expression_can_be_evaluated(self):
+        for where, expression in [*((alert["alert"], alert["expr"]) for alert in alerts()), *Dashboards().expressions()]:
+            self.assertIsInstance(self.ask(expression), list, where)
+
+    def test_a_panel_without_data_is_found(self):
+        self.assertEqual(self.ask('sum by (rpc) (corod_streams{rpc="Send"})'), [])
+        with self.assertRaisesRegex(AssertionError, "many-to-many"):
+            self.ask("corod_sessions + ignoring (kind) corod_sessions")
 
 
 class DashboardTest(unittest.TestCase):
