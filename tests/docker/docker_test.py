@@ -111,13 +111,13 @@ def coroctl(client, *arguments):
     return must(ENGINE, "exec", client, "coroctl", "--server", "corod:7117", *arguments)
 
 
-# Sends 1, 2, 3, ... and prints each answer, until /tmp/stop is there. It sends again what was not answered, with its request id,
-# and ends at any other error.
+# Sends 1, 2, 3, ... and prints each answer, until /tmp/stop is there. What was not answered it sends again, with its request id:
+# nobody was there, or whoever was there went away. It ends at any other error.
 RETRYING_CLIENT = """
 for ((i = 1; ; ++i)); do
   [ ! -e /tmp/stop ] || exit 0
-  until said=$(coroctl --server corod:7117 send "$1" "$i" --request-id "send-$i" 2>&1); do
-    [[ $said == *UNAVAILABLE* ]] || { echo "failed: $said"; exit 1; }
+  until said=$(coroctl --server corod:7117 --timeout 5s send "$1" "$i" --request-id "send-$i" 2>&1); do
+    [[ $said == *UNAVAILABLE* || $said == *DEADLINE_EXCEEDED* ]] || { echo "failed: $said"; exit 1; }
   done
   echo "$said"
 done

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """docker/'s compose files as docker-compose reads them, what docker/make-secrets.sh makes, and what docker/start does. No
 container is started."""
+import functools
 import hashlib
 import os
 import stat
@@ -19,6 +20,7 @@ def run(*command, **options):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
+@functools.cache
 def composes():
     """Every kind of compose that is installed."""
     found = [command for command in (["docker-compose"], ["docker", "compose"]) if answers(*command, "version")]
