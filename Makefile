@@ -84,7 +84,7 @@ format: setup-lint  ## lay every C++ file out as .clang-format says
 
 .PHONY: test-docker
 test-docker:  ## build the image and use the server in it; ENGINE=own brings a container engine up for it
-	ENGINE=$(ENGINE) docker/test.sh
+	ENGINE=$(ENGINE) tests/docker/test.sh
 
 .PHONY: setup-build setup-test setup-bench setup-lint
 setup-build:

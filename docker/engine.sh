@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Finds a container engine and docker compose for docker/test.sh, or brings up one of its own: podman from Debian's
+# Finds a container engine and docker compose for tests/docker/test.sh, or brings up one of its own: podman from Debian's
 # packages (group docker), for machines that have neither Docker nor systemd nor a registry of images. Needs root there.
 #
 #   . docker/engine.sh
