@@ -75,8 +75,7 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
       add_file("--tls-client-ca", flags.tls.client_ca, "Roots of clients' certificates, PEM: mutual TLS")
           ->needs(certificate);
   app.add_option_function<std::string>(
-         "--tls-client-auth",
-         [&flags](const std::string& text) { flags.tls.requires_client = text == "require"; },
+         "--tls-client-auth", [&flags](const std::string& text) { flags.tls.requires_client = text == "require"; },
          "Whether clients must show a certificate (require), or may instead send a token (optional)")
       ->check(CLI::IsMember({"require", "optional"}))
       ->default_str("require")
@@ -180,12 +179,13 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
                "Connections are asked to go after this long, so that clients spread over servers; 0: never");
   add_duration("--max-connection-age-grace", flags.connections.max_age_grace,
                "How long calls of such a connection may still take");
+  add_duration("--slow-reader-timeout", flags.slow_reader_timeout,
+               "Streams whose client reads nothing of what it is sent for this long are ended");
   add_duration("--drain-timeout", flags.drain_timeout,
                "How long steps that are running may still take when the server is asked to end");
   add_duration("--retention", flags.sessions.retention, "Finished sessions are kept for this long");
   app.add_option_function<std::string>(
-         "--log-level",
-         [&flags](const std::string& text) { flags.log_levels = ParseLogLevels(text).value(); },
+         "--log-level", [&flags](const std::string& text) { flags.log_levels = ParseLogLevels(text).value(); },
          "trace, debug, info, warning, error or off; also of an area: info,journal=debug (areas: server, rpc, session, "
          "journal, auth, audit)")
       ->check([](const std::string& text) { return std::string(ParseLogLevels(text).status().message()); })
@@ -204,8 +204,9 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
     std::replace(line.begin(), line.end(), '\n', ' ');
     return FlagsExit{2, "corod: " + line + " (corod --help shows the flags)\n"};
   }
-  for (absl::Duration* never : {&flags.sessions.idle_timeout, &flags.sessions.durable_idle_timeout,
-                                &flags.sessions.durability.passivate_after, &flags.connections.max_age}) {
+  for (absl::Duration* never :
+       {&flags.sessions.idle_timeout, &flags.sessions.durable_idle_timeout, &flags.sessions.durability.passivate_after,
+        &flags.connections.max_age, &flags.slow_reader_timeout}) {
     if (*never == absl::ZeroDuration()) *never = absl::InfiniteDuration();
   }
   return flags;

@@ -32,14 +32,15 @@ struct Flags {
   // What a connection may ask for.
   struct Connections {
     std::size_t max_message_bytes = std::size_t{64} << 20;
-    std::size_t max_calls = 1'000;                     // at a time
-    absl::Duration min_ping = absl::Seconds(10);       // a client that pings more often is disconnected
-    absl::Duration ping_after = absl::Minutes(2);      // of silence
-    absl::Duration ping_timeout = absl::Seconds(20);   // without an answer
+    std::size_t max_calls = 1'000;                    // at a time
+    absl::Duration min_ping = absl::Seconds(10);      // a client that pings more often is disconnected
+    absl::Duration ping_after = absl::Minutes(2);     // of silence
+    absl::Duration ping_timeout = absl::Seconds(20);  // without an answer
     absl::Duration max_age = absl::InfiniteDuration();
-    absl::Duration max_age_grace = absl::Minutes(1);   // for calls, once a connection is too old
+    absl::Duration max_age_grace = absl::Minutes(1);  // for calls, once a connection is too old
   } connections;
   absl::Duration drain_timeout = absl::Seconds(30);
+  absl::Duration slow_reader_timeout = absl::Seconds(30);
   LogLevels log_levels = ParseLogLevels("info").value();
   LogFormat log_format = LogFormat::kText;
   std::string metrics;  // HOST:PORT; empty: nowhere

@@ -78,11 +78,10 @@ std::shared_ptr<grpc::ServerCredentials> MakeCredentials(const Flags::Tls& tls, 
   using grpc::experimental::FileWatcherCertificateProvider;
   if (!tls.IsOn()) return grpc::InsecureServerCredentials();
   const bool knows_clients = !tls.client_ca.empty();
-  const auto provider =
-      knows_clients ? std::make_shared<FileWatcherCertificateProvider>(tls.key, tls.certificate, tls.client_ca,
-                                                                       kLooksAtFilesEverySeconds)
-                    : std::make_shared<FileWatcherCertificateProvider>(tls.key, tls.certificate,
-                                                                       kLooksAtFilesEverySeconds);
+  const auto provider = knows_clients ? std::make_shared<FileWatcherCertificateProvider>(
+                                            tls.key, tls.certificate, tls.client_ca, kLooksAtFilesEverySeconds)
+                                      : std::make_shared<FileWatcherCertificateProvider>(tls.key, tls.certificate,
+                                                                                         kLooksAtFilesEverySeconds);
   grpc::experimental::TlsServerCredentialsOptions options(provider);
   options.watch_identity_key_cert_pairs();
   grpc_ssl_client_certificate_request_type asks = GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE;

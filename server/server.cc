@@ -38,6 +38,7 @@
 #include "server/rpc/admin_service.h"
 #include "server/rpc/catalog_service.h"
 #include "server/rpc/coroutine_service.h"
+#include "server/rpc/open_streams.h"
 #include "server/session/crash_marks.h"
 #include "server/session/definitions.h"
 #include "server/session/sessions.h"
@@ -146,7 +147,8 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   sessions.WaitForCrashes();
   settings.SetAccounts(sessions.accounts());
   const rpc::Access access(settings.authenticator(), sessions.accounts());
-  rpc::CoroutineService coroutines(sessions, access);
+  rpc::OpenStreams streams(flags.slow_reader_timeout);
+  rpc::CoroutineService coroutines(sessions, access, streams);
   rpc::CatalogService catalog_service(catalog, definitions, access);
   rpc::AdminService admin_service(**journal, workers, access);
   std::optional<maintenance::AdminSocket> admin_socket;
@@ -197,6 +199,7 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   for (absl::Time due = clock.Now(); signal == 0; due = sessions.Sweep()) {
     signal = signals.Wait(std::clamp(due - clock.Now(), absl::ZeroDuration(), kSweepInterval));
     settings.Look();
+    streams.Look(machines_clock.Now());
     if (scripts.IsFull()) scripts.CollectSome();
   }
 

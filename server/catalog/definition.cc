@@ -103,7 +103,8 @@ std::variant<std::vector<Value>, ArgumentError> Definition::BindArguments(const 
       return ArgumentError{parameter.name,
                            "argument '" + parameter.name + "' is missing; it must be " + WantedBy(parameter)};
     }
-    std::variant<Value, ArgumentError> accepted = parameter.Accept(argument ? *argument : *parameter.default_value, view);
+    std::variant<Value, ArgumentError> accepted =
+        parameter.Accept(argument ? *argument : *parameter.default_value, view);
     if (auto* error = std::get_if<ArgumentError>(&accepted)) return std::move(*error);
     bound.push_back(std::get<Value>(std::move(accepted)));
   }

@@ -166,8 +166,9 @@ template <typename Result, typename S, typename... Parameters>
 struct Body<Result (*)(Kept<S>, Parameters...)> : BodyOf<Result, Parameters...> {
   using Function = Result (*)(Kept<S>, Parameters...);
   static NativeDefinition::Create Create(Function body) {
-    return
-        [body](const std::vector<Value>& arguments, const CatalogView&) { return Body::Call(body, arguments, Kept<S>()); };
+    return [body](const std::vector<Value>& arguments, const CatalogView&) {
+      return Body::Call(body, arguments, Kept<S>());
+    };
   }
   static NativeDefinition::Restart Restart(Function body) {
     return [body](const std::vector<Value>& arguments, const Value& kept, const CatalogView&) {

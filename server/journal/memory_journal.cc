@@ -1,14 +1,12 @@
 #include "server/journal/memory_journal.h"
 
 #include <algorithm>
-
-#include <algorithm>
 #include <iterator>
 
 #include "absl/strings/string_view.h"
 #include "server/base/failure.h"
-#include "server/journal/session_counts.h"
 #include "server/journal/codec.h"
+#include "server/journal/session_counts.h"
 
 namespace corod {
 namespace {
@@ -342,9 +340,8 @@ std::size_t MemoryJournal::size() const {
 
 std::size_t MemoryJournal::CountIn(std::string_view prefix) const {
   const MutexLock lock(mutex_);
-  return static_cast<std::size_t>(std::count_if(sessions_.begin(), sessions_.end(), [prefix](const auto& session) {
-    return PrefixIn(session.first) == prefix;
-  }));
+  return static_cast<std::size_t>(std::count_if(
+      sessions_.begin(), sessions_.end(), [prefix](const auto& session) { return PrefixIn(session.first) == prefix; }));
 }
 
 void MemoryJournal::Shutdown() {

@@ -20,8 +20,8 @@
 #include "server/base/compact_text.h"
 #include "server/base/mutex.h"
 #include "server/journal/journal.h"
-#include "server/journal/session_counts.h"
 #include "server/journal/log_entries.h"
+#include "server/journal/session_counts.h"
 
 namespace rocksdb {
 class FileSystem;

@@ -1,4 +1,5 @@
 #include <rocksdb/file_system.h>
+
 #include <filesystem>
 #include <string>
 #include <string_view>

@@ -27,7 +27,8 @@ Coroutine MakeDelegate(const Catalog& catalog, const CatalogView& view, Thread& 
   const std::string& name = delegation.AsList()[0].AsText();
   const Definition* definition = catalog.Newest(name, view);
   if (!definition) Refuse("LookupError", "no coroutine '" + name + "' in the catalog", handled);
-  std::variant<std::vector<Value>, ArgumentError> bound = definition->BindArguments(delegation.AsList()[1].AsMap(), view);
+  std::variant<std::vector<Value>, ArgumentError> bound =
+      definition->BindArguments(delegation.AsList()[1].AsMap(), view);
   if (const auto* error = std::get_if<ArgumentError>(&bound)) Refuse("ValueError", error->message, handled);
   return definition->create(std::get<std::vector<Value>>(std::move(bound)), view);
 }

@@ -144,8 +144,7 @@ Definition DefinitionOf(const Stage& stage, const Catalog& catalog, Scripts& scr
   definition.create = [begin, where](const std::vector<Value>& arguments, const CatalogView& view) {
     return RunRestartableScript(Kept<ScriptState>(ScriptState(begin(arguments))), where, view);
   };
-  definition.restart = [begin, where](const std::vector<Value>& arguments, const Value& kept,
-                                      const CatalogView& view) {
+  definition.restart = [begin, where](const std::vector<Value>& arguments, const Value& kept, const CatalogView& view) {
     if (kept.kind() != Value::Kind::kList || !kept.AsList().empty()) {
       throw py::TypeError("a stage with an expression keeps nothing but an empty list");
     }

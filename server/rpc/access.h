@@ -46,8 +46,8 @@ class Caller {
 
 // Says who may make which call. Thread-safe.
 //
-// A call names itself by a bearer token (`authorization` in its metadata), or else by its client certificate. What comes
-// over the server's own Unix socket is the operator's, since only he can open that.
+// A call names itself by a bearer token (`authorization` in its metadata), or else by its client certificate. What
+// comes over the server's own Unix socket is the operator's, since only he can open that.
 class Access {
  public:
   // Without an authenticator everybody may do everything, in the namespace `default`. Both outlive this.
@@ -65,7 +65,7 @@ class Access {
   // The same of what gRPC hands to an AuthMetadataProcessor. `token`: the value of `authorization`; empty: there is
   // none.
   absl::StatusOr<std::shared_ptr<const Identity>> Identify(std::string_view authorization,
-                                                                 const grpc::AuthContext* peer) const;
+                                                           const grpc::AuthContext* peer) const;
 
  private:
   Authenticator* const authenticator_;

@@ -102,7 +102,8 @@ grpc::ServerUnaryReactor* CatalogService::GetCoroutine(grpc::CallbackServerConte
 
 grpc::ServerUnaryReactor* CatalogService::DefineCoroutine(grpc::CallbackServerContext* context,
                                                           const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::DefineCoroutineRequest, v1::DefineCoroutineResponse>(access_, Role::kDefine, context, request, response);
+  auto* call = new UnaryCall<v1::DefineCoroutineRequest, v1::DefineCoroutineResponse>(access_, Role::kDefine, context,
+                                                                                      request, response);
   absl::Status status = call->readable();
   if (status.ok()) status = CheckDefinable(call->request().coroutine());
   if (!status.ok()) {
@@ -110,21 +111,21 @@ grpc::ServerUnaryReactor* CatalogService::DefineCoroutine(grpc::CallbackServerCo
     return call;
   }
   const v1::Coroutine& coroutine = call->request().coroutine();
-  definitions_.Define(
-      {.name_space = call->caller().name_space(),
-       .name = coroutine.name(),
-       .source = coroutine.source(),
-       .documentation = coroutine.documentation()},
-      [call](const absl::StatusOr<const Definition*>& defined) {
-        if (defined.ok()) ToProto(**defined, call->response()->mutable_coroutine());
-        call->Answer(defined.status());
-      });
+  definitions_.Define({.name_space = call->caller().name_space(),
+                       .name = coroutine.name(),
+                       .source = coroutine.source(),
+                       .documentation = coroutine.documentation()},
+                      [call](const absl::StatusOr<const Definition*>& defined) {
+                        if (defined.ok()) ToProto(**defined, call->response()->mutable_coroutine());
+                        call->Answer(defined.status());
+                      });
   return call;
 }
 
 grpc::ServerUnaryReactor* CatalogService::DeleteCoroutine(grpc::CallbackServerContext* context,
                                                           const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::DeleteCoroutineRequest, v1::DeleteCoroutineResponse>(access_, Role::kDefine, context, request, response);
+  auto* call = new UnaryCall<v1::DeleteCoroutineRequest, v1::DeleteCoroutineResponse>(access_, Role::kDefine, context,
+                                                                                      request, response);
   if (!call->readable().ok()) {
     call->Answer(call->readable());
     return call;

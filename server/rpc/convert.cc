@@ -191,6 +191,7 @@ void ToProto(const StepEvent& event, const Head& head, const Definition* definit
   ToProto(event.step, event.outcome, Loudness::kLoud, proto->mutable_outcome());
   SetTime(record.time, proto->mutable_time());
   proto->set_request_id(record.request_id);
+  proto->set_traceparent(event.traceparent);
 }
 
 void ToProto(const Created& created, v1::CreateResponse* proto) {
@@ -347,6 +348,21 @@ absl::StatusOr<std::size_t> PageSize(std::int32_t asked) {
                   {{"parameter", "page_size"}});
   }
   return static_cast<std::size_t>(asked == 0 ? kDefaultPage : std::min(asked, kMaxPage));
+}
+
+std::string TraceparentOf(const grpc::ServerContextBase& context) {
+  const auto found = context.client_metadata().find("traceparent");
+  if (found == context.client_metadata().end()) return {};
+  const std::string_view text(found->second.data(), found->second.size());
+  // VERSION-TRACE-PARENT-FLAGS, in small hexadecimal digits; a later version may go on behind a '-'.
+  constexpr std::string_view kForm = "00-00000000000000000000000000000000-0000000000000000-00";
+  const bool goes_on = text.size() > kForm.size() && text[kForm.size()] == '-' && !text.starts_with("00-");
+  if (text.size() < kForm.size() || (text.size() > kForm.size() && !goes_on)) return {};
+  for (std::size_t i = 0; i < kForm.size(); ++i) {
+    const bool is_digit = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
+    if (kForm[i] == '-' ? text[i] != '-' : !is_digit) return {};
+  }
+  return text.starts_with("ff-") ? std::string() : std::string(text.substr(0, kForm.size()));
 }
 
 absl::Time ToTime(std::chrono::system_clock::time_point deadline) {

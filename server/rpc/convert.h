@@ -1,7 +1,10 @@
 #ifndef COROD_SERVER_RPC_CONVERT_H_
 #define COROD_SERVER_RPC_CONVERT_H_
 
+#include <grpcpp/server_context.h>
+
 #include <chrono>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -35,6 +38,9 @@ absl::Status CheckRequestId(const std::string& request_id);
 
 // The page size that is meant: the default for 0, at most 1,000. INVALID_ARGUMENTS for a negative one.
 absl::StatusOr<std::size_t> PageSize(std::int32_t asked);
+
+// What the call says of the trace that it belongs to (W3C Trace Context); empty: nothing that is well-formed.
+std::string TraceparentOf(const grpc::ServerContextBase& context);
 
 // A call's deadline; infinite if it has none.
 absl::Time ToTime(std::chrono::system_clock::time_point deadline);

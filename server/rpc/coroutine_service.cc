@@ -45,11 +45,12 @@ class CommandCall final : public UnaryCall<Request, Response>, public Command {
     this->Answer(reply.status());
   }
 
+  std::string Traceparent() const override { return TraceparentOf(this->context()); }
+
   // `fill` takes the operation out of the request; an error is the answer.
   template <typename Fill>
-  static grpc::ServerUnaryReactor* Start(Sessions& sessions, const Access& access,
-                                         grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
-                                         grpc::ByteBuffer* out, const Fill& fill) {
+  static grpc::ServerUnaryReactor* Start(Sessions& sessions, const Access& access, grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* in, grpc::ByteBuffer* out, const Fill& fill) {
     auto* call = new CommandCall(access, Role::kDrive, context, in, out);
     absl::Status status = call->readable();
     if (status.ok()) status = CheckRequestId(call->request().request_id());
@@ -76,7 +77,8 @@ Sessions::GetDone AnswersWithSession(UnaryCall<Request, Response>* call) {
 
 }  // namespace
 
-CoroutineService::CoroutineService(Sessions& sessions, const Access& access) : sessions_(sessions), access_(access) {
+CoroutineService::CoroutineService(Sessions& sessions, const Access& access, OpenStreams& streams)
+    : sessions_(sessions), access_(access), streams_(streams) {
   const auto* send =
       v1::SendRequest::descriptor()->file()->FindServiceByName("CoroutineService")->FindMethodByName("Send");
   MarkMethodRawCallback(send->index(), new SendHandler(sessions_, access_));
@@ -86,7 +88,8 @@ grpc::ServerUnaryReactor* CoroutineService::Create(grpc::CallbackServerContext* 
                                                    const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
   auto* call = new UnaryCall<v1::CreateRequest, v1::CreateResponse>(access_, Role::kDrive, context, request, response);
   absl::Status status = call->readable();
-  absl::StatusOr<CreateSpec> spec = status.ok() ? FromProto(call->request(), call->caller(), sessions_.limits()) : status;
+  absl::StatusOr<CreateSpec> spec =
+      status.ok() ? FromProto(call->request(), call->caller(), sessions_.limits()) : status;
   if (!spec.ok()) {
     call->Answer(spec.status());
     return call;
@@ -204,7 +207,7 @@ grpc::ServerUnaryReactor* CoroutineService::Fork(grpc::CallbackServerContext* co
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* CoroutineService::Watch(grpc::CallbackServerContext* context,
                                                                     const grpc::ByteBuffer* request) {
-  return WatchStream::Start(sessions_, access_, context, *request);
+  return WatchStream::Start(sessions_, access_, streams_, context, *request);
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* CoroutineService::Export(grpc::CallbackServerContext* context,
@@ -219,7 +222,7 @@ grpc::ServerReadReactor<grpc::ByteBuffer>* CoroutineService::Import(grpc::Callba
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CoroutineService::Drive(
     grpc::CallbackServerContext* context) {
-  return DriveStream::Start(sessions_, access_, context);
+  return DriveStream::Start(sessions_, access_, streams_, context);
 }
 
 }  // namespace corod::rpc

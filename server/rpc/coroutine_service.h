@@ -7,6 +7,7 @@
 
 #include "corod/v1/coroutine_service.grpc.pb.h"
 #include "server/rpc/access.h"
+#include "server/rpc/open_streams.h"
 #include "server/session/sessions.h"
 
 namespace corod::rpc {
@@ -24,8 +25,8 @@ using CoroutineServiceBase = v1::CoroutineService::WithRawCallbackMethod_Create<
 // corod.v1.CoroutineService over the session layer. Thread-safe; blocks no thread.
 class CoroutineService final : public CoroutineServiceBase {
  public:
-  // Both outlive this and every call.
-  CoroutineService(Sessions& sessions, const Access& access);
+  // All outlive this and every call.
+  CoroutineService(Sessions& sessions, const Access& access, OpenStreams& streams);
 
   grpc::ServerUnaryReactor* Create(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                    grpc::ByteBuffer* response) override;
@@ -54,6 +55,7 @@ class CoroutineService final : public CoroutineServiceBase {
  private:
   Sessions& sessions_;
   const Access& access_;
+  OpenStreams& streams_;
 };
 
 }  // namespace corod::rpc

@@ -84,6 +84,8 @@ class DriveCommand final : public Command {
     }
   }
 
+  std::string Traceparent() const override { return stream_.traceparent_; }
+
   void FinishCreate(const absl::StatusOr<Created>& created) {
     if (!created.ok()) {
       Fail(created.status());
@@ -161,17 +163,25 @@ class DriveStream::Plans : public absl::InlinedVector<Plan, kPlanned> {};
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* DriveStream::Start(Sessions& sessions,
                                                                                 const Access& access,
+                                                                                OpenStreams& streams,
                                                                                 grpc::CallbackServerContext* context) {
   absl::StatusOr<Caller> caller = access.Admit(*context, Role::kDrive);
   if (!caller.ok()) return new RefusedStream(caller.status());
-  auto* stream = new DriveStream(sessions, *std::move(caller), context);
+  if (absl::Status opened = caller->account().OpenStream(); !opened.ok()) return new RefusedStream(opened);
+  auto* stream = new DriveStream(sessions, *std::move(caller), streams, context);
   stream->held_by_grpc_ = IntrusivePtr<DriveStream>(stream);
+  streams.Add(stream);
   stream->StartRead(&stream->in_);
   return stream;
 }
 
-DriveStream::DriveStream(Sessions& sessions, Caller caller, grpc::CallbackServerContext* context)
-    : sessions_(sessions), caller_(std::move(caller)), deadline_(ToTime(context->deadline())) {}
+DriveStream::DriveStream(Sessions& sessions, Caller caller, OpenStreams& streams, grpc::CallbackServerContext* context)
+    : sessions_(sessions),
+      caller_(std::move(caller)),
+      streams_(streams),
+      context_(context),
+      traceparent_(TraceparentOf(*context)),
+      deadline_(ToTime(context->deadline())) {}
 
 DriveStream::~DriveStream() {
   const MutexLock lock(mutex_);
@@ -182,6 +192,8 @@ DriveStream::~DriveStream() {
 void DriveStream::OnCancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
 void DriveStream::OnDone() {
+  streams_.Remove(this);
+  caller_.account().CloseStream();
   const IntrusivePtr<DriveStream> last = std::move(held_by_grpc_);
   last->cancelled_.store(true, std::memory_order_relaxed);
 }
@@ -208,6 +220,32 @@ void DriveStream::OnReadDone(bool ok) {
     if (!ok || !end_.ok()) read_all_ = true;
     next = Decide();
     next.write = next.write || writes;
+  }
+  Do(next);
+}
+
+void DriveStream::Look(absl::Time now, absl::Duration timeout) {
+  Next next;
+  bool cancel = false;
+  {
+    const MutexLock lock(mutex_);
+    if (finished_ || !progress_.IsStuck(writing_, now, timeout)) return;
+    cancel = looking_ = cut_;  // what it was told did not get through either
+    if (!cut_) {
+      cut_ = true;
+      end_ = ReaderTooSlow(timeout);
+      read_all_ = true;
+      cancelled_.store(true, std::memory_order_relaxed);
+      unwritten_.clear();
+      unwritten_bytes_ = 0;
+      next = Decide();
+    }
+  }
+  if (cancel) {
+    context_->TryCancel();
+    const MutexLock lock(mutex_);
+    looking_ = false;
+    next = Decide();
   }
   Do(next);
 }
@@ -500,6 +538,7 @@ void DriveStream::Refill() {
 }
 
 void DriveStream::AddUnwritten() {
+  if (cut_) replies_.clear();
   if (replies_.empty()) return;
   const std::size_t bytes = replies_.size();
   unwritten_bytes_ += bytes;
@@ -513,7 +552,7 @@ void DriveStream::AddUnwritten() {
 }
 
 bool DriveStream::WriteReplies() {
-  if (writing_ || !unwritten_.empty() || replies_.empty() || replies_.size() > kMaxCopied) return false;
+  if (writing_ || cut_ || !unwritten_.empty() || replies_.empty() || replies_.size() > kMaxCopied) return false;
   const grpc::Slice bytes(replies_);
   out_ = grpc::ByteBuffer(&bytes, 1);
   message_bytes_ = replies_.size();
@@ -578,13 +617,15 @@ void DriveStream::Answered(DriveCommand* command, const Append& append) {
   bool wake = false;
   {
     const MutexLock lock(mutex_);
-    if (unwritten_.empty() || unwritten_.back().size() >= kMaxMessageBytes) {
-      unwritten_.emplace_back().reserve(std::min(message_bytes_, kMaxReserved));
+    if (!cut_) {
+      if (unwritten_.empty() || unwritten_.back().size() >= kMaxMessageBytes) {
+        unwritten_.emplace_back().reserve(std::min(message_bytes_, kMaxReserved));
+      }
+      std::string& to = unwritten_.back();
+      const std::size_t before = to.size();
+      append(to);
+      unwritten_bytes_ += to.size() - before;
     }
-    std::string& to = unwritten_.back();
-    const std::size_t before = to.size();
-    append(to);
-    unwritten_bytes_ += to.size() - before;
     --open_;
     lane->open.fetch_sub(1, std::memory_order_release);
     if (--lane->under_way == 0) {
@@ -627,7 +668,7 @@ DriveStream::Next DriveStream::Decide() {
     out_ = ToBuffer(std::move(unwritten_.front()));
     unwritten_.pop_front();
     next.write = writing_ = true;
-  } else if (!writing_ && read_all_ && open_ == 0) {
+  } else if (!writing_ && read_all_ && open_ == 0 && !looking_) {
     finished_ = next.finish = true;
     if (!end_.ok()) status_ = ToGrpcStatus(end_);
   }
@@ -645,6 +686,7 @@ void DriveStream::OnWriteDone(bool ok) {
   {
     const MutexLock lock(mutex_);
     writing_ = false;
+    progress_.Wrote();
     if (!ok) {  // nobody reads any more
       cancelled_.store(true, std::memory_order_relaxed);
       unwritten_.clear();

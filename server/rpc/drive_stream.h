@@ -23,6 +23,7 @@
 #include "server/rpc/access.h"
 #include "server/rpc/drive_lanes.h"
 #include "server/rpc/hot_messages.h"
+#include "server/rpc/open_streams.h"
 #include "server/session/command.h"
 #include "server/session/sessions.h"
 
@@ -38,22 +39,25 @@ class DriveCommand;
 // behind it fail with PREDECESSOR_FAILED until one carries `resume`) and holds a create back until what stands before
 // it is answered. Plain Sends get there without protobuf's objects, some at a time; the sessions that nobody runs are
 // run when they have all that the message brings for them. When too much is under way or unread the stream stops
-// reading. When the call breaks, what has not started is dropped.
+// reading. When the call breaks, what has not started is dropped. A client that sends and does not read is told so, and
+// cut off.
 //
 // Replies that one thread gives together (CompletionScope) are written together.
 //
 // Lives until gRPC is done with it and the last command is answered.
 class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
-                          public ReferenceCounted,
+                          public OpenStream,
                           private CompletionScope::Deferred {
  public:
   static grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Start(Sessions& sessions, const Access& access,
-                                                                             grpc::CallbackServerContext* context);
+                                                                            OpenStreams& streams,
+                                                                            grpc::CallbackServerContext* context);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
+  void Look(absl::Time now, absl::Duration timeout) override;
 
  private:
   friend class DriveCommand;
@@ -67,7 +71,7 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
     bool finish = false;
   };
 
-  DriveStream(Sessions& sessions, Caller caller, grpc::CallbackServerContext* context);
+  DriveStream(Sessions& sessions, Caller caller, OpenStreams& streams, grpc::CallbackServerContext* context);
   ~DriveStream() override;
 
   // What the session is called where it is kept, for as long as the message is read.
@@ -125,6 +129,9 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
   Sessions& sessions_;
   const Caller caller_;
+  OpenStreams& streams_;
+  grpc::CallbackServerContext* const context_;  // until OnDone
+  const std::string traceparent_;
   const absl::Time deadline_;
   IntrusivePtr<DriveStream> held_by_grpc_;
   grpc::ByteBuffer in_;
@@ -153,6 +160,9 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   bool reading_ ABSL_GUARDED_BY(mutex_) = true;
   bool read_all_ ABSL_GUARDED_BY(mutex_) = false;  // the client sends no more
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cut_ ABSL_GUARDED_BY(mutex_) = false;      // nothing more is said, since nobody reads it
+  bool looking_ ABSL_GUARDED_BY(mutex_) = false;  // Look uses the context: do not finish yet
+  Progress progress_ ABSL_GUARDED_BY(mutex_);
   IntrusivePtr<DriveStream> deferred_ ABSL_GUARDED_BY(mutex_);   // set while RunDeferred is to come
   std::vector<DriveCommand*> returned_ ABSL_GUARDED_BY(mutex_);  // for the pool
   absl::Status end_ ABSL_GUARDED_BY(mutex_);                     // what the call ends with

@@ -78,8 +78,8 @@ thread_local bool EventsOfThisThread::handling = false;
 // In the call's arena, until the call is answered and over.
 class SendCall final : public Command {
  public:
-  SendCall(Sessions& sessions, const Access& access, grpc_call* call, grpc_completion_queue* queue, const grpc::ServerContextBase& context,
-           grpc_byte_buffer* request, std::function<void()> release)
+  SendCall(Sessions& sessions, const Access& access, grpc_call* call, grpc_completion_queue* queue,
+           const grpc::ServerContextBase& context, grpc_byte_buffer* request, std::function<void()> release)
       : sessions_(sessions),
         access_(access),
         caller_(access.anybody()),
@@ -125,6 +125,8 @@ class SendCall final : public Command {
     admitted_.store(true, std::memory_order_relaxed);
     return cancelled_.load(std::memory_order_relaxed) ? CancelledBeforeItsTurn() : absl::OkStatus();
   }
+
+  std::string Traceparent() const override { return TraceparentOf(context_); }
 
   void Finish(absl::StatusOr<Reply> reply) override {
     if (reply.ok()) {

@@ -113,15 +113,16 @@ void ImportStream::OnReadDone(bool ok) {
     return;
   }
   const IntrusivePtr<ImportStream> self(this);
-  sessions_.Import(std::move(file_), caller_->name_space(), caller_->NewIdOf(session_id_), [self](const absl::StatusOr<SessionInfo>& info) {
-    if (!info.ok()) {
-      self->Finish(ToGrpcStatus(info.status()));
-      return;
-    }
-    v1::ImportResponse response;
-    ToProto(*info, Detail::kFull, response.mutable_session());
-    self->Finish(Serialize(response, self->response_));
-  });
+  sessions_.Import(std::move(file_), caller_->name_space(), caller_->NewIdOf(session_id_),
+                   [self](const absl::StatusOr<SessionInfo>& info) {
+                     if (!info.ok()) {
+                       self->Finish(ToGrpcStatus(info.status()));
+                       return;
+                     }
+                     v1::ImportResponse response;
+                     ToProto(*info, Detail::kFull, response.mutable_session());
+                     self->Finish(Serialize(response, self->response_));
+                   });
 }
 
 void ImportStream::OnDone() { const IntrusivePtr<ImportStream> last = std::move(held_by_grpc_); }

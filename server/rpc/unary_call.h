@@ -45,7 +45,7 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   const Caller& caller() const { return *caller_; }
   const Request& request() const { return *request_; }
   Response* response() { return response_; }
-  grpc::CallbackServerContext& context() { return *context_; }
+  const grpc::CallbackServerContext& context() const { return *context_; }
 
   // Ends the call. Once.
   void Answer(const absl::Status& status) { Finish(status.ok() ? Serialize(*response_, out_) : ToGrpcStatus(status)); }

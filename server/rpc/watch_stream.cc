@@ -11,16 +11,19 @@
 
 namespace corod::rpc {
 
-WatchStream* WatchStream::Start(Sessions& sessions, const Access& access, grpc::CallbackServerContext* context,
-                                const grpc::ByteBuffer& request) {
-  auto* stream = new WatchStream(sessions);
+WatchStream* WatchStream::Start(Sessions& sessions, const Access& access, OpenStreams& streams,
+                                grpc::CallbackServerContext* context, const grpc::ByteBuffer& request) {
+  auto* stream = new WatchStream(sessions, streams, context);
   const IntrusivePtr<WatchStream> self(stream);
   stream->held_by_grpc_ = self;
+  streams.Add(stream);
   const absl::StatusOr<Caller> caller = access.Admit(*context, Role::kObserve);
-  if (!caller.ok()) {
-    stream->Begun(caller.status());
+  const absl::Status opened = caller.ok() ? caller->account().OpenStream() : caller.status();
+  if (!opened.ok()) {
+    stream->Begun(opened);
     return stream;
   }
+  stream->account_ = &caller->account();
   v1::WatchRequest proto;
   if (absl::Status parsed = ParseRequest(Flatten(request), &proto); !parsed.ok()) {
     stream->Begun(parsed);
@@ -63,7 +66,7 @@ void WatchStream::Pump() {
   bool write = false;
   {
     const MutexLock lock(mutex_);
-    if (!watch_ || writing_ || finished_) return;
+    if (!watch_ || writing_ || finished_ || looking_) return;
     if (cancelled_) {
       end = grpc::Status::CANCELLED;
     } else {
@@ -71,8 +74,7 @@ void WatchStream::Pump() {
       if (!taken.events.empty()) {
         v1::WatchResponse response;
         const Head& head = watch_->head();
-        ToProto(*taken.events.front(), head, DefinitionOf(sessions_.catalog(), head),
-                response.mutable_event());
+        ToProto(*taken.events.front(), head, DefinitionOf(sessions_.catalog(), head), response.mutable_event());
         out_.Clear();
         const grpc::Status serialized = Serialize(response, &out_);
         if (serialized.ok()) {
@@ -94,6 +96,7 @@ void WatchStream::OnWriteDone(bool ok) {
   {
     const MutexLock lock(mutex_);
     writing_ = false;
+    progress_.Wrote();
     if (!ok) cancelled_ = true;
   }
   Pump();
@@ -114,7 +117,27 @@ void WatchStream::OnCancel() {
   }
 }
 
+void WatchStream::Look(absl::Time now, absl::Duration timeout) {
+  bool cancel = false;
+  {
+    const MutexLock lock(mutex_);
+    if (!watch_ || finished_ || !progress_.IsStuck(writing_, now, timeout)) return;
+    // It is told, if it reads on; if not, the second time is the last.
+    cancel = looking_ = told_;
+    if (!std::exchange(told_, true)) watch_->Drop();
+  }
+  if (!cancel) return;
+  context_->TryCancel();
+  {
+    const MutexLock lock(mutex_);
+    looking_ = false;
+  }
+  Pump();
+}
+
 void WatchStream::OnDone() {
+  streams_.Remove(this);
+  if (account_) account_->CloseStream();
   const IntrusivePtr<WatchStream> last = std::move(held_by_grpc_);
   std::shared_ptr<Watch> watch;
   {

@@ -10,29 +10,35 @@
 #include "server/base/intrusive_ptr.h"
 #include "server/base/mutex.h"
 #include "server/rpc/access.h"
+#include "server/rpc/open_streams.h"
 #include "server/session/sessions.h"
 
 namespace corod::rpc {
 
 // One Watch call: writes what its Watch has, one event after the other, as fast as the client reads. Lives until gRPC
 // and the Watch are done with it.
-class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public ReferenceCounted {
+class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public OpenStream {
  public:
-  static WatchStream* Start(Sessions& sessions, const Access& access, grpc::CallbackServerContext* context,
-                            const grpc::ByteBuffer& request);
+  static WatchStream* Start(Sessions& sessions, const Access& access, OpenStreams& streams,
+                            grpc::CallbackServerContext* context, const grpc::ByteBuffer& request);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
+  void Look(absl::Time now, absl::Duration timeout) override;
 
  private:
-  explicit WatchStream(Sessions& sessions) : sessions_(sessions) {}
+  WatchStream(Sessions& sessions, OpenStreams& streams, grpc::CallbackServerContext* context)
+      : sessions_(sessions), streams_(streams), context_(context) {}
 
   void Begun(absl::StatusOr<std::shared_ptr<Watch>> watch);
   // Writes the next event, or ends the call, if it can.
   void Pump();
 
   Sessions& sessions_;
+  OpenStreams& streams_;
+  grpc::CallbackServerContext* const context_;  // until OnDone
+  Account* account_ = nullptr;                  // that counts it
   IntrusivePtr<WatchStream> held_by_grpc_;
   grpc::ByteBuffer out_;
 
@@ -42,6 +48,9 @@ class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, pub
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool looking_ ABSL_GUARDED_BY(mutex_) = false;  // Look uses the context: do not finish yet
+  bool told_ ABSL_GUARDED_BY(mutex_) = false;     // that it reads too slowly
+  Progress progress_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace corod::rpc

@@ -51,9 +51,7 @@ class Account {
   bool LimitsCommands() const { return interval_.load(std::memory_order_relaxed) != 0; }
   // Whether another command may be executed at `now`; it is counted then. A command that may not be asks
   // RateLimited() what to tell.
-  bool TakeCommand(absl::Time now) {
-    return !LimitsCommands() || TakeLimitedCommand(now);
-  }
+  bool TakeCommand(absl::Time now) { return !LimitsCommands() || TakeLimitedCommand(now); }
   // RATE_LIMITED, with the time after which there is room again.
   absl::Status RateLimited(absl::Time now) const;
 

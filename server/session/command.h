@@ -41,6 +41,10 @@ class Command {
   // of one session come in the order of its steps.
   virtual void Finish(absl::StatusOr<Reply> reply) = 0;
 
+  // Of the call that it came with (W3C Trace Context, section 3.2); empty: none. In the command's turn. Takes time, so
+  // it is only asked when somebody is told of the step.
+  virtual std::string Traceparent() const { return {}; }
+
  private:
   friend class CommandQueue;
   // The first cache line has these and what is looked at in any case.

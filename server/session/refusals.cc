@@ -74,16 +74,16 @@ absl::Status NotFound(std::string_view id) {
 
 absl::Status Exists(const std::string& id, const std::string& uid, bool finished_would_do) {
   return Failed(Reason::SESSION_EXISTS,
-                finished_would_do ? "session '" + Local(id) + "' exists and is not finished"
-                                  : "session '" + Local(id) + "' exists; take another id, or say what to do with if_exists",
+                finished_would_do
+                    ? "session '" + Local(id) + "' exists and is not finished"
+                    : "session '" + Local(id) + "' exists; take another id, or say what to do with if_exists",
                 {{"session_id", Local(id)}, {"uid", uid}});
 }
 
 bool IsConflict(const absl::Status& status) { return absl::IsAborted(status) && DetailsOf(status).reason.empty(); }
 
 absl::Status NotDurable(std::string_view id, std::string_view what) {
-  return Failed(Reason::NOT_DURABLE, "an ephemeral session has no " + std::string(what),
-                {{"session_id", Local(id)}});
+  return Failed(Reason::NOT_DURABLE, "an ephemeral session has no " + std::string(what), {{"session_id", Local(id)}});
 }
 
 absl::Status Draining() {

@@ -189,7 +189,9 @@ absl::Status Replay::RunTo(Step step) {
     if (!*executed) {
       return Failed(Reason::INVALID_ARGUMENTS,
                     "there is no step " + std::to_string(step) + "; the session has " + std::to_string(head_.steps),
-                    {{"session_id", std::string(LocalName(head_.key.id))}, {"parameter", "at_step"}, {"steps", std::to_string(head_.steps)}});
+                    {{"session_id", std::string(LocalName(head_.key.id))},
+                     {"parameter", "at_step"},
+                     {"steps", std::to_string(head_.steps)}});
     }
   }
   return absl::OkStatus();

@@ -177,9 +177,10 @@ bool Session::Submit(Command* command) {
     return true;
   }
   if (full) {
-    command->Finish(Failed(
-        Reason::QUEUE_FULL, "too many commands wait for this session; send the next when one is answered",
-        {{"session_id", local_id()}, {"max_queued", std::to_string(environment().max_queued)}}, absl::Milliseconds(100)));
+    command->Finish(Failed(Reason::QUEUE_FULL,
+                           "too many commands wait for this session; send the next when one is answered",
+                           {{"session_id", local_id()}, {"max_queued", std::to_string(environment().max_queued)}},
+                           absl::Milliseconds(100)));
     return true;
   }
   RunOnSomeThread();
@@ -414,6 +415,7 @@ std::unique_ptr<StepEvent> Session::BeginEvent(const Command& command, absl::Tim
                          .request_id = command.request_id,
                          .fingerprint = command.fingerprint,
                          .time = now};
+  event->traceparent = command.Traceparent();
   return event;
 }
 

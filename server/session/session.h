@@ -90,7 +90,7 @@ struct SessionKind {
   const Definition* const definition;  // nullptr: this server lacks it
   const CatalogRevision catalog_revision;
   Account& account;  // of the namespace
-  Pace& pace;  // of the definition
+  Pace& pace;        // of the definition
 };
 
 // The uid of the ephemeral session that has this seed.

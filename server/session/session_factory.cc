@@ -97,13 +97,12 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
     head.earliest_step = 1;
     head.create_fingerprint = spec.request_id.empty() ? 0 : FingerprintOf(spec);
     head.create_primed = spec.prime;
-    built.session =
-        SessionPtr(new Session(KindOf(definition, head), head,
-                               definition->create(std::move(arguments), view), NewLog(head)));
+    built.session = SessionPtr(
+        new Session(KindOf(definition, head), head, definition->create(std::move(arguments), view), NewLog(head)));
   } else {
     head.seed = next_seed_.fetch_add(1, std::memory_order_relaxed);
-    built.session = SessionPtr(new Session(KindOf(definition, head), head,
-                                           definition->create(std::move(arguments), view)));
+    built.session =
+        SessionPtr(new Session(KindOf(definition, head), head, definition->create(std::move(arguments), view)));
   }
   built.stored.head = std::move(head);
   return built;
@@ -253,8 +252,7 @@ SessionPtr SessionFactory::FromCopy(const History::Copy& copy) {
   log->saved = true;
   log->saved_finished = head.state == CoroutineState::kClosed;
   const Definition* definition = &copy.replay->definition();
-  return SessionPtr(
-      new Session(KindOf(definition, head), head, copy.replay->TakeCoroutine(), std::move(log)));
+  return SessionPtr(new Session(KindOf(definition, head), head, copy.replay->TakeCoroutine(), std::move(log)));
 }
 
 }  // namespace corod

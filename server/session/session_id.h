@@ -7,8 +7,8 @@
 
 namespace corod {
 
-// OK if `id`, which is qualified, may name a session: 1 to 128 of A-Za-z0-9._:-, a letter or digit first and last, no two dots together.
-// That is asked of its local name. INVALID_SESSION_ID otherwise, saying what is wrong.
+// OK if `id`, which is qualified, may name a session: 1 to 128 of A-Za-z0-9._:-, a letter or digit first and last, no
+// two dots together. That is asked of its local name. INVALID_SESSION_ID otherwise, saying what is wrong.
 absl::Status CheckSessionId(std::string_view qualified);
 
 }  // namespace corod

@@ -1,5 +1,6 @@
 #include "server/session/watch.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -82,12 +83,7 @@ void Watch::OnStep(const std::shared_ptr<const StepEvent>& event) {
     published_ = event->step;
     if (end_ || in_log_ || event->step < next_) return;
     if (ready_.size() >= kMaxReady || (!ready_.empty() && ready_bytes_ + event->bytes > kMaxReadyBytes)) {
-      const Step resume = ready_.front()->step;
-      ready_.clear();
-      ready_bytes_ = 0;
-      EndLocked(Failed(Reason::WATCHER_TOO_SLOW,
-                       "the session goes on faster than its steps are read; watch again from the step in the metadata",
-                       {{"session_id", std::string(LocalName(options_.head.key.id))}, {"resume_step", std::to_string(resume)}}));
+      DropLocked();
     } else {
       Push(event);
     }
@@ -95,12 +91,46 @@ void Watch::OnStep(const std::shared_ptr<const StepEvent>& event) {
   Wake();
 }
 
-void Watch::OnForgotten() {
-  End(Failed(Reason::SESSION_NOT_FOUND, "session '" + std::string(LocalName(options_.head.key.id)) + "' was forgotten",
-             {{"session_id", std::string(LocalName(options_.head.key.id))}}));
+void Watch::DropLocked() {
+  const Step resume = ready_.empty() ? NextLocked() : ready_.front()->step;
+  ready_.clear();
+  ready_bytes_ = 0;
+  EndLocked(Failed(Reason::WATCHER_TOO_SLOW,
+                   "the session goes on faster than its steps are read; watch again from the step in the metadata",
+                   {{"session_id", session_id()}, {"resume_step", std::to_string(resume)}}));
 }
 
-void Watch::OnDrained() { End(Draining()); }
+void Watch::Drop() {
+  {
+    const MutexLock lock(mutex_);
+    if (end_ && ready_.empty()) return;
+    end_.reset();
+    DropLocked();
+  }
+  Wake();
+}
+
+void Watch::OnForgotten() {
+  End(Failed(Reason::SESSION_NOT_FOUND, "session '" + session_id() + "' was forgotten",
+             {{"session_id", session_id()}}));
+}
+
+void Watch::OnDrained() {
+  Step resume = 0;
+  {
+    const MutexLock lock(mutex_);
+    resume = NextLocked();
+  }
+  End(Failed(Reason::DRAINING, "the server is shutting down; watch again from the step in the metadata when it is back",
+             {{"session_id", session_id()}, {"resume_step", std::to_string(resume)}}, absl::Seconds(1)));
+}
+
+Step Watch::NextLocked() const {
+  if (next_ != 0) return next_;
+  return std::max(published_, options_.head.steps) + 1;
+}
+
+std::string Watch::session_id() const { return std::string(LocalName(options_.head.key.id)); }
 
 void Watch::ReadLog() {
   while (ReadSome()) {

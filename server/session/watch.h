@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -43,6 +44,8 @@ class Watch : public Watcher, public std::enable_shared_from_this<Watch> {
   Taken Take(std::size_t max_events);
   // Shows nothing more.
   void End(const absl::Status& status);
+  // The same, with WATCHER_TOO_SLOW: whoever takes has not taken for too long.
+  void Drop();
 
   void OnStep(const std::shared_ptr<const StepEvent>& event) override;
   void OnForgotten() override;
@@ -54,6 +57,11 @@ class Watch : public Watcher, public std::enable_shared_from_this<Watch> {
   bool ReadSome();
   void Push(std::shared_ptr<const StepEvent> event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends it with WATCHER_TOO_SLOW; what is ready is not shown any more.
+  void DropLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The step that would be pushed next.
+  Step NextLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string session_id() const;
   void Wake();
 
   const ReplayEnvironment environment_;

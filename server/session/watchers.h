@@ -19,8 +19,9 @@ struct StepEvent {
   Step step = 0;
   Record record;
   Outcome outcome;
-  bool finished = false;  // this step finished the coroutine
-  std::size_t bytes = 0;  // of what was sent and what came of it
+  bool finished = false;    // this step finished the coroutine
+  std::string traceparent;  // of the call that it came with; empty: none, or it is read from the log
+  std::size_t bytes = 0;    // of what was sent and what came of it
 };
 
 // Somebody who is told of a session's steps.

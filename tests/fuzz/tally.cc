@@ -80,7 +80,9 @@ void AddTallies(Catalog& catalog, TallyProbe& probe) {
   raises.default_value = Value(false);
   Definition brief = Describe("brief", 1, raises);
   brief.never_blocks = true;
-  brief.create = [](const std::vector<Value>& arguments, const CatalogView&) { return Brief(arguments[0].AsBoolean()); };
+  brief.create = [](const std::vector<Value>& arguments, const CatalogView&) {
+    return Brief(arguments[0].AsBoolean());
+  };
   catalog.Add(std::move(brief));
 }
 

@@ -113,8 +113,9 @@ class Drive : public Path {
 
  private:
   World world_;
+  rpc::OpenStreams streams_{absl::Seconds(30)};
   rpc::Access access_{nullptr, world_.sessions().accounts()};
-  rpc::CoroutineService service_{world_.sessions(), access_};
+  rpc::CoroutineService service_{world_.sessions(), access_, streams_};
   Stream stream_{world_, service_};
   const std::size_t batch_;
   grpc::ByteBuffer request_;

@@ -510,9 +510,10 @@ void Schedule::Try(int number) {
       AnsweredCatalog(number, server, asked, removed, 0);
     });
   } else if (wish.kind == Wish::Kind::kImport) {
-    sessions_->Import(wish.file, "default", wish.id, [this, number, server, asked](const absl::StatusOr<SessionInfo>& imported) {
-      AnsweredInfo(number, server, asked, imported);
-    });
+    sessions_->Import(wish.file, "default", wish.id,
+                      [this, number, server, asked](const absl::StatusOr<SessionInfo>& imported) {
+                        AnsweredInfo(number, server, asked, imported);
+                      });
   } else {
     attempts_.push_back(std::make_unique<Attempt>(*this, number, server, asked));
     Attempt& attempt = *attempts_.back();

@@ -29,7 +29,9 @@ Caller Anybody() {
   return Caller(accounts->Of(kDefaultNamespace));
 }
 
-absl::StatusOr<CreateSpec> Read(const v1::CreateRequest& request) { return FromProto(request, Anybody(), ValueLimits()); }
+absl::StatusOr<CreateSpec> Read(const v1::CreateRequest& request) {
+  return FromProto(request, Anybody(), ValueLimits());
+}
 
 // Create.
 

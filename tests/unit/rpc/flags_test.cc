@@ -45,7 +45,7 @@ class FlagsTest : public testing::Test {
 TEST_F(FlagsTest, WithoutFlagsAreTheDefaults) {
   const Flags flags = Good({});
   EXPECT_EQ(flags.listen, "127.0.0.1:7117");
-  EXPECT_EQ(flags.log_level, "info");
+  EXPECT_EQ(flags.log_levels, *ParseLogLevels("info"));
   EXPECT_EQ(flags.sessions.max_sessions, 1'000'000u);
   EXPECT_EQ(flags.sessions.idle_timeout, absl::Hours(1));
   EXPECT_EQ(flags.sessions.retention, absl::Minutes(5));
@@ -55,7 +55,7 @@ TEST_F(FlagsTest, EveryFlagIsRead) {
   const Flags flags = Good({"--listen", "0.0.0.0:0", "--journal=memory", "--data-dir", "/tmp", "--max-sessions", "7",
                             "--idle-timeout=90s", "--retention", "1h30m", "--log-level", "debug"});
   EXPECT_EQ(flags.listen, "0.0.0.0:0");
-  EXPECT_EQ(flags.log_level, "debug");
+  EXPECT_EQ(flags.log_levels, *ParseLogLevels("debug"));
   EXPECT_EQ(flags.sessions.max_sessions, 7u);
   EXPECT_EQ(flags.sessions.idle_timeout, absl::Seconds(90));
   EXPECT_EQ(flags.sessions.retention, absl::Minutes(90));
@@ -98,7 +98,7 @@ TEST_F(FlagsTest, UnknownJournalIsRefused) { EXPECT_THAT(Bad({"--journal", "pape
 
 TEST_F(FlagsTest, DataDirThatIsAFileIsRefused) {
   EXPECT_THAT(Bad({"--data-dir", "/etc/passwd"}), HasSubstr("not a directory"));
-  EXPECT_EQ(Good({"--data-dir", "/no/such/directory/yet"}).log_level, "info");
+  EXPECT_EQ(Good({"--data-dir", "/no/such/directory/yet"}).data_dir, "/no/such/directory/yet");
 }
 
 TEST_F(FlagsTest, UnknownLogLevelIsRefused) { EXPECT_THAT(Bad({"--log-level", "loud"}), HasSubstr("--log-level")); }

@@ -71,7 +71,8 @@ class RpcTest : public testing::Test {
         journal_(executor_, MemoryJournal::Options{.durable = journaling == Journaling::kDurable}) {
     AddTestCoroutines(catalog_, probe_);
     sessions_ = std::make_unique<Sessions>(options, catalog_, clock_, executor_, random_, journal_);
-    service_ = std::make_unique<CoroutineService>(*sessions_, access_.emplace(nullptr, sessions_->accounts()));
+    service_ =
+        std::make_unique<CoroutineService>(*sessions_, access_.emplace(nullptr, sessions_->accounts()), streams_);
     int port = 0;
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -148,6 +149,7 @@ class RpcTest : public testing::Test {
   MemoryJournal journal_;
   std::unique_ptr<Sessions> sessions_;
   std::optional<Access> access_;
+  OpenStreams streams_{absl::Seconds(30)};
   std::unique_ptr<CoroutineService> service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;

@@ -340,7 +340,11 @@ class TableTest : public SessionsTest {
   CrashMarks marks_;
   SessionEnvironment environment_;
   Pace pace_;
-  SessionKind kind_{.environment = environment_, .definition = catalog_.Find("echo"), .catalog_revision = 0, .account = accounts_.Of("default"), .pace = pace_};
+  SessionKind kind_{.environment = environment_,
+                    .definition = catalog_.Find("echo"),
+                    .catalog_revision = 0,
+                    .account = accounts_.Of("default"),
+                    .pace = pace_};
 };
 
 TEST_F(TableTest, FindsWhatWasAddedUntilItIsRemoved) {
