@@ -183,6 +183,11 @@ class Journal {
   // How many sessions there are.
   virtual std::size_t size() const = 0;
 
+  // How many writes wait for their turn.
+  virtual std::size_t QueuedWrites() const { return 0; }
+  // What it takes on the disk; nullopt: nothing is there, or it cannot be read now. Looks at the directory.
+  virtual std::optional<std::uint64_t> BytesOnDisk() const { return std::nullopt; }
+
   // Says in the log, for those who debug, what it holds in memory beside what its callers know of.
   virtual void LogMemory() const {}
 

@@ -34,6 +34,7 @@ class RocksDatabase {
     std::size_t write_buffer_bytes = 0;
     std::size_t segment_bytes = 0;
     std::shared_ptr<rocksdb::FileSystem> file_system;
+    const metrics::JournalMetrics* metrics = nullptr;  // null: nothing is counted
   };
 
   // Does what the log says, once more perhaps, and begins it anew: what it finds is in tables then.
