@@ -84,11 +84,13 @@ int Refuse(const absl::Status& why, int status) {
 }
 
 // The journal that the flags ask for, or why there is none. In memory nothing is durable.
-absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, Executor& executor, ServerHooks hooks) {
+absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, const metrics::JournalMetrics& metrics,
+                                                     Executor& executor, ServerHooks hooks) {
   if (flags.journal == Flags::JournalKind::kMemory) return std::make_unique<MemoryJournal>(executor);
   RocksJournal::Options options;
   options.directory = flags.data_dir;
   options.sync = flags.sync;
+  options.metrics = &metrics;
   options.file_system = std::move(hooks.file_system);
   if (hooks.segment_bytes > 0) options.segment_bytes = hooks.segment_bytes;
   absl::StatusOr<std::unique_ptr<RocksJournal>> opened = RocksJournal::Open(std::move(options));
@@ -130,7 +132,7 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   const Clock& clock = hooks.clock ? *hooks.clock : machines_clock;
   SystemRandom random;
   WorkerPool workers(kMaxWorkers);
-  const absl::StatusOr<std::unique_ptr<Journal>> journal = OpenJournal(flags, workers, std::move(hooks));
+  const absl::StatusOr<std::unique_ptr<Journal>> journal = OpenJournal(flags, metrics.journal, workers, std::move(hooks));
   if (!journal.ok()) return Refuse(journal.status(), 1);
   std::unique_ptr<CrashMarks> crash_marks;
   if ((*journal)->IsDurable()) {

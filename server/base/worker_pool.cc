@@ -32,6 +32,11 @@ void WorkerPool::Run(std::function<void()> task) {
   task();
 }
 
+std::size_t WorkerPool::Queued() const {
+  const MutexLock lock(mutex_);
+  return tasks_.size();
+}
+
 bool WorkerPool::StartThread() {
   const auto self = threads_.emplace(threads_.end());
   try {

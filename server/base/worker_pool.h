@@ -24,6 +24,9 @@ class WorkerPool : public Executor {
 
   void Run(std::function<void()> task) override;
 
+  // How many tasks wait for a thread.
+  std::size_t Queued() const;
+
   // Runs what is queued, then ends the threads. Tasks that come later are run by the caller of Run.
   void Shutdown();
 
@@ -33,7 +36,7 @@ class WorkerPool : public Executor {
   void Work(std::list<std::thread>::iterator self);
 
   const std::size_t max_threads_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar work_or_shutdown_;
   CondVar thread_ended_;
   std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "server/base/crc32c.h"
+#include "server/metrics/metrics.h"
 
 namespace corod {
 namespace {
@@ -409,7 +410,9 @@ IOStatus GroupLog::Turn(std::size_t bytes) {
 
 IOStatus GroupLog::Append(std::string_view record, std::string_view* where) {
   if (record.size() > std::numeric_limits<std::uint32_t>::max()) return IOStatus::InvalidArgument("too much at once");
-  return WriteRecord(*current_, record, where);
+  IOStatus status = WriteRecord(*current_, record, where);
+  if (status.ok() && options_.metrics) options_.metrics->written_bytes.Add(kRecordHeaderBytes + record.size());
+  return status;
 }
 
 IOStatus GroupLog::Sync() {
@@ -440,6 +443,7 @@ IOStatus GroupLog::SyncSegments() {
     for (std::size_t i = 0; i < count; ++i) {
       IOStatus status = unsynced[i].first->file->Sync(IOOptions(), nullptr);
       if (!status.ok()) return status;
+      if (options_.metrics) options_.metrics->syncs.Add();
       const MutexLock lock(mutex_);
       unsynced[i].first->synced = std::max(unsynced[i].first->synced, unsynced[i].second);
     }

@@ -18,6 +18,10 @@
 
 namespace corod {
 
+namespace metrics {
+struct JournalMetrics;
+}  // namespace metrics
+
 // A write-ahead log: records, each whole or not at all, in segments that are files of one size. A segment is written
 // full of zeros before it is used, and used again when nothing needs its records any more, so that a sync writes data
 // and nothing of the file system's (docs/journal.md has the bytes).
@@ -31,6 +35,7 @@ class GroupLog {
     std::shared_ptr<rocksdb::FileSystem> file_system;
     std::string directory;
     std::size_t segment_bytes = std::size_t{8} << 20;
+    const metrics::JournalMetrics* metrics = nullptr;  // of what is written and synced; null: nothing is counted
   };
 
   explicit GroupLog(Options options);

@@ -196,6 +196,11 @@ class Journal {
   };
   virtual absl::StatusOr<BackedUp> Backup(const std::string& directory, const std::atomic<bool>& cancelled);
 
+  // How many writes wait for their turn.
+  virtual std::size_t QueuedWrites() const { return 0; }
+  // What it takes on the disk; nullopt: nothing is there, or it cannot be read now. Looks at the directory.
+  virtual std::optional<std::uint64_t> BytesOnDisk() const { return std::nullopt; }
+
   // Says in the log, for those who debug, what it holds in memory beside what its callers know of.
   virtual void LogMemory() const {}
 

@@ -82,7 +82,7 @@ class RocksDatabase::SyncsTheLogFirst : public rocksdb::EventListener {
 };
 
 RocksDatabase::RocksDatabase(const Options& options)
-    : log_({OrDefault(options.file_system), options.directory + "/log", options.segment_bytes}) {}
+    : log_({OrDefault(options.file_system), options.directory + "/log", options.segment_bytes, options.metrics}) {}
 
 RocksDatabase::~RocksDatabase() {
   if (db_) static_cast<void>(db_->Close());

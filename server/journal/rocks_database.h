@@ -36,6 +36,7 @@ class RocksDatabase {
     std::size_t segment_bytes = 0;
     bool compacts = true;  // merges tables
     std::shared_ptr<rocksdb::FileSystem> file_system;
+    const metrics::JournalMetrics* metrics = nullptr;  // null: nothing is counted
   };
 
   // Does what the log says, once more perhaps, and begins it anew: what it finds is in tables then.

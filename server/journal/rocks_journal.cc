@@ -30,7 +30,7 @@ constexpr int kFormatVersion = kJournalFormat;
 constexpr absl::string_view kFormatLine(kJournalFormatLine.data(), kJournalFormatLine.size());
 constexpr std::size_t kProbeBytes = std::size_t{64} << 10;
 
-// Of the segments of the write-ahead log, which opening writes into a table.
+// Of the segments of the write-ahead log; opening writes what they hold into a table.
 std::uint64_t BytesOfLog(rocksdb::Env& env, const std::string& directory) {
   std::vector<std::string> names;
   if (!env.GetChildren(directory, &names).ok()) return 0;
@@ -129,7 +129,8 @@ absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksJournal::OpenDatabase() cons
                               .write_buffer_bytes = options_.write_buffer_bytes,
                               .segment_bytes = options_.segment_bytes,
                               .compacts = options_.compacts,
-                              .file_system = options_.file_system});
+                              .file_system = options_.file_system,
+                              .metrics = options_.metrics});
 }
 
 void RocksJournal::UseDatabase(std::unique_ptr<RocksDatabase> database) {
@@ -212,6 +213,24 @@ void RocksJournal::Shutdown() {
   settling_ = false;
   writing_ = false;
   changed_.NotifyAll();
+}
+
+std::size_t RocksJournal::QueuedWrites() const {
+  const MutexLock lock(mutex_);
+  std::size_t writes = 0;
+  for (const std::unique_ptr<Chunk>& chunk : queue_) writes += chunk->writes.size();
+  return writes;
+}
+
+std::optional<std::uint64_t> RocksJournal::BytesOnDisk() const {
+  const Lease database(*this);
+  std::uint64_t tables = 0;
+  if (!database || !database->db().GetAggregatedIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &tables)) {
+    return std::nullopt;
+  }
+  std::unique_ptr<rocksdb::Env> own;
+  if (options_.file_system) own = rocksdb::NewCompositeEnv(options_.file_system);
+  return tables + BytesOfLog(own ? *own : *rocksdb::Env::Default(), options_.directory + "/log");
 }
 
 void RocksJournal::LogMemory() const {

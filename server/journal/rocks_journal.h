@@ -30,6 +30,9 @@ class Status;
 
 namespace corod {
 
+namespace metrics {
+struct JournalMetrics;
+}  // namespace metrics
 class RocksDatabase;
 
 // The journal on this machine's disk, in a directory of its own (docs/journal.md has the bytes).
@@ -68,6 +71,8 @@ class RocksJournal : public Journal {
     // Merges tables, as a server should.
     bool compacts = true;
     std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;  // null: the machine's
+    // Must stay longer than the journal; null: nothing is counted.
+    const metrics::JournalMetrics* metrics = nullptr;
   };
 
   // kUnavailable if another process has the directory; kFailedPrecondition if it is not a journal's or a newer corod's,
@@ -103,6 +108,8 @@ class RocksJournal : public Journal {
   std::size_t CountIn(std::string_view prefix) const override {
     return prefix.empty() ? size() - std::min(size(), counts_.Prefixed()) : counts_.Of(prefix);
   }
+  std::size_t QueuedWrites() const override;
+  std::optional<std::uint64_t> BytesOnDisk() const override;
   void LogMemory() const override;
   absl::StatusOr<BackedUp> Backup(const std::string& directory, const std::atomic<bool>& cancelled) override;
   void Shutdown() override;
@@ -160,11 +167,14 @@ class RocksJournal : public Journal {
       writes.clear();
       entries.clear();
       bytes = 0;
+      appends = 0;
       only_appends = true;
     }
     std::vector<Write> writes;
     LogEntries entries;     // of those that are appended
     std::size_t bytes = 0;  // with what the others will write
+    std::size_t appends = 0;
+    SteadyTime first_append;  // when it came; if that is counted
     bool only_appends = true;
   };
   // What the thread that writes knows of one life of a session.
@@ -209,8 +219,8 @@ class RocksJournal : public Journal {
   // Anything but an append. `bytes`: about so many will be written.
   void Enqueue(Apply apply, Done done = nullptr, bool synced = false, std::size_t bytes = 0) const;
   // `bytes`: the batch's.
-  static Write& AddAppend(const CompactText& id, const CompactText& uid, const Batch& batch, std::string_view bytes,
-                          std::optional<absl::Time> due, Then then, Chunk& chunk);
+  Write& AddAppend(const CompactText& id, const CompactText& uid, const Batch& batch, std::string_view bytes,
+                   std::optional<absl::Time> due, Then then, Chunk& chunk) const;
   static absl::Status TakesNothingMore(Group& group);
   static void Refuse(Write& write);
   // Whether who is about to put something into the queue must wake a thread for it.
@@ -240,6 +250,8 @@ class RocksJournal : public Journal {
   // False: the journal is unavailable.
   bool Commit(std::vector<std::unique_ptr<Chunk>>& chunks);
   absl::Status Extend(Group& group, const Write& write, const Chunk& chunk);
+  // Of what was written.
+  void CountAppends(const std::vector<std::unique_ptr<Chunk>>& chunks) const;
   // Calls back.
   static void Answer(std::vector<std::unique_ptr<Chunk>>& chunks, bool appends);
   void NoteIndexChanges(const Group& group);

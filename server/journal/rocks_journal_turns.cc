@@ -12,6 +12,7 @@
 #include "server/journal/rocks_journal.h"
 #include "server/journal/rocks_range.h"
 #include "server/log/log.h"
+#include "server/metrics/metrics.h"
 
 // What is asked is queued, written group by group by threads that take turns, and answered.
 
@@ -249,7 +250,9 @@ void RocksJournal::AppendTo(const CompactText& id, const CompactText& uid, const
 
 RocksJournal::Write& RocksJournal::AddAppend(const CompactText& id, const CompactText& uid, const Batch& batch,
                                              std::string_view bytes, std::optional<absl::Time> due, Then then,
-                                             Chunk& chunk) {
+                                             Chunk& chunk) const {
+  // Those that come behind it into the chunk are taken to have come with it.
+  if (chunk.appends++ == 0 && options_.metrics) chunk.first_append = std::chrono::steady_clock::now();
   Write& write = chunk.writes.emplace_back();
   write.then = then;
   write.uid = uid.Copy();
@@ -418,7 +421,11 @@ bool RocksJournal::Commit(std::vector<std::unique_ptr<Chunk>>& chunks) {
       if (i + kFar < chunk->writes.size()) group.PrefetchLife(chunk->writes[i + kFar].uid);
       Write& write = chunk->writes[i];
       write.status = write.more && write.more->apply ? write.more->apply(group) : Extend(group, write, *chunk);
-      if (write.status.ok() && write.synced) synced = true;
+      if (!write.status.ok()) {
+        chunk->appends -= write.is_append ? 1 : 0;
+      } else if (write.synced) {
+        synced = true;
+      }
     }
   }
   const LogEntries& entries = group.Finish();
@@ -439,11 +446,23 @@ bool RocksJournal::Commit(std::vector<std::unique_ptr<Chunk>>& chunks) {
     expiring_ = false;
     return false;
   }
+  if (options_.metrics) CountAppends(chunks);
   sessions_ = group.sessions();
   if (!group.prefixed().empty()) counts_.Add(group.prefixed());
   NoteIndexChanges(group);
   for (Apply& apply : group.more) Enqueue(std::move(apply));
   return true;
+}
+
+void RocksJournal::CountAppends(const std::vector<std::unique_ptr<Chunk>>& chunks) const {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  std::size_t appends = 0;
+  for (const std::unique_ptr<Chunk>& chunk : chunks) {
+    if (chunk->appends == 0) continue;
+    appends += chunk->appends;
+    options_.metrics->append_seconds.Observe(now - chunk->first_append, chunk->appends);
+  }
+  if (appends > 0) options_.metrics->batch_appends.Observe(appends);
 }
 
 absl::Status RocksJournal::Extend(Group& group, const Write& write, const Chunk& chunk) {

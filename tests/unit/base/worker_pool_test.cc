@@ -42,6 +42,24 @@ TEST(WorkerPoolTest, GrowsWhileAllAreBlocked) {
   release.count_down();
 }
 
+TEST(WorkerPoolTest, SaysHowManyTasksWait) {
+  std::latch blocked(1);
+  std::latch release(1);
+  std::latch all_ran(3);
+  WorkerPool pool(1);
+  EXPECT_EQ(pool.Queued(), 0);
+  pool.Run([&] {
+    blocked.count_down();
+    release.wait();
+  });
+  blocked.wait();
+  for (int i = 0; i < 3; ++i) pool.Run([&] { all_ran.count_down(); });
+  EXPECT_EQ(pool.Queued(), 3);
+  release.count_down();
+  all_ran.wait();
+  EXPECT_EQ(pool.Queued(), 0);
+}
+
 TEST(WorkerPoolTest, HasNoMoreThreadsThanItMay) {
   std::latch blocked(2);
   std::latch release(1);

@@ -25,6 +25,7 @@
 #include "server/journal/codec.h"
 #include "server/journal/rocks_keys.h"
 #include "server/journal/runs.h"
+#include "server/metrics/metrics.h"
 #include "tests/faulty_fs/faulty_file_system.h"
 #include "tests/unit/journal/journal_test_base.h"
 
@@ -332,6 +333,88 @@ TEST_F(RocksJournalTest, WhileOneThreadWritesAnotherDoesNotWaitForIt) {
   EXPECT_TRUE(second.Wait()[0].ok());
   writes.join();
   EXPECT_TRUE(first.Wait()[0].ok());
+  journal_.reset();
+}
+
+TEST_F(RocksJournalTest, CountsWhatItWritesAndSyncs) {
+  metrics::Cells cells;
+  const metrics::JournalMetrics counted(cells);
+  const auto gated = std::make_shared<GatedFileSystem>();
+  auto opened = RocksJournal::Open({.directory = directory_.path(), .file_system = gated, .metrics = &counted});
+  ASSERT_TRUE(opened.ok());
+  journal_ = *std::move(opened);
+  std::vector<Writer> writers;
+  for (int i = 0; i < 5; ++i) writers.push_back(New("s" + std::to_string(i)));
+  EXPECT_EQ(counted.append_seconds.Read().count, 0) << "creates are no appends";
+  EXPECT_EQ(counted.batch_appends.Read().count, 0);
+
+  const std::uint64_t syncs = counted.syncs.value(), bytes = counted.written_bytes.value();
+  const int syncs_there = gated->syncs();
+  Answers answers;
+  {
+    const CompletionScope scope;
+    for (const Writer& writer : writers) {
+      journal_->Append(writer.key(), BatchOf({1, 1}, {}, 1), {}, answers.Expect());
+    }
+  }
+  for (const absl::Status& status : answers.Wait()) EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(counted.append_seconds.Read().count, 5);
+  EXPECT_GT(counted.append_seconds.Read().sum, 0);
+  EXPECT_EQ(counted.batch_appends.Read().count, 1);
+  EXPECT_EQ(counted.batch_appends.Read().sum, 5);
+  EXPECT_EQ(counted.syncs.value() - syncs, 1);
+  EXPECT_EQ(gated->syncs() - syncs_there, 1);
+  EXPECT_GT(counted.written_bytes.value() - bytes, 5 * writers[0].key().uid.size());
+  EXPECT_LT(counted.written_bytes.value() - bytes, 5 * 200);
+
+  // A conflict is not written.
+  EXPECT_TRUE(absl::IsAborted(writers[0].Append(BatchOf({1, 2}, {}, 1))));
+  EXPECT_EQ(counted.append_seconds.Read().count, 5);
+  EXPECT_EQ(counted.batch_appends.Read().count, 1);
+  journal_.reset();
+}
+
+TEST_F(RocksJournalTest, WithoutSyncsNoneAreCounted) {
+  metrics::Cells cells;
+  const metrics::JournalMetrics counted(cells);
+  auto opened =
+      RocksJournal::Open({.directory = directory_.path(), .sync = RocksJournal::Sync::kNever, .metrics = &counted});
+  ASSERT_TRUE(opened.ok());
+  journal_ = *std::move(opened);
+  Writer writer = New("s");
+  const std::uint64_t syncs = counted.syncs.value();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(writer.Write().ok());
+  EXPECT_EQ(counted.syncs.value(), syncs);
+  EXPECT_EQ(counted.append_seconds.Read().count, 3);
+  journal_.reset();
+}
+
+TEST_F(RocksJournalTest, SaysWhatWaitsAndWhatItTakes) {
+  constexpr std::size_t kSegment = std::size_t{1} << 20;
+  const auto gated = std::make_shared<GatedFileSystem>();
+  auto opened = RocksJournal::Open({.directory = directory_.path(), .segment_bytes = kSegment, .file_system = gated});
+  ASSERT_TRUE(opened.ok());
+  journal_ = *std::move(opened);
+  const SessionKey mine = New("mine").key(), other = New("other").key();
+  EXPECT_GE(journal_->BytesOnDisk().value_or(0), kSegment);
+  EXPECT_LT(journal_->BytesOnDisk().value_or(0), 8 * kSegment);
+  EXPECT_EQ(journal_->QueuedWrites(), 0);
+  Answers answers;
+  std::thread writes([&, told = answers.Expect()] {
+    GatedFileSystem::WaitAtTheGate();
+    const CompletionScope scope;
+    journal_->Append(other, BatchOf({1, 1}, {}, 1), {}, told);
+  });
+  while (!gated->somebody_waits()) std::this_thread::yield();
+  {
+    const CompletionScope scope;
+    journal_->Append(mine, BatchOf({1, 1}, {}, 1), {}, answers.Expect());
+  }
+  EXPECT_EQ(journal_->QueuedWrites(), 1);
+  gated->Open();
+  writes.join();
+  for (const absl::Status& status : answers.Wait()) EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(journal_->QueuedWrites(), 0);
   journal_.reset();
 }
 
