@@ -72,7 +72,7 @@ absl::StatusOr<Header> ReadHeader(const json_t* header) {
 }
 
 absl::Status CheckSignature(std::string_view token, std::string_view signature, const Header& header, json_t* key) {
-  const absl::Status refused = RefuseCredentials(
+  absl::Status refused = RefuseCredentials(
       "signature", "the token's signature is not that of its key; send it as its issuer gave it, or get a new one");
   // Two numbers of 32 bytes. The library also takes those of wider curves.
   constexpr std::size_t kEs256Bytes = 64;
@@ -170,7 +170,7 @@ absl::StatusOr<VerifiedToken> VerifyJsonWebToken(std::string_view token, const K
 
   const absl::StatusOr<json_t*> key = keys.Find(header->key_id, header->algorithm);
   if (!key.ok()) return key.status();
-  const absl::Status signed_by_key = CheckSignature(token, *signature, *header, *key);
+  absl::Status signed_by_key = CheckSignature(token, *signature, *header, *key);
   if (!signed_by_key.ok()) return signed_by_key;
 
   const Json claims = ParseJsonObject(*claims_text);
