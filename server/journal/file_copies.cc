@@ -91,10 +91,10 @@ IOStatus FileCopies::CopyDirectory(const std::string& from, const std::string& t
 }
 
 IOStatus FileCopies::RemoveDirectory(const std::string& path) {
-  const IOStatus exists = file_system_->FileExists(path, IOOptions(), nullptr);
-  if (exists.IsNotFound()) return IOStatus::OK();
+  IOStatus status = file_system_->FileExists(path, IOOptions(), nullptr);
+  if (status.IsNotFound()) return IOStatus::OK();
   std::vector<std::string> names;
-  IOStatus status = ListDirectory(path, &names);
+  if (status.ok()) status = ListDirectory(path, &names);
   for (const std::string& name : names) {
     if (!status.ok()) return status;
     const std::string child = path + "/" + name;
