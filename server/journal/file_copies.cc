@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace corod {
 namespace {
 
@@ -75,7 +77,7 @@ IOStatus FileCopies::CopyDirectory(const std::string& from, const std::string& t
   for (const std::string& name : names) {
     if (!status.ok()) return status;
     if (skips && skips(name)) continue;
-    const std::string source = from + "/" + name, target = to + "/" + name;
+    const std::string source = absl::StrCat(from, "/", name), target = absl::StrCat(to, "/", name);
     bool is_directory = false;
     status = file_system_->IsDirectory(source, IOOptions(), &is_directory, nullptr);
     if (!status.ok()) return status;
@@ -91,13 +93,13 @@ IOStatus FileCopies::CopyDirectory(const std::string& from, const std::string& t
 }
 
 IOStatus FileCopies::RemoveDirectory(const std::string& path) {
-  const IOStatus exists = file_system_->FileExists(path, IOOptions(), nullptr);
-  if (exists.IsNotFound()) return IOStatus::OK();
+  IOStatus status = file_system_->FileExists(path, IOOptions(), nullptr);
+  if (status.IsNotFound()) return IOStatus::OK();
   std::vector<std::string> names;
-  IOStatus status = ListDirectory(path, &names);
+  if (status.ok()) status = ListDirectory(path, &names);
   for (const std::string& name : names) {
     if (!status.ok()) return status;
-    const std::string child = path + "/" + name;
+    const std::string child = absl::StrCat(path, "/", name);
     bool is_directory = false;
     status = file_system_->IsDirectory(child, IOOptions(), &is_directory, nullptr);
     if (!status.ok()) return status;

@@ -55,6 +55,7 @@ class Checker {
   // What is known of the session that is looked at.
   struct Known {
     const Head& head;
+    Step logged;                          // as the end of the log says
     std::vector<Checkpoint> checkpoints;  // that can be read
     Step first;                           // in the log; 0: it is empty
     Step last;
@@ -69,7 +70,7 @@ class Checker {
     } else if (const Head& head = listed.stored->head; head.problem) {
       Add(Finding::Kind::kProblem, head.problem->reason, head.problem->step, head.problem->message);
     } else {
-      Known known{.head = head, .checkpoints = {}, .first = 0, .last = 0};
+      Known known{.head = head, .logged = listed.stored->logged_steps, .checkpoints = {}, .first = 0, .last = 0};
       const bool is_whole = ReadCheckpoints(known) && ReadLog(known) && FitsTogether(known);
       if (is_whole && catalog_) RunAgain(known);
     }
@@ -142,8 +143,9 @@ class Checker {
       return false;
     }
     const Step end = std::max(known.last, known.checkpoints.empty() ? 0 : known.checkpoints.back().step);
-    if (end < known.head.steps) {
-      Damaged(end + 1, absl::StrCat("this step is missing in the log, and the session had ", known.head.steps));
+    const Step had = std::max(known.head.steps, known.logged);
+    if (end < had) {
+      Damaged(end + 1, absl::StrCat("this step is missing in the log, and the session had ", had));
       return false;
     }
     return true;

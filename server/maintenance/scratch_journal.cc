@@ -37,6 +37,11 @@ absl::StatusOr<std::unique_ptr<ScratchJournal>> ScratchJournal::Open(const std::
   if (absl::Status checked = CheckJournalFormat(directory); !checked.ok()) {
     return absl::FailedPreconditionError(checked.message());
   }
+  std::error_code error;
+  if (!fs::exists(directory + "/rocksdb/CURRENT", error)) {
+    // RocksDB would begin a new one.
+    return absl::FailedPreconditionError(absl::StrCat(directory, " is not whole: it has no rocksdb/CURRENT"));
+  }
   absl::StatusOr<JournalReadLock> lock = JournalReadLock::Take(directory);
   if (!lock.ok()) return lock.status();
   std::unique_ptr<ScratchJournal> opened(new ScratchJournal(*std::move(lock)));

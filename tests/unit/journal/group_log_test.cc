@@ -390,5 +390,33 @@ TEST(LogEntriesTest, ComeBackAsTheyWereGiven) {
   }
 }
 
+TEST_F(GroupLogTest, WhatIsRecycledWhileSomebodyHoldsIsCopied) {
+  const std::unique_ptr<GroupLog> log = Begun();
+  int next = 0;
+  const auto append = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_TRUE(Append(*log, "record " + std::to_string(next++) + std::string(50, '.'), /*keep=*/1).ok());
+    }
+  };
+  append(40);
+  std::string copied_to = path() + "-copy";
+  std::filesystem::remove_all(copied_to);
+  {
+    const GroupLog::Hold hold(*log);
+    append(40);
+    const rocksdb::IOStatus copied = hold.CopyTo(copied_to);
+    ASSERT_TRUE(copied.ok()) << copied.ToString();
+  }
+  append(40);
+  const std::vector<std::string> copied = Found(*New(rocksdb::FileSystem::Default(), copied_to));
+  std::filesystem::remove_all(copied_to);
+  ASSERT_GE(copied.size(), 40u);
+  for (std::size_t i = 0; i < copied.size(); ++i) {
+    EXPECT_EQ(copied[i], "record " + std::to_string(80 - copied.size() + i) + std::string(50, '.'));
+  }
+  EXPECT_LE(std::distance(std::filesystem::directory_iterator(path()), {}), 5)
+      << "what was held is used again, or gone";
+}
+
 }  // namespace
 }  // namespace corod
