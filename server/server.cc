@@ -132,7 +132,8 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   const Clock& clock = hooks.clock ? *hooks.clock : machines_clock;
   SystemRandom random;
   WorkerPool workers(kMaxWorkers);
-  const absl::StatusOr<std::unique_ptr<Journal>> journal = OpenJournal(flags, metrics.journal, workers, std::move(hooks));
+  const absl::StatusOr<std::unique_ptr<Journal>> journal =
+      OpenJournal(flags, metrics.journal, workers, std::move(hooks));
   if (!journal.ok()) return Refuse(journal.status(), 1);
   std::unique_ptr<CrashMarks> crash_marks;
   if ((*journal)->IsDurable()) {
@@ -187,6 +188,10 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   if (!server || port == 0) {
     std::fprintf(stderr, "corod: cannot listen on %s; is something else listening there?\n", flags.listen.c_str());
     return 1;
+  }
+  // Of the server as a whole, and of each service.
+  for (const char* service : {"", "corod.v1.CoroutineService", "corod.v1.CatalogService", "corod.v1.AdminService"}) {
+    server->GetHealthCheckService()->SetServingStatus(service, true);
   }
   const std::string address = flags.listen.substr(0, flags.listen.rfind(':') + 1) + std::to_string(port);
   std::printf("corod %s is ready on %s\n", COROD_VERSION, address.c_str());

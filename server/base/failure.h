@@ -46,7 +46,6 @@ namespace corod {
   X(WATCHER_TOO_SLOW, kResourceExhausted)        \
   X(RATE_LIMITED, kResourceExhausted)            \
   X(TOO_MANY_STREAMS, kResourceExhausted)        \
-  X(MEMORY_LIMIT, kResourceExhausted)            \
   X(JOURNAL_LIMIT, kResourceExhausted)           \
   X(READER_TOO_SLOW, kResourceExhausted)         \
   X(OVERLOADED, kUnavailable)                    \

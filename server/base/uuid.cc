@@ -26,6 +26,15 @@ std::string Format(std::array<std::uint8_t, 16> bytes, int version) {
   return text;
 }
 
+std::array<std::uint8_t, 16> BytesOf(std::uint64_t high, std::uint64_t low) {
+  std::array<std::uint8_t, 16> bytes;
+  for (std::size_t i = 0; i < 8; ++i) {
+    bytes[i] = static_cast<std::uint8_t>(high >> 8 * i);
+    bytes[8 + i] = static_cast<std::uint8_t>(low >> 8 * i);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::string RandomUuid(Random& random) {
@@ -33,13 +42,12 @@ std::string RandomUuid(Random& random) {
   return MakeUuid(high, random.Next());
 }
 
-std::string MakeUuid(std::uint64_t high, std::uint64_t low) {
-  std::array<std::uint8_t, 16> bytes;
-  for (std::size_t i = 0; i < 8; ++i) {
-    bytes[i] = static_cast<std::uint8_t>(high >> 8 * i);
-    bytes[8 + i] = static_cast<std::uint8_t>(low >> 8 * i);
-  }
-  return Format(bytes, 4);
+std::string MakeUuid(std::uint64_t high, std::uint64_t low) { return Format(BytesOf(high, low), 4); }
+
+std::string UuidIn(std::uint32_t group, Random& random) {
+  std::array<std::uint8_t, 16> bytes = BytesOf(random.Next(), random.Next());
+  for (std::size_t i = 0; i < 4; ++i) bytes[i] = static_cast<std::uint8_t>(group >> (24 - 8 * i));
+  return Format(bytes, 8);
 }
 
 std::string NamedUuid(std::string_view name) {

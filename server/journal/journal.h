@@ -200,6 +200,12 @@ class Journal {
   virtual std::size_t QueuedWrites() const { return 0; }
   // What it takes on the disk; nullopt: nothing is there, or it cannot be read now. Looks at the directory.
   virtual std::optional<std::uint64_t> BytesOnDisk() const { return std::nullopt; }
+  // About how much of that is of the logs and checkpoints of sessions whose uids are UUIDs that begin with this number
+  // (UuidIn). Looks at no file.
+  virtual std::optional<std::uint64_t> BytesOf(std::uint32_t uid_group) const {
+    static_cast<void>(uid_group);
+    return std::nullopt;
+  }
 
   // Says in the log, for those who debug, what it holds in memory beside what its callers know of.
   virtual void LogMemory() const {}

@@ -233,6 +233,20 @@ std::optional<std::uint64_t> RocksJournal::BytesOnDisk() const {
   return tables + BytesOfLog(own ? *own : *rocksdb::Env::Default(), options_.directory + "/log");
 }
 
+std::optional<std::uint64_t> RocksJournal::BytesOf(std::uint32_t uid_group) const {
+  const Lease database(*this);
+  if (!database) return std::nullopt;
+  const std::string begin = keys::GroupPrefix(uid_group);
+  const std::string end = keys::EndOfGroup(uid_group);
+  const rocksdb::Range range(begin, end);
+  rocksdb::SizeApproximationOptions options;
+  options.include_memtables = true;
+  std::uint64_t bytes = 0;
+  rocksdb::DB& db = database->db();
+  if (!db.GetApproximateSizes(options, db.DefaultColumnFamily(), &range, 1, &bytes).ok()) return std::nullopt;
+  return bytes;
+}
+
 void RocksJournal::LogMemory() const {
   const Lease database(*this);
   if (!database) return;

@@ -110,6 +110,7 @@ class RocksJournal : public Journal {
   }
   std::size_t QueuedWrites() const override;
   std::optional<std::uint64_t> BytesOnDisk() const override;
+  std::optional<std::uint64_t> BytesOf(std::uint32_t uid_group) const override;
   void LogMemory() const override;
   absl::StatusOr<BackedUp> Backup(const std::string& directory, const std::atomic<bool>& cancelled) override;
   void Shutdown() override;

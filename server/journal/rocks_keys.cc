@@ -87,6 +87,18 @@ std::string PrefixOf(std::string_view uid) {
   return prefix.append(uid);
 }
 
+std::string GroupPrefix(std::uint32_t uid_group) {
+  std::string prefix("l");
+  prefix.push_back(kUuid);
+  AppendNumber(uid_group, 4, prefix);
+  return prefix;
+}
+
+std::string EndOfGroup(std::uint32_t uid_group) {
+  // Behind the last one come the logs of sessions whose uids are other texts.
+  return uid_group == ~std::uint32_t{0} ? std::string("l") + kText : GroupPrefix(uid_group + 1);
+}
+
 std::string LifeKey(std::string_view uid) { return PrefixOf(uid) + kLife; }
 std::string EndOf(std::string_view uid) { return PrefixOf(uid) + kEnd; }
 std::string CheckpointKey(std::string_view uid, Step step) { return Numbered(kCheckpoint, uid, step); }

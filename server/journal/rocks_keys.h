@@ -18,6 +18,9 @@ std::string_view IdInHeadKey(std::string_view key);
 
 // The log: all that a session has begins with its prefix.
 std::string PrefixOf(std::string_view uid);
+// Before all that sessions have whose uids are UUIDs that begin with this number, and behind it.
+std::string GroupPrefix(std::uint32_t uid_group);
+std::string EndOfGroup(std::uint32_t uid_group);
 std::string LifeKey(std::string_view uid);
 std::string CheckpointKey(std::string_view uid, Step step);
 // Of a run of batches that ends with that number.

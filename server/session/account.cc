@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "server/base/failure.h"
+#include "server/base/uuid.h"
+#include "server/catalog/namespaces.h"
 
 namespace corod {
 namespace {
@@ -17,7 +19,29 @@ bool AddOne(std::atomic<std::int64_t>& count, const std::atomic<std::uint64_t>& 
   return false;
 }
 
+// FNV-1a. Two namespaces of the same number would only be measured together.
+std::optional<std::uint32_t> UidGroupOf(std::string_view name_space) {
+  if (name_space == kDefaultNamespace) return std::nullopt;
+  std::uint32_t hash = 0x811c9dc5;
+  for (const char c : name_space) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193;
+  return hash;
+}
+
 }  // namespace
+
+Account::Account(std::string name_space) : name_space_(std::move(name_space)), uid_group_(UidGroupOf(name_space_)) {}
+
+std::string Account::NewUid(Random& random) const {
+  return uid_group_ ? UuidIn(*uid_group_, random) : RandomUuid(random);
+}
+
+absl::Status Account::JournalFull() const {
+  const std::string most = std::to_string(max_journal_.load(std::memory_order_relaxed));
+  return Failed(Reason::JOURNAL_LIMIT,
+                "the logs of namespace '" + name_space_ + "' take the " + most +
+                    " bytes that they may; delete sessions, or let them be forgotten",
+                {{"namespace", name_space_}, {"max_journal_bytes", most}}, absl::Seconds(10));
+}
 
 std::size_t Account::unwritten() const {
   return static_cast<std::size_t>(std::max<std::int64_t>(unwritten_.load(std::memory_order_relaxed), 0));
@@ -63,6 +87,7 @@ absl::Status Account::RateLimited(absl::Time now) const {
 void Account::SetLimits(const NamespaceLimits& limits) {
   max_sessions_.store(limits.sessions, std::memory_order_relaxed);
   max_streams_.store(limits.streams, std::memory_order_relaxed);
+  max_journal_.store(limits.journal_bytes, std::memory_order_relaxed);
   const bool is_limited = limits.commands_per_second != NamespaceLimits::kNone;
   const auto rate = static_cast<std::int64_t>(std::clamp<std::uint64_t>(limits.commands_per_second, 1, kSecond));
   interval_.store(is_limited ? kSecond / rate : 0, std::memory_order_relaxed);
@@ -86,6 +111,9 @@ void Accounts::SetLimits(std::map<std::string, NamespaceLimits, std::less<>> lim
   const MutexLock lock(mutex_);
   limits_ = std::move(limits);
   others_ = others;
+  bool any = others_.journal_bytes != NamespaceLimits::kNone;
+  for (const auto& [unused, own] : limits_) any = any || own.journal_bytes != NamespaceLimits::kNone;
+  limits_journal_.store(any, std::memory_order_relaxed);
   for (const auto& [name_space, account] : accounts_) account->SetLimits(LimitsOf(name_space));
 }
 

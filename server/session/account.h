@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/base/mutex.h"
+#include "server/base/random.h"
 
 namespace corod {
 
@@ -26,6 +28,7 @@ struct NamespaceLimits {
   std::uint64_t sessions = kNone;             // also those that sleep, and finished ones that are still kept
   std::uint64_t commands_per_second = kNone;  // each second's worth may come at once
   std::uint64_t streams = kNone;              // Drive and Watch, at a time
+  std::uint64_t journal_bytes = kNone;        // of the logs of its durable sessions
 
   friend bool operator==(const NamespaceLimits&, const NamespaceLimits&) = default;
 };
@@ -33,7 +36,7 @@ struct NamespaceLimits {
 // What one namespace has, held to what it may. Lives as long as the server. Thread-safe; takes no lock.
 class Account {
  public:
-  explicit Account(std::string name_space) : name_space_(std::move(name_space)) {}
+  explicit Account(std::string name_space);
   Account(const Account&) = delete;
   Account& operator=(const Account&) = delete;
 
@@ -60,16 +63,34 @@ class Account {
   void CloseStream() { streams_.fetch_sub(1, std::memory_order_relaxed); }
   std::int64_t streams() const { return streams_.load(std::memory_order_relaxed); }
 
+  // What the uids of its durable sessions begin with, so that what their logs take can be known; nullopt for `default`,
+  // whose uids are any.
+  std::optional<std::uint32_t> uid_group() const { return uid_group_; }
+  std::string NewUid(Random& random) const;
+
+  // What was found when somebody looked, now and then.
+  void SetJournalBytes(std::uint64_t bytes) { journal_bytes_.store(bytes, std::memory_order_relaxed); }
+  bool LimitsJournal() const { return max_journal_.load(std::memory_order_relaxed) != NamespaceLimits::kNone; }
+  // JOURNAL_LIMIT if there is no room for more steps of durable sessions.
+  absl::Status CheckJournal() const {
+    const bool has_room = journal_bytes_.load(std::memory_order_relaxed) < max_journal_.load(std::memory_order_relaxed);
+    return has_room ? absl::OkStatus() : JournalFull();
+  }
+
   void SetLimits(const NamespaceLimits& limits);
 
  private:
   bool TakeLimitedCommand(absl::Time now);
+  absl::Status JournalFull() const;
 
   const std::string name_space_;
+  const std::optional<std::uint32_t> uid_group_;
   std::atomic<std::int64_t> unwritten_{0};
   std::atomic<std::int64_t> streams_{0};
   std::atomic<std::uint64_t> max_sessions_{NamespaceLimits::kNone};
   std::atomic<std::uint64_t> max_streams_{NamespaceLimits::kNone};
+  std::atomic<std::uint64_t> max_journal_{NamespaceLimits::kNone};
+  std::atomic<std::uint64_t> journal_bytes_{0};
   // The generic cell rate algorithm (ITU-T I.371): when the next command would be due if all came evenly, and how far
   // apart they are then, in nanoseconds. 0: there is no limit.
   std::atomic<std::int64_t> interval_{0};
@@ -86,6 +107,8 @@ class Accounts {
   void SetLimits(std::map<std::string, NamespaceLimits, std::less<>> limits, const NamespaceLimits& others);
 
   std::vector<Account*> All();
+  // Whether the logs of any are limited.
+  bool LimitJournal() const { return limits_journal_.load(std::memory_order_relaxed); }
 
  private:
   const NamespaceLimits& LimitsOf(std::string_view name_space) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -94,6 +117,7 @@ class Accounts {
   std::map<std::string, std::unique_ptr<Account>, std::less<>> accounts_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, NamespaceLimits, std::less<>> limits_ ABSL_GUARDED_BY(mutex_);
   NamespaceLimits others_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<bool> limits_journal_{false};
 };
 
 }  // namespace corod

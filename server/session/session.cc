@@ -343,6 +343,9 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return failed(Reason::NOT_PRIMED, "can't send non-None value to a just-started generator");
   }
   const bool ends = command.operation == Operation::kClose || command.operation == Operation::kDelete;
+  if (!ends && durable_ && command.cause == CloseCause::kClient) {
+    if (absl::Status room = account().CheckJournal(); !room.ok()) return refused(std::move(room));
+  }
   if (!ends && definition()->HasNoMemory()) return refused(NoScriptMemory(definition()->name));
   // One that can be restarted makes its checkpoints in time, unless it cannot be saved where it stands.
   const DurabilityOptions& keeping = environment().durability;

@@ -92,7 +92,7 @@ absl::StatusOr<SessionFactory::Built> SessionFactory::Build(const CreateSpec& sp
   head.create_request_id = spec.request_id;
   Built built;
   if (durable) {
-    head.key.uid = RandomUuid(environment_.random);
+    head.key.uid = environment_.accounts.Of(name_space).NewUid(environment_.random);
     head.seed = environment_.random.Next();
     head.earliest_step = 1;
     head.create_fingerprint = spec.request_id.empty() ? 0 : FingerprintOf(spec);

@@ -248,6 +248,9 @@ absl::StatusOr<SessionFactory::Built> Sessions::Build(const CreateSpec& spec, co
   const absl::Time now = environment_.clock.Now();
   if (!spec.prime && !account.TakeCommand(now)) return account.RateLimited(now);  // else its first step is counted
   absl::StatusOr<SessionFactory::Built> built = factory_.Build(spec);
+  if (built.ok() && built->session->durable()) {
+    if (absl::Status room = account.CheckJournal(); !room.ok()) return room;
+  }
   if (built.ok() && replaced && replaced->durable() && !built->session->durable()) {
     return Failed(
         Reason::SESSION_EXISTS,

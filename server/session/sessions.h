@@ -199,6 +199,7 @@ class Sessions {
   void CloseInBackground(const SessionPtr& session, CloseCause cause, bool forgets, std::function<void()> done);
   void SweepEphemeral(absl::Time now);
   void SweepJournal(absl::Time now);
+  void MeasureJournal(absl::Time now);
   void SweepEntry(const Journal::Due& entry, absl::Time now);
   absl::Time DueOf(const Head& head) const;
   void CountCrashes(const CrashMarks& marks);
@@ -233,7 +234,8 @@ class Sessions {
   Mutex crashes_mutex_;
   CondVar crashes_saved_;
   int crashes_to_save_ ABSL_GUARDED_BY(crashes_mutex_) = 0;
-  std::optional<Journal::Due> swept_to_;  // of the journal's index by time; for whoever sweeps
+  absl::Time measured_ = absl::InfinitePast();  // the journal; for whoever sweeps
+  std::optional<Journal::Due> swept_to_;        // of the journal's index by time; for whoever sweeps
 };
 
 }  // namespace corod

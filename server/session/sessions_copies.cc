@@ -59,6 +59,10 @@ void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const G
     done(Draining());
     return;
   }
+  if (absl::Status room = accounts_.Of(NamespaceOf(spec.new_session_id)).CheckJournal(); !room.ok()) {
+    done(room);
+    return;
+  }
   const SessionPtr live = table_.Find(spec.session_id);
   if (live && !live->durable()) {
     done(NotDurable(spec.session_id, "log to be forked from"));
@@ -79,7 +83,7 @@ void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const G
     return;
   }
   Head& head = copy->stored.head;
-  head.key = {spec.new_session_id, RandomUuid(random_)};
+  head.key = {spec.new_session_id, accounts_.Of(NamespaceOf(spec.new_session_id)).NewUid(random_)};
   Begin(head);
   head.create_request_id = spec.request_id;
   head.create_fingerprint = spec.request_id.empty() ? 0 : fingerprint;
@@ -171,13 +175,17 @@ void Sessions::Import(std::string file, const std::string& name_space, std::stri
       done(Draining());
       return;
     }
+    if (absl::Status room = accounts_.Of(name_space).CheckJournal(); !room.ok()) {
+      done(room);
+      return;
+    }
     absl::StatusOr<History::Copy> copy = history_.Import(file, name_space);
     if (!copy.ok()) {
       done(copy.status());
       return;
     }
     Head& head = copy->stored.head;
-    head.key = {session_id.empty() ? head.key.id : session_id, RandomUuid(random_)};
+    head.key = {session_id.empty() ? head.key.id : session_id, accounts_.Of(name_space).NewUid(random_)};
     Begin(head);
     // What is over was meant for the life before.
     if (head.expire_time <= head.create_time) head.expire_time = absl::InfiniteFuture();

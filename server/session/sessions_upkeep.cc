@@ -23,6 +23,8 @@ constexpr std::size_t kEvictionTries = 16;
 // How many sessions are looked at in one go when the server ends, and how often each is tried to be put to sleep.
 constexpr std::size_t kDrainBatch = 256;
 constexpr int kDrainTries = 10;
+// How often what the logs of namespaces take is looked at, if that is limited.
+constexpr absl::Duration kMeasures = absl::Seconds(1);
 // A replay that ended the process so often is not tried again.
 constexpr std::uint32_t kMaxCrashes = 2;
 
@@ -103,9 +105,26 @@ absl::Time Sessions::Sweep() {
   }
   Evict();
   SweepJournal(now);
+  MeasureJournal(now);
   // What is being taken care of still stands in the index, and so does what cannot be taken care of now: a body that is
   // busy, a journal that cannot be written.
   return std::max(now + kPause, std::min({timers_.Earliest(), recency_.Earliest(), journal_.EarliestDue()}));
+}
+
+void Sessions::MeasureJournal(absl::Time now) {
+  if (!accounts_.LimitJournal() || now - measured_ < kMeasures) return;
+  measured_ = now;
+  std::uint64_t others = 0;
+  for (Account* account : accounts_.All()) {
+    if (!account->uid_group()) continue;
+    const std::uint64_t bytes = journal_.BytesOf(*account->uid_group()).value_or(0);
+    others += bytes;
+    account->SetJournalBytes(bytes);
+  }
+  Account& rest = accounts_.Of(kDefaultNamespace);
+  if (!rest.LimitsJournal()) return;
+  const std::uint64_t all = journal_.BytesOnDisk().value_or(0);
+  rest.SetJournalBytes(all - std::min(all, others));
 }
 
 void Sessions::SweepEphemeral(absl::Time now) {

@@ -60,5 +60,12 @@ TEST(UuidTest, RandomFromTheSystemDiffersEachTime) {
   EXPECT_EQ(uuids.size(), 1000u);
 }
 
+TEST(UuidTest, OneOfAGroupBeginsWithIt) {
+  FixedRandom random(~std::uint64_t{0});
+  EXPECT_EQ(UuidIn(0x01234567, random), "01234567-ffff-8fff-bfff-ffffffffffff");
+  FixedRandom zeros(0);
+  EXPECT_EQ(UuidIn(0xfedcba98, zeros), "fedcba98-0000-8000-8000-000000000000");
+}
+
 }  // namespace
 }  // namespace corod

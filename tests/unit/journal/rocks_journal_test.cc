@@ -1242,5 +1242,30 @@ TEST_F(RocksJournalTest, RemovalGoesOnAfterARestart) {
   EXPECT_FALSE(log->Valid() && log->key().starts_with(rocks_keys::PrefixOf(key.uid)));
 }
 
+// Sessions whose uids begin alike are measured together, whatever lies between them.
+TEST_F(RocksJournalTest, KnowsWhatTheLogsOfAGroupTake) {
+  segment_bytes_ = 16'384;
+  ASSERT_TRUE(Open(RocksJournal::Sync::kNever).ok());
+  const auto fill = [this](const std::string& uid, int batches) {
+    Writer writer(*journal_, {"of " + uid, uid}, 1);
+    ASSERT_TRUE(writer.Create().ok());
+    for (int i = 0; i < batches; ++i) ASSERT_TRUE(writer.Write(100).ok());
+  };
+  EXPECT_EQ(journal_->BytesOf(0x0000'0007).value_or(1), 0u);
+  fill("00000006-0000-8000-8000-000000000001", 100);
+  fill("00000007-0000-8000-8000-000000000001", 100);
+  fill("00000007-ffff-8fff-bfff-ffffffffffff", 100);
+  fill("ffffffff-0000-8000-8000-000000000001", 100);
+  fill("some other text", 100);
+  ASSERT_TRUE(Open(RocksJournal::Sync::kNever).ok());  // so that all of it is in RocksDB
+  const std::uint64_t one = journal_->BytesOf(6).value_or(0);
+  const std::uint64_t two = journal_->BytesOf(7).value_or(0);
+  EXPECT_GT(one, 50'000u);
+  EXPECT_GT(two, one * 3 / 2);
+  EXPECT_LT(two, one * 3);
+  EXPECT_GT(journal_->BytesOf(~std::uint32_t{0}).value_or(0), one / 2);
+  EXPECT_EQ(journal_->BytesOf(8).value_or(1), 0u);
+}
+
 }  // namespace
 }  // namespace corod

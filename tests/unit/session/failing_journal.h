@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -85,6 +86,14 @@ class FailingJournal : public Journal {
   absl::Time EarliestDue() const override { return journal_.EarliestDue(); }
   std::size_t size() const override { return journal_.size(); }
   std::size_t CountIn(std::string_view prefix) const override { return journal_.CountIn(prefix); }
+  // As SetBytes said.
+  std::optional<std::uint64_t> BytesOf(std::uint32_t uid_group) const override {
+    const auto found = bytes_.find(uid_group);
+    return found == bytes_.end() ? 0 : found->second;
+  }
+  std::optional<std::uint64_t> BytesOnDisk() const override { return bytes_on_disk_; }
+  void SetBytes(std::uint32_t uid_group, std::uint64_t bytes) { bytes_[uid_group] = bytes; }
+  void SetBytesOnDisk(std::uint64_t bytes) { bytes_on_disk_ = bytes; }
   void Shutdown() override { journal_.Shutdown(); }
 
  private:
@@ -98,6 +107,8 @@ class FailingJournal : public Journal {
   Journal& journal_;
   Executor& executor_;
   std::deque<Fault> faults_;
+  std::map<std::uint32_t, std::uint64_t> bytes_;
+  std::uint64_t bytes_on_disk_ = 0;
   std::vector<std::function<void()>> late_;
   std::deque<std::function<void()>> held_;
   bool fail_reads_ = false;

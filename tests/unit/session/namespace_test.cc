@@ -260,6 +260,63 @@ TEST_F(NamespaceTest, WhatTheServerDoesItselfIsNotLimited) {
   EXPECT_EQ(StateOf("/blue/s"), CoroutineState::kClosed);
 }
 
+TEST_F(NamespaceTest, LogsTakeNoMoreThanTheyMay) {
+  Make(In("blue", "s"));
+  Make(In("blue", "e", Durability::kEphemeral));
+  Make(In("red", "s"));
+  ASSERT_THAT(Do(Sending(1).To("/blue/s").Id("r")), IsOk());
+  Limit("blue", {.journal_bytes = 1'000});
+  durable_journal_.SetBytes(*sessions_->accounts().Of("blue").uid_group(), 999);
+  Pass(absl::Seconds(2));
+  EXPECT_THAT(Do(Sending(1).To("/blue/s")), IsOk());
+  durable_journal_.SetBytes(*sessions_->accounts().Of("blue").uid_group(), 1'000);
+  Pass(absl::Seconds(2));
+  const absl::Status refused = Do(Sending(1).To("/blue/s")).status();
+  EXPECT_THAT(refused, FailsWith(Reason::JOURNAL_LIMIT));
+  EXPECT_EQ(DetailsOf(refused).metadata["max_journal_bytes"], "1000");
+  EXPECT_GT(DetailsOf(refused).retry_delay, absl::ZeroDuration());
+  EXPECT_THAT(Create(In("blue", "t")), FailsWith(Reason::JOURNAL_LIMIT));
+  ForkSpec fork = Forking(std::nullopt, "/blue/f", "/blue/s");
+  EXPECT_THAT(Fork(fork), FailsWith(Reason::JOURNAL_LIMIT));
+  // What takes nothing, or makes room, goes on; and so do others.
+  const absl::StatusOr<Reply> again = Do(Sending(1).To("/blue/s").Id("r"));
+  ASSERT_THAT(again, IsOk());
+  EXPECT_TRUE(again->replayed);
+  EXPECT_THAT(Do(Sending(1).To("/blue/e")), IsOk());
+  EXPECT_THAT(Do(Sending(1).To("/red/s")), IsOk());
+  EXPECT_THAT(Do(Closing().To("/blue/s")), IsOk());
+  EXPECT_THAT(Do(Deleting().To("/blue/s")), IsOk());
+  durable_journal_.SetBytes(*sessions_->accounts().Of("blue").uid_group(), 10);
+  Pass(absl::Seconds(2));
+  Make(In("blue", "t"));
+}
+
+TEST_F(NamespaceTest, DefaultHasWhatOthersLeave) {
+  Make(In("default", "s"));
+  Make(In("blue", "s"));
+  Limit("default", {.journal_bytes = 1'000});
+  durable_journal_.SetBytesOnDisk(5'000);
+  durable_journal_.SetBytes(*sessions_->accounts().Of("blue").uid_group(), 4'500);
+  Pass(absl::Seconds(2));
+  EXPECT_THAT(Do(Sending(1).To("s")), IsOk());
+  durable_journal_.SetBytes(*sessions_->accounts().Of("blue").uid_group(), 3'000);
+  Pass(absl::Seconds(2));
+  EXPECT_THAT(Do(Sending(1).To("s")), FailsWith(Reason::JOURNAL_LIMIT));
+  EXPECT_THAT(Do(Sending(1).To("/blue/s")), IsOk());
+}
+
+TEST_F(NamespaceTest, UidsOfANamespaceBeginAlike) {
+  Make(In("blue", "a"));
+  Make(In("blue", "b"));
+  Make(In("red", "a"));
+  const std::string a = LookAt("/blue/a").key.uid;
+  const std::string b = LookAt("/blue/b").key.uid;
+  EXPECT_EQ(a.substr(0, 8), b.substr(0, 8));
+  EXPECT_NE(a, b);
+  EXPECT_EQ(a[14], '8') << "a UUID of version 8";
+  EXPECT_NE(LookAt("/red/a").key.uid.substr(0, 8), a.substr(0, 8));
+}
+
 TEST(AccountTest, HasNoMoreStreamsThanItMay) {
   Accounts accounts;
   Account& blue = accounts.Of("blue");
