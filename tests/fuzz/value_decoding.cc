@@ -26,6 +26,7 @@
 #include "corod/v1/value.pb.h"
 #include "server/base/failure.h"
 #include "server/base/page_token.h"
+#include "server/catalog/namespaces.h"
 #include "server/coroutine/errors.h"
 #include "server/coroutine/exception.h"
 #include "server/coroutine/fingerprint.h"
@@ -200,10 +201,16 @@ void CheckThrow(std::string_view bytes, const ValueLimits& limits) {
   if (Parse(bytes, &request)) CheckContent<Exception>(request.exception(), limits);
 }
 
+const rpc::Caller& Anybody() {
+  static auto& accounts = *new Accounts;
+  static const auto& caller = *new rpc::Caller(accounts.Of(kDefaultNamespace));
+  return caller;
+}
+
 void CheckCreate(std::string_view bytes, const ValueLimits& limits) {
   v1::CreateRequest request;
   if (!Parse(bytes, &request)) return;
-  const absl::StatusOr<CreateSpec> spec = rpc::FromProto(request, limits);
+  const absl::StatusOr<CreateSpec> spec = rpc::FromProto(request, Anybody(), limits);
   if (!spec.ok()) {
     Require(IsRefusal(spec.status(), {Reason::VALUE_TOO_DEEP, Reason::VALUE_TOO_LARGE, Reason::INVALID_EXCEPTION,
                                       Reason::INVALID_ARGUMENTS}),
@@ -285,9 +292,14 @@ bool IsSessionId(std::string_view id) {
 }
 
 void CheckId(std::string_view bytes) {
-  const absl::Status status = CheckSessionId(bytes);
-  Require(status.ok() == IsSessionId(bytes), "session id: " + status.ToString());
-  Require(status.ok() || IsFailure(status, Reason::INVALID_SESSION_ID), status.ToString());
+  for (const std::string_view name_space : {kDefaultNamespace, std::string_view("blue")}) {
+    const std::string qualified = Qualified(name_space, bytes);
+    Require(NamespaceOf(qualified) == name_space, "an id that is of another namespace");
+    Require(LocalName(qualified) == bytes, "an id that does not come back");
+    const absl::Status status = CheckSessionId(qualified);
+    Require(status.ok() == IsSessionId(bytes), "session id: " + status.ToString());
+    Require(status.ok() || IsFailure(status, Reason::INVALID_SESSION_ID), status.ToString());
+  }
 }
 
 void TestOneInput(Input input) {
