@@ -14,7 +14,7 @@
 
 #include "server/base/failure.h"
 #include "tests/unit/auth/keys.h"
-#include "tests/unit/auth/temporary_files.h"
+#include "tests/unit/base/temporary_files.h"
 
 namespace corod {
 namespace {
@@ -217,8 +217,7 @@ TEST_F(AuthenticatorTest, ReloadTakesAGoodChange) {
   EXPECT_EQ(ProblemOf(bob_.token), "unknown");
   PutPeople({ada_.line, bob_.line});
   EXPECT_EQ(ProblemOf(bob_.token), "unknown") << "not before the reload";
-  EXPECT_THAT(Reload(),
-              ElementsAre("identities file " + folder_.Path("people") + ": 2 names, read again"));
+  EXPECT_THAT(Reload(), ElementsAre("identities file " + folder_.Path("people") + ": 2 names, read again"));
   EXPECT_EQ(ProblemOf(bob_.token), "none");
   EXPECT_EQ(ProblemOf(ada_.token), "none");
   EXPECT_THAT(Reload(), IsEmpty());
@@ -271,7 +270,7 @@ TEST_F(AuthenticatorTest, ABadChangeKeepsWhatWas) {
   for (const std::string& bad : {std::string("ada team-a\n"), std::string(), bob_.line + "\nhalf a li"}) {
     folder_.Put("people", bad);
     EXPECT_THAT(Reload(), ElementsAre(AllOf(StartsWith("identities file " + folder_.Path("people")),
-                                                            EndsWith("; what it held before stays in force"))));
+                                            EndsWith("; what it held before stays in force"))));
     EXPECT_THAT(Reload(), IsEmpty()) << "said once";
     EXPECT_EQ(ProblemOf(ada_.token), "none");
     EXPECT_EQ(ProblemOf(bob_.token), "unknown");
@@ -285,7 +284,7 @@ TEST_F(AuthenticatorTest, BadKeysKeepThoseThatWere) {
   const std::string token = TokenFor(3600);
   folder_.Put("keys", R"({"keys":[)");
   EXPECT_THAT(Reload(), ElementsAre(AllOf(StartsWith("key set " + folder_.Path("keys")),
-                                                          EndsWith("; what it held before stays in force"))));
+                                          EndsWith("; what it held before stays in force"))));
   EXPECT_EQ(ProblemOf(token), "none");
   PutKeys({other_key_.Jwk()});
   EXPECT_THAT(Reload(), ElementsAre(EndsWith("read again")));
