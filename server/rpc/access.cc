@@ -32,20 +32,21 @@ std::optional<CertificateNames> NamesOf(const grpc::AuthContext* peer) {
     return values.empty() ? std::string() : std::string(values.front().data(), values.front().size());
   };
   CertificateNames names;
-  for (const char* property : {"x509_dns", "x509_uri"}) {
+  for (const char* property : {GRPC_PEER_DNS_PROPERTY_NAME, GRPC_PEER_URI_PROPERTY_NAME}) {
     for (const grpc::string_ref& name : peer->FindPropertyValues(property)) {
       names.alternative.emplace_back(name.data(), name.size());
     }
   }
-  if (peer->FindPropertyValues(GRPC_X509_SAN_PROPERTY_NAME).empty()) names.common_name = first(GRPC_X509_CN_PROPERTY_NAME);
+  if (peer->FindPropertyValues(GRPC_X509_SAN_PROPERTY_NAME).empty())
+    names.common_name = first(GRPC_X509_CN_PROPERTY_NAME);
   return names;
 }
 
 bool IsOverOwnSocket(const grpc::ServerContextBase& context) { return context.peer().starts_with("unix:"); }
 
 const std::shared_ptr<const Identity>& Operator() {
-  static const auto* const identity = new std::shared_ptr<const Identity>(std::make_shared<Identity>(
-      Identity{"operator", std::string(kDefaultNamespace), Role::kAdmin}));
+  static const auto* const identity = new std::shared_ptr<const Identity>(
+      std::make_shared<Identity>(Identity{"operator", std::string(kDefaultNamespace), Role::kAdmin}));
   return *identity;
 }
 
@@ -55,14 +56,14 @@ absl::Status CheckRole(const Identity& identity, Role needed) {
   if (identity.role >= needed) return absl::OkStatus();
   const std::string has(NameOf(identity.role));
   const std::string wants(NameOf(needed));
-  return Failed(Reason::ROLE_INSUFFICIENT,
-                "'" + identity.name + "' has the role " + has + "; this needs " + wants +
-                    ", which the server's operator gives",
-                {{"role", has}, {"needed", wants}});
+  return Failed(
+      Reason::ROLE_INSUFFICIENT,
+      "'" + identity.name + "' has the role " + has + "; this needs " + wants + ", which the server's operator gives",
+      {{"role", has}, {"needed", wants}});
 }
 
 absl::StatusOr<std::shared_ptr<const Identity>> Access::Identify(std::string_view authorization,
-                                                                       const grpc::AuthContext* peer) const {
+                                                                 const grpc::AuthContext* peer) const {
   if (!authorization.empty()) {
     const std::string_view token = TokenIn(authorization);
     if (token.empty()) {
@@ -71,7 +72,8 @@ absl::StatusOr<std::shared_ptr<const Identity>> Access::Identify(std::string_vie
     }
     return authenticator_->AuthenticateToken(token);
   }
-  if (const std::optional<CertificateNames> names = NamesOf(peer)) return authenticator_->AuthenticateCertificate(*names);
+  if (const std::optional<CertificateNames> names = NamesOf(peer))
+    return authenticator_->AuthenticateCertificate(*names);
   return Failed(Reason::CREDENTIALS_MISSING,
                 "this server wants to know who calls; send the metadata `authorization: Bearer TOKEN`, or a client "
                 "certificate");
