@@ -3,6 +3,7 @@
 #include <grpcpp/security/auth_metadata_processor.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
+#include <grpcpp/support/method_handler.h>
 
 #include <algorithm>
 #include <climits>
@@ -41,6 +42,9 @@ class OwnServices final : public grpc::AuthMetadataProcessor {
     if (access_.IsOpen()) return grpc::Status::OK;
     const std::string_view path = Find(metadata, ":path");
     if (path.starts_with("/corod.v1.") || path.starts_with("/grpc.health.v1.")) return grpc::Status::OK;
+    if (metadata.count("authorization") > 1) {
+      return {grpc::StatusCode::UNAUTHENTICATED, "there is more than one `authorization` in the metadata; send one"};
+    }
     const auto identity = access_.Identify(Find(metadata, "authorization"), context);
     if (!identity.ok()) return rpc::ToGrpcStatus(identity.status());
     const bool tells_of_others = !path.starts_with("/grpc.reflection.");
@@ -94,6 +98,13 @@ std::shared_ptr<grpc::ServerCredentials> MakeCredentials(const Flags::Tls& tls, 
   std::shared_ptr<grpc::ServerCredentials> credentials = grpc::experimental::TlsServerCredentials(options);
   if (credentials) credentials->SetAuthMetadataProcessor(std::make_shared<OwnServices>(access));
   return credentials;
+}
+
+NoReflection::NoReflection() {
+  using grpc::internal::RpcMethod;
+  AddMethod(new grpc::internal::RpcServiceMethod(
+      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", RpcMethod::BIDI_STREAMING,
+      new grpc::internal::ErrorMethodHandler<grpc::StatusCode::UNIMPLEMENTED>("without TLS there is no reflection")));
 }
 
 bool ServesReflection(const Flags& flags, const rpc::Access& access) { return access.IsOpen() || flags.tls.IsOn(); }

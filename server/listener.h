@@ -1,6 +1,7 @@
 #ifndef COROD_SERVER_LISTENER_H_
 #define COROD_SERVER_LISTENER_H_
 
+#include <grpcpp/impl/service_type.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
@@ -27,6 +28,13 @@ std::shared_ptr<grpc::ServerCredentials> MakeCredentials(const Flags::Tls& tls, 
 // Whether gRPC's own services, other than health, may be served: they are if everybody may do everything, or if calls
 // of them can be held to something.
 bool ServesReflection(const Flags& flags, const rpc::Access& access);
+
+// To be registered where reflection is not to be served: takes its place, since gRPC brings that to each server of a
+// process that is linked with it.
+class NoReflection final : public grpc::Service {
+ public:
+  NoReflection();
+};
 
 // Limits of a connection, and how long it may be idle, be quiet, and last.
 void SetConnectionLimits(const Flags::Connections& limits, grpc::ServerBuilder& builder);

@@ -183,6 +183,8 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   builder.RegisterService(&coroutines);
   builder.RegisterService(&catalog_service);
   builder.RegisterService(&admin_service);
+  NoReflection no_reflection;
+  if (!ServesReflection(flags, access)) builder.RegisterService(&no_reflection);
   std::unique_ptr<grpc::Server> server;
   maintenance::AdminSocket::ForTheOwnerAlone([&] { server = builder.BuildAndStart(); });
   if (!server || port == 0) {

@@ -70,6 +70,9 @@ struct Raw {
   std::string server = absl::StrCat("127.0.0.1:", kDefaultPort);
   std::string output = "text";
   std::string timeout = "30s";
+  bool tls = false;
+  client::TlsOptions tls_files;
+  std::string token_file;
 
   std::string id;
   std::string name;  // of a coroutine
@@ -110,6 +113,10 @@ struct Raw {
   std::uint64_t commands = 1'000;
   std::uint64_t seed = 0;
   bool source = false;
+
+  std::string service;
+  std::string area;
+  std::string level;
 
   std::string mode = "unary";
   std::string sent = "7";
@@ -163,6 +170,12 @@ absl::StatusOr<GlobalArguments> GlobalFrom(const Raw& raw) {
   global.server = raw.server;
   if (global.server.empty()) return Wrong("--server needs an address");
   if (global.server.find_first_of(":/") == std::string::npos) absl::StrAppend(&global.server, ":", kDefaultPort);
+  // The server's own socket is its owner's alone, who may do everything.
+  const bool is_socket = global.server.starts_with("unix:");
+  const client::TlsOptions& tls = raw.tls_files;
+  const bool has_tls = raw.tls || !tls.ca_file.empty() || !tls.certificate_file.empty() || !tls.server_name.empty();
+  if (has_tls && !is_socket) global.security.tls = tls;
+  if (!is_socket) global.security.token_file = raw.token_file;
   global.format = raw.json || raw.output == "json" ? Format::kJson : Format::kText;
   const absl::StatusOr<absl::Duration> timeout = DurationFrom("--timeout", raw.timeout);
   if (!timeout.ok()) return timeout.status();
@@ -338,6 +351,7 @@ class Grammar {
         ->envname("COROD_SERVER")
         ->type_name("HOST:PORT")
         ->capture_default_str();
+    AddSecurity();
     app_.add_option("--output", raw_.output, "text or json")
         ->check(CLI::IsMember({"text", "json"}))
         ->type_name("FORMAT")
@@ -356,6 +370,8 @@ class Grammar {
     AddPipe();
     AddTry();
     AddBench();
+    AddHealth();
+    AddLogLevel();
   }
 
   std::variant<Invocation, Answer> Parse(const std::vector<std::string>& arguments) {
@@ -425,6 +441,27 @@ class Grammar {
     command->fallthrough();  // --server and its like may stand after the command too
     commands_[command] = builder;
     return command;
+  }
+
+  void AddSecurity() {
+    client::TlsOptions& tls = raw_.tls_files;
+    app_.add_flag("--tls", raw_.tls, "Encrypt, and trust the roots that this system trusts");
+    app_.add_option("--tls-ca", tls.ca_file, "Encrypt, and trust the roots in this file (PEM) instead")
+        ->envname("COROD_TLS_CA")
+        ->type_name("FILE");
+    CLI::Option* const certificate =
+        app_.add_option("--tls-cert", tls.certificate_file, "Encrypt, and show the server this certificate (PEM)")
+            ->type_name("FILE");
+    CLI::Option* const key = app_.add_option("--tls-key", tls.key_file, "The certificate's key (PEM)")
+                                 ->type_name("FILE")
+                                 ->needs(certificate);
+    certificate->needs(key);
+    app_.add_option("--tls-server-name", tls.server_name,
+                    "Encrypt, and want a certificate for this name in the place of --server's")
+        ->type_name("NAME");
+    app_.add_option("--token-file", raw_.token_file, "The file that has your token; it is read again when it changes")
+        ->envname("COROD_TOKEN_FILE")
+        ->type_name("FILE");
   }
 
   void AddId(CLI::App* command) { command->add_option("ID", raw_.id, "The session")->required()->type_name(""); }
@@ -709,6 +746,22 @@ class Grammar {
         ->type_name("VALUE")
         ->capture_default_str();
     bench->add_flag("--json", raw_.json, "The same as --output json");
+  }
+
+  void AddHealth() {
+    CLI::App* health =
+        Add("health", "Say whether the server takes calls", help::kHealth,
+            [](const Raw& raw) -> absl::StatusOr<Command> { return HealthArguments{.service = raw.service}; });
+    health->add_option("--service", raw_.service, "Of one service (the server as a whole)")->type_name("NAME");
+  }
+
+  void AddLogLevel() {
+    CLI::App* level = Add("log-level", "Show or change how much the server logs", help::kLogLevel,
+                          [](const Raw& raw) -> absl::StatusOr<Command> {
+                            return LogLevelArguments{.area = raw.area, .level = raw.level};
+                          });
+    level->add_option("AREA", raw_.area, "A part of the server, or all")->type_name("");
+    level->add_option("LEVEL", raw_.level, "trace, debug, info, warning, error or off")->type_name("");
   }
 
   Raw raw_;

@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "client/cli/event_form.h"
+#include "client/cpp/security.h"
 #include "corod/v1/session.pb.h"
 #include "server/coroutine/exception.h"
 #include "server/coroutine/map.h"
@@ -22,6 +23,7 @@ enum class Format : std::uint8_t { kText, kJson };
 
 struct GlobalArguments {
   std::string server;  // host:port
+  client::SecurityOptions security;
   Format format = Format::kText;
   absl::Duration timeout;  // infinite: none
 };
@@ -173,10 +175,19 @@ struct BenchArguments {
   absl::Duration duration;
 };
 
-using Command =
-    std::variant<CreateArguments, SendArguments, ThrowArguments, CloseArguments, DeleteArguments, GetArguments,
-                 ListArguments, CatalogArguments, PipeArguments, WatchArguments, ForkArguments, ExportArguments,
-                 ImportArguments, BenchArguments, DefineArguments, UndefineArguments, TryArguments, VerifyArguments>;
+struct HealthArguments {
+  std::string service;  // empty: the server as a whole
+};
+
+struct LogLevelArguments {
+  std::string area;   // empty: each; "all": each, to be set
+  std::string level;  // empty: it is shown, not set
+};
+
+using Command = std::variant<CreateArguments, SendArguments, ThrowArguments, CloseArguments, DeleteArguments,
+                             GetArguments, ListArguments, CatalogArguments, PipeArguments, WatchArguments,
+                             ForkArguments, ExportArguments, ImportArguments, BenchArguments, DefineArguments,
+                             UndefineArguments, TryArguments, VerifyArguments, HealthArguments, LogLevelArguments>;
 
 struct Invocation {
   GlobalArguments global;
@@ -189,7 +200,8 @@ struct Answer {
   int exit_code = 0;
 };
 
-// Reads coroctl's arguments, without the program's name. Looks at the environment variable COROD_SERVER too.
+// Reads coroctl's arguments, without the program's name. Looks at the environment variables COROD_SERVER,
+// COROD_TOKEN_FILE and COROD_TLS_CA too.
 std::variant<Invocation, Answer> ParseArguments(const std::vector<std::string>& arguments);
 
 }  // namespace corod::cli

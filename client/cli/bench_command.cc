@@ -194,7 +194,7 @@ int RunCommand(const BenchArguments& arguments, Context& context) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   Stopper stopper;
   const Interrupts interrupts([&stopper](int /*signal*/) { stopper.Stop(); });
-  const std::shared_ptr<grpc::Channel> channel = client::OpenChannel(context.global.server);
+  const std::shared_ptr<grpc::Channel>& channel = context.channel;
   BenchSessions sessions(channel, context);
   int status = Measure(arguments, *model, channel, sessions, stopper, context);
   const int deleted = sessions.Delete();

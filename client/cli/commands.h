@@ -25,6 +25,9 @@ int RunCommand(const UndefineArguments& arguments, Context& context);
 int RunCommand(const TryArguments& arguments, Context& context);
 int RunCommand(const VerifyArguments& arguments, Context& context);
 
+int RunCommand(const HealthArguments& arguments, Context& context);
+int RunCommand(const LogLevelArguments& arguments, Context& context);
+
 int RunCommand(const WatchArguments& arguments, Context& context);
 int RunCommand(const ForkArguments& arguments, Context& context);
 int RunCommand(const ExportArguments& arguments, Context& context);

@@ -28,6 +28,8 @@ struct Io {
 
 // What every command is given.
 struct Context {
+  // Null for a command that needs no server.
+  std::shared_ptr<grpc::Channel> channel;
   std::shared_ptr<client::Connection> connection;
   Output& output;
   const GlobalArguments& global;

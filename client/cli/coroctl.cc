@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/arguments.h"
 #include "client/cli/commands.h"
+#include "client/cli/files.h"
 #include "client/cli/output.h"
 #include "client/cli/report.h"
 
@@ -18,17 +19,31 @@ namespace {
 // Somebody is waiting at a terminal or in a script: a server that is away for longer is an answer.
 constexpr int kAttempts = 4;
 
+bool NeedsServer(const Command& command) {
+  return !std::holds_alternative<TryArguments>(command) && !std::holds_alternative<VerifyArguments>(command);
+}
+
 int RunInvocation(const Invocation& invocation, const Io& io, Output& output,
                   const client::Dependencies& dependencies) {
   client::ConnectionOptions options;
   options.timeout = invocation.global.timeout;
   options.retry.max_attempts = kAttempts;
-  Context context{
-      .connection = nullptr, .output = output, .global = invocation.global, .io = io, .dependencies = dependencies};
-  absl::StatusOr<std::shared_ptr<client::Connection>> connection =
-      client::Connection::Make(client::OpenChannel(invocation.global.server), options, dependencies);
-  if (!connection.ok()) return ReportFailure(connection.status(), context);
-  context.connection = *std::move(connection);
+  Context context{.channel = nullptr,
+                  .connection = nullptr,
+                  .output = output,
+                  .global = invocation.global,
+                  .io = io,
+                  .dependencies = dependencies};
+  if (NeedsServer(invocation.command)) {
+    absl::StatusOr<std::shared_ptr<grpc::Channel>> channel =
+        client::OpenChannel(invocation.global.server, invocation.global.security);
+    if (!channel.ok()) return TellWrongUsage(channel.status(), context);
+    context.channel = *std::move(channel);
+    absl::StatusOr<std::shared_ptr<client::Connection>> connection =
+        client::Connection::Make(context.channel, options, dependencies);
+    if (!connection.ok()) return ReportFailure(connection.status(), context);
+    context.connection = *std::move(connection);
+  }
   return std::visit([&context](const auto& arguments) { return RunCommand(arguments, context); }, invocation.command);
 }
 

@@ -22,6 +22,10 @@ What a step gives, as text:
   ValueError: ...           on stderr: it raised; with its causes, as Python prints them
 With --output json, one object a line: {"step": 3, "yielded": 20.0, "replayed": false}, or "returned", or "raised".
 
+A server that is not on this machine is reached with TLS (--tls or --tls-ca), and wants to know who calls: your token is in the
+file that --token-file names, or your certificate in --tls-cert. COROD_SERVER, COROD_TLS_CA and COROD_TOKEN_FILE in the
+environment stand for the flags of these names. Whoever runs the server can do without: --server unix:DATA_DIR/admin.sock.
+
 Exit status:
   0  fine
   1  the coroutine raised an exception
@@ -37,6 +41,7 @@ Examples:
   coroctl pipe 'csv_parser header=true each=true | select field=price | averager' < sales.csv
   coroctl define discount.lua
   coroctl bench --mode drive
+  coroctl --server corod.example:7117 --tls --token-file ~/.corod-token list
 
 coroctl COMMAND --help tells more of each.)";
 
@@ -263,5 +268,23 @@ Examples:
   coroctl bench --mode drive --batch 1000 --sessions 100000
   coroctl bench --rate 5000 --json | jq '.latency_ms["p99"]'
   coroctl bench line_splitter --value '"one\ntwo"')";
+
+const char kHealth[] =
+    R"(Prints SERVING and returns 0 if the server takes calls. Anything else is one line on stderr and the status 1: it is ending
+(NOT_SERVING), does not answer, or does not know the service. Needs no token. For whatever watches over the server.
+
+Examples:
+  coroctl health
+  coroctl --server corod.example:7117 --tls-ca ca.crt health
+  coroctl health --service corod.v1.CoroutineService)";
+
+const char kLogLevel[] =
+    R"(Prints a line for each area: its name and its level. With AREA and LEVEL it changes that first, until the server ends; the AREA
+all stands for each of them. Takes the role admin, or the server's own socket.
+
+Examples:
+  coroctl log-level
+  coroctl log-level journal debug
+  coroctl --server unix:corod-data/admin.sock log-level all info)";
 
 }  // namespace corod::cli::help

@@ -25,6 +25,8 @@ extern const char kPipe[];
 extern const char kTry[];
 extern const char kVerify[];
 extern const char kBench[];
+extern const char kHealth[];
+extern const char kLogLevel[];
 
 }  // namespace corod::cli::help
 

@@ -1,4 +1,5 @@
 // coroctl: corod on the command line.
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -8,6 +9,8 @@
 #include "client/cli/coroctl.h"
 
 int main(int argc, char** argv) {
+  // gRPC's own lines about what is reported better; whoever wants them sets the variable.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   corod::cli::Io io;
   io.out_is_terminal = isatty(io.out) == 1;

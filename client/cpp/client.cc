@@ -23,7 +23,9 @@ void SetSecondsAndNanos(absl::Duration duration, Proto* proto) {
 }  // namespace
 
 absl::StatusOr<Client> Client::Connect(const std::string& address, const ConnectionOptions& options) {
-  absl::StatusOr<std::shared_ptr<Connection>> connection = Connection::Make(OpenChannel(address), options);
+  const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = OpenChannel(address, options.security);
+  if (!channel.ok()) return channel.status();
+  absl::StatusOr<std::shared_ptr<Connection>> connection = Connection::Make(*channel, options);
   if (!connection.ok()) return connection.status();
   return Client(*std::move(connection));
 }

@@ -77,7 +77,8 @@ struct DefineOptions {
 // A handle: copies share one Connection. Safe from many threads.
 class Client {
  public:
-  // A client of the server at `address` (host:port). Connects with the first call. INVALID_ARGUMENT for wrong options.
+  // A client of the server at `address` (host:port). Connects with the first call. INVALID_ARGUMENT for wrong options
+  // and for files that cannot be used.
   static absl::StatusOr<Client> Connect(const std::string& address, const ConnectionOptions& options = {});
   explicit Client(std::shared_ptr<Connection> connection);
 

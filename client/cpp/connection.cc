@@ -6,20 +6,15 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "client/cpp/service_error.h"
+#include "corod/v1/admin_service.grpc.pb.h"
 #include "corod/v1/catalog_service.grpc.pb.h"
 #include "corod/v1/coroutine_service.grpc.pb.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "server/base/uuid.h"
 
 namespace corod::client {
 namespace {
-
-// Its own machine is never reached through a proxy.
-bool IsLoopback(const std::string& address) {
-  return absl::StartsWith(address, "127.") || absl::StartsWith(address, "localhost:") ||
-         absl::StartsWith(address, "[::1]");
-}
 
 absl::Status Validate(const ConnectionOptions& options) {
   const RetryPolicy& retry = options.retry;
@@ -63,9 +58,7 @@ class GrpcReadCall : public ReadCall<Response> {
   const std::unique_ptr<grpc::ClientReader<Response>> stream_;
 };
 
-}  // namespace
-
-std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
+grpc::ChannelArguments ArgumentsFor(const std::string& address) {
   grpc::ChannelArguments arguments;
   // How large a value may be is the server's to say.
   arguments.SetMaxReceiveMessageSize(-1);
@@ -74,15 +67,30 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
-  if (IsLoopback(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  // Its own machine is never reached through a proxy.
+  if (IsThisMachine(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return arguments;
+}
+
+}  // namespace
+
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), ArgumentsFor(address));
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& address,
+                                                           const SecurityOptions& security) {
+  return MakeChannel(address, security, ArgumentsFor(address));
 }
 
 struct Connection::Stubs {
-  explicit Stubs(const std::shared_ptr<grpc::Channel>& channel) : coroutines(channel), catalog(channel) {}
+  explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
+      : coroutines(channel), catalog(channel), admin(channel), health(channel) {}
 
   v1::CoroutineService::Stub coroutines;
   v1::CatalogService::Stub catalog;
+  v1::AdminService::Stub admin;
+  grpc::health::v1::Health::Stub health;
 };
 
 absl::StatusOr<std::shared_ptr<Connection>> Connection::Make(const std::shared_ptr<grpc::Channel>& channel,
@@ -218,6 +226,22 @@ absl::StatusOr<v1::DefineCoroutineResponse> Connection::DefineCoroutine(const v1
 absl::StatusOr<v1::DeleteCoroutineResponse> Connection::DeleteCoroutine(const v1::DeleteCoroutineRequest& request) {
   return Call(stubs_->catalog, &v1::CatalogService::Stub::DeleteCoroutine, request, Repeatable::kOnlyIfNotExecuted,
               v1::DeleteCoroutineResponse());
+}
+
+absl::StatusOr<v1::GetLogLevelsResponse> Connection::GetLogLevels() {
+  return Call(stubs_->admin, &v1::AdminService::Stub::GetLogLevels, v1::GetLogLevelsRequest(), Repeatable::kYes,
+              v1::GetLogLevelsResponse());
+}
+
+absl::StatusOr<v1::SetLogLevelResponse> Connection::SetLogLevel(const v1::SetLogLevelRequest& request) {
+  return Call(stubs_->admin, &v1::AdminService::Stub::SetLogLevel, request, Repeatable::kYes,
+              v1::SetLogLevelResponse());
+}
+
+absl::StatusOr<grpc::health::v1::HealthCheckResponse> Connection::CheckHealth(
+    const grpc::health::v1::HealthCheckRequest& request) {
+  return Call(stubs_->health, &grpc::health::v1::Health::Stub::Check, request, Repeatable::kYes,
+              grpc::health::v1::HealthCheckResponse());
 }
 
 std::unique_ptr<DriveCall> Connection::OpenDrive() { return std::make_unique<GrpcDriveCall>(stubs_->coroutines); }

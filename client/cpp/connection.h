@@ -11,8 +11,11 @@
 #include "client/cpp/drive_call.h"
 #include "client/cpp/read_call.h"
 #include "client/cpp/retry.h"
+#include "client/cpp/security.h"
+#include "corod/v1/admin_service.pb.h"
 #include "corod/v1/catalog_service.pb.h"
 #include "corod/v1/coroutine_service.pb.h"
+#include "grpc/health/v1/health.pb.h"
 
 namespace grpc {
 class Channel;
@@ -29,19 +32,24 @@ struct ConnectionOptions {
   absl::Duration timeout = absl::Seconds(30);
   RequestIds request_ids = RequestIds::kAutomatic;
   RetryPolicy retry = {};
+  // For OpenChannel and Client::Connect, which make the channel.
+  SecurityOptions security = {};
 };
 
 // A channel to the server at `address` (host:port, or what gRPC takes as a target), without encryption. It connects
 // when it is first used, and again whenever it has to.
 std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address);
+// The same with TLS and a token, as the options say. INVALID_ARGUMENT, in one line, if they make no sense or a file
+// cannot be used.
+absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& address, const SecurityOptions& security);
 
 // The next part of a file, never an empty one before its end; an empty one: its end. A failure ends the call.
 using ImportSource = std::function<absl::StatusOr<std::string>()>;
 
 // The service's calls as they are on the wire, with request ids, deadlines and retries.
 //
-// A call that fails with UNAVAILABLE is made again where that is safe: it reads, it has a request_id, or the service
-// says that it did not run (`executed` = "no"). ErrorOf tells a failure's reason.
+// A call that fails with UNAVAILABLE or RATE_LIMITED is made again where that is safe: it reads, it has a request_id,
+// or the service says that it did not run (`executed` = "no"). ErrorOf tells a failure's reason.
 //
 // Safe from many threads; each call blocks the thread that makes it.
 class Connection {
@@ -84,6 +92,14 @@ class Connection {
   absl::StatusOr<v1::DefineCoroutineResponse> DefineCoroutine(const v1::DefineCoroutineRequest& request);
   // Idempotency: not safe to repeat: COROUTINE_NOT_FOUND may come of it. Tried again only while nothing was done.
   absl::StatusOr<v1::DeleteCoroutineResponse> DeleteCoroutine(const v1::DeleteCoroutineRequest& request);
+  // How much the server logs; needs the role admin. Idempotency: reads.
+  absl::StatusOr<v1::GetLogLevelsResponse> GetLogLevels();
+  // Changes it. Idempotency: safe to repeat.
+  absl::StatusOr<v1::SetLogLevelResponse> SetLogLevel(const v1::SetLogLevelRequest& request);
+  // What the server says of its health by gRPC's protocol; needs no token. NOT_FOUND for a service that it does not
+  // know. Idempotency: reads.
+  absl::StatusOr<grpc::health::v1::HealthCheckResponse> CheckHealth(
+      const grpc::health::v1::HealthCheckRequest& request);
 
   // One attempt of Drive, without a deadline; DriveStream is for use. The call must end before the Connection does.
   std::unique_ptr<DriveCall> OpenDrive();

@@ -13,7 +13,7 @@ Retry::Retry(const RetryPolicy& policy, absl::Time deadline, Dependencies depend
 
 bool Retry::WaitForNext(const absl::Status& failure) {
   ++attempts_;
-  if (!IsAway(failure) || attempts_ >= policy_.max_attempts) return false;
+  if (!MayPass(failure) || attempts_ >= policy_.max_attempts) return false;
   const absl::Duration delay = NextDelay(ErrorOf(failure).retry_delay);
   if (dependencies_.clock->Now() + delay >= deadline_) return false;
   dependencies_.sleeper->Sleep(delay);

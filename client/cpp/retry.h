@@ -11,7 +11,7 @@
 
 namespace corod::client {
 
-// How often and after how long a call that failed with UNAVAILABLE is made again.
+// How often and after how long a call that failed with UNAVAILABLE or RATE_LIMITED is made again.
 struct RetryPolicy {
   // The first one included; 1: never again.
   int max_attempts = 10;
@@ -36,7 +36,7 @@ class Retry {
 
   // After an attempt that failed: false if it was the last one. Else waits, and the next one is due.
   //
-  // Only a service that is away (IsAway) is tried again. The wait is drawn from the upper half of what the policy says,
+  // Only what may pass (MayPass) is tried again. The wait is drawn from the upper half of what the policy says,
   // so that clients that failed together do not come back together, and is never shorter than what the service asked
   // for (RetryInfo).
   bool WaitForNext(const absl::Status& failure);

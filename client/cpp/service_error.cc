@@ -62,6 +62,10 @@ bool IsAway(const absl::Status& status) {
   return error.reason.empty() && error.metadata.empty();
 }
 
+bool MayPass(const absl::Status& status) {
+  return IsAway(status) || ErrorOf(status).reason == NameOf(Reason::RATE_LIMITED);
+}
+
 absl::Status StatusOf(const grpc::Status& status) {
   absl::Status result(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
   google::rpc::Status details;

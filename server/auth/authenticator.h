@@ -16,9 +16,9 @@
 #include "server/auth/json_web_token.h"
 #include "server/auth/key_set.h"
 #include "server/auth/token_cache.h"
-#include "server/auth/watched_file.h"
 #include "server/base/clock.h"
 #include "server/base/mutex.h"
+#include "server/base/watched_file.h"
 
 namespace corod {
 

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "server/auth/identity.h"
-#include "server/auth/pem.h"
+#include "server/base/pem.h"
 
 namespace corod {
 namespace {

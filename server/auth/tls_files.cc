@@ -1,7 +1,6 @@
 #include "server/auth/tls_files.h"
 
 #include <openssl/asn1.h>
-#include <openssl/err.h>
 #include <openssl/x509.h>
 
 #include <algorithm>
@@ -11,8 +10,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "server/auth/pem.h"
-#include "server/auth/watched_file.h"
+#include "server/base/pem.h"
+#include "server/base/watched_file.h"
 
 namespace corod {
 namespace {
@@ -52,9 +51,8 @@ absl::StatusOr<absl::Time> CheckTlsFiles(const std::string& certificate, const s
   const absl::StatusOr<PrivateKeyHandle> private_key = Load(key, &PrivateKeyIn);
   if (!private_key.ok()) return private_key.status();
   const X509* const own = chain->front().get();
-  const bool fits = X509_check_private_key(own, private_key->get()) == 1;
-  ERR_clear_error();
-  if (!fits) return Refuse(key, "it is not the key of the first certificate in " + certificate);
+  if (!IsKeyOf(private_key->get(), own))
+    return Refuse(key, "it is not the key of the first certificate in " + certificate);
   const absl::Time expires = ExpiryOf(own);
   if (now >= expires) return Refuse(certificate, "its certificate expired at " + Described(expires) + "; renew it");
   if (now < BeginOf(own)) {

@@ -16,6 +16,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "corod/v1/admin_service.grpc.pb.h"
+#include "server/auth/identities.h"
+#include "server/auth/identity.h"
 #include "server/journal/journal_directory.h"
 #include "server/log/log.h"
 #include "server/maintenance/admin_socket.h"
@@ -30,7 +32,7 @@ namespace fs = std::filesystem;
 
 constexpr int kGood = 0, kWrong = 1, kFailed = 2;
 
-// A command line: what all three have.
+// A command line: what all of them have.
 class CommandLine {
  public:
   CommandLine(const char* name, const char* description) : name_(name), app_(description, name) {}
@@ -204,10 +206,39 @@ int RunCheck(int argc, const char* const* argv, Catalog& catalog) {
   return report->IsHealthy() ? kGood : kWrong;
 }
 
+int RunToken(int argc, const char* const* argv) {
+  std::string name, name_space, role_name;
+  CommandLine line(
+      "corod token",
+      "Makes a token. On stdout: the token, which is for its owner and is kept nowhere else. On stderr: the "
+      "line for the server's identities file (--identities), which does not hold the token.");
+  line.app().add_option("NAME", name, "Whose it is to be")->required();
+  line.app().add_option("NAMESPACE", name_space, "Where his sessions and definitions are")->required();
+  line.app().add_option("ROLE", role_name, "What he may do: observe, drive, define or admin")->required();
+  if (const std::optional<int> status = line.Parse(argc, argv)) return *status;
+  const std::optional<Role> role = RoleNamed(role_name);
+  if (!role) {
+    line.Say("a role is observe, drive, define or admin");
+    return kFailed;
+  }
+  const absl::StatusOr<NewTokenResult> made = NewToken({name, name_space, *role});
+  if (!made.ok()) {
+    line.Say(made.status());
+    return kFailed;
+  }
+  if (std::printf("%s\n", made->token.c_str()) < 0 || std::fflush(stdout) != 0) {
+    line.Say("the token cannot be written to stdout; it is lost, make another one");
+    return kWrong;
+  }
+  std::fprintf(stderr, "# For the identities file:\n%s\n", made->line.c_str());
+  return kGood;
+}
+
 }  // namespace
 
 std::optional<int> RunCommand(int argc, const char* const* argv, Catalog& catalog) {
   const std::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "token") return RunToken(argc - 1, argv + 1);
   if (command != "backup" && command != "restore" && command != "check") return std::nullopt;
   // As in the server; and what is to be said is said by the commands.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

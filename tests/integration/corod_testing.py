@@ -71,6 +71,14 @@ class Server:
         self._stderr.seek(0)
         return self._stderr.read().decode(errors="replace")
 
+    def command_line(self):
+        """As `ps` shows it to everybody on the machine, with its environment, which `ps e` shows to its owner."""
+        shown = b""
+        for name in "cmdline", "environ":
+            with open(f"/proc/{self._process.pid}/{name}", "rb") as file:
+                shown += file.read()
+        return shown.replace(b"\0", b" ").decode(errors="replace")
+
     def anonymous_bytes(self):
         """What it holds in memory that is no file's."""
         with open(f"/proc/{self._process.pid}/smaps_rollup", encoding="ascii") as file:
@@ -78,7 +86,10 @@ class Server:
 
     def client(self):
         """A new connection; closed with the server."""
-        client = Client(self.address)
+        return self.keep(Client(self.address))
+
+    def keep(self, client):
+        """Closes that connection with the server, too."""
         self._clients.append(client)
         return client
 
@@ -314,11 +325,14 @@ def creates(coroutine, session_id="", arguments=None, tag=0, resume=False, **fie
 
 # ---- the client
 
+LOCAL_POOL = [("grpc.use_local_subchannel_pool", 1)]  # a channel has a connection of its own
+
+
 class Client:
     """One connection."""
 
-    def __init__(self, address):
-        self.channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+    def __init__(self, address, channel=None):
+        self.channel = channel or grpc.insecure_channel(address, options=LOCAL_POOL)
         self.stub = coroutine_service_pb2_grpc.CoroutineServiceStub(self.channel)
         self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(self.channel)
 

@@ -35,6 +35,16 @@ REASONS = {
     "SESSION_NOT_FOUND": Contract("NOT_FOUND"),
     "COROUTINE_NOT_FOUND": Contract("NOT_FOUND"),
     "SESSION_EXISTS": Contract("ALREADY_EXISTS"),
+    # Of callers and their limits: access_test.py provokes them.
+    "CREDENTIALS_MISSING": Contract("UNAUTHENTICATED", ()),
+    "CREDENTIALS_INVALID": Contract("UNAUTHENTICATED", ()),
+    "ROLE_INSUFFICIENT": Contract("PERMISSION_DENIED", ()),
+    "RATE_LIMITED": Contract("RESOURCE_EXHAUSTED", (), retry=True),
+    "TOO_MANY_STREAMS": Contract("RESOURCE_EXHAUSTED", (), retry=True),
+    "MEMORY_LIMIT": Contract("RESOURCE_EXHAUSTED", (), retry=True),
+    "JOURNAL_LIMIT": Contract("RESOURCE_EXHAUSTED", (), retry=True),
+    "OVERLOADED": Contract("UNAVAILABLE", (), retry=True),
+    "BACKUP_FAILED": Contract("FAILED_PRECONDITION", ()),  # backup_test.py
     "INVALID_SESSION_ID": Contract("INVALID_ARGUMENT"),
     "INVALID_ARGUMENTS": Contract("INVALID_ARGUMENT"),
     "INVALID_EXCEPTION": Contract("INVALID_ARGUMENT"),

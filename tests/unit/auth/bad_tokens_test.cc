@@ -14,7 +14,7 @@
 #include "server/auth/authenticator.h"
 #include "server/base/failure.h"
 #include "tests/unit/auth/keys.h"
-#include "tests/unit/auth/temporary_files.h"
+#include "tests/unit/base/temporary_files.h"
 
 namespace corod {
 namespace {

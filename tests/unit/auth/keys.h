@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "server/auth/pem.h"
 #include "server/base/clock.h"
+#include "server/base/pem.h"
 
 namespace corod {
 

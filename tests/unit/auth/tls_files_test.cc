@@ -6,7 +6,7 @@
 #include <string>
 
 #include "tests/unit/auth/keys.h"
-#include "tests/unit/auth/temporary_files.h"
+#include "tests/unit/base/temporary_files.h"
 
 namespace corod {
 namespace {

@@ -1,4 +1,4 @@
-#include "server/auth/pem.h"
+#include "server/base/pem.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -59,6 +59,12 @@ absl::StatusOr<PrivateKeyHandle> PrivateKeyIn(std::string_view pem) {
     return absl::InvalidArgumentError("it holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)");
   }
   return absl::InvalidArgumentError("it holds a damaged private key");
+}
+
+bool IsKeyOf(const EVP_PKEY* key, const X509* certificate) {
+  const bool fits = X509_check_private_key(certificate, key) == 1;
+  ERR_clear_error();
+  return fits;
 }
 
 }  // namespace corod

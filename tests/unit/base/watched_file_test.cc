@@ -1,4 +1,4 @@
-#include "server/auth/watched_file.h"
+#include "server/base/watched_file.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -10,7 +10,7 @@
 #include <fstream>
 #include <string>
 
-#include "tests/unit/auth/temporary_files.h"
+#include "tests/unit/base/temporary_files.h"
 
 namespace corod {
 namespace {

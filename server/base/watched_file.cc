@@ -1,4 +1,4 @@
-#include "server/auth/watched_file.h"
+#include "server/base/watched_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>

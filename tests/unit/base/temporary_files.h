@@ -1,5 +1,5 @@
-#ifndef COROD_TESTS_UNIT_AUTH_TEMPORARY_FILES_H_
-#define COROD_TESTS_UNIT_AUTH_TEMPORARY_FILES_H_
+#ifndef COROD_TESTS_UNIT_BASE_TEMPORARY_FILES_H_
+#define COROD_TESTS_UNIT_BASE_TEMPORARY_FILES_H_
 
 #include <string>
 #include <string_view>
@@ -25,4 +25,4 @@ class TemporaryFolder {
 
 }  // namespace corod
 
-#endif  // COROD_TESTS_UNIT_AUTH_TEMPORARY_FILES_H_
+#endif  // COROD_TESTS_UNIT_BASE_TEMPORARY_FILES_H_

@@ -1,5 +1,5 @@
-#ifndef COROD_SERVER_AUTH_PEM_H_
-#define COROD_SERVER_AUTH_PEM_H_
+#ifndef COROD_SERVER_BASE_PEM_H_
+#define COROD_SERVER_BASE_PEM_H_
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -30,6 +30,9 @@ absl::StatusOr<std::vector<CertificateHandle>> CertificatesIn(std::string_view p
 // The first private key in a PEM text. INVALID_ARGUMENT, as above, if there is none, or it is damaged or encrypted.
 absl::StatusOr<PrivateKeyHandle> PrivateKeyIn(std::string_view pem);
 
+// Whether `key` is the private one of `certificate`.
+bool IsKeyOf(const EVP_PKEY* key, const X509* certificate);
+
 }  // namespace corod
 
-#endif  // COROD_SERVER_AUTH_PEM_H_
+#endif  // COROD_SERVER_BASE_PEM_H_

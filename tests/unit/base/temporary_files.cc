@@ -1,4 +1,4 @@
-#include "tests/unit/auth/temporary_files.h"
+#include "tests/unit/base/temporary_files.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-#ifndef COROD_SERVER_AUTH_WATCHED_FILE_H_
-#define COROD_SERVER_AUTH_WATCHED_FILE_H_
+#ifndef COROD_SERVER_BASE_WATCHED_FILE_H_
+#define COROD_SERVER_BASE_WATCHED_FILE_H_
 
 #include <sys/stat.h>
 
@@ -45,4 +45,4 @@ class WatchedFile {
 
 }  // namespace corod
 
-#endif  // COROD_SERVER_AUTH_WATCHED_FILE_H_
+#endif  // COROD_SERVER_BASE_WATCHED_FILE_H_

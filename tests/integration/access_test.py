@@ -1,0 +1,870 @@
+"""Who may do what: every RPC by every role, namespaces, credentials that are none, TLS, limits, and files that change.
+
+RPCS is the contract. A test fails if a service has an RPC that is not in it.
+"""
+import base64
+import contextlib
+import glob
+import hashlib
+import hmac
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.request
+import warnings
+
+import grpc
+
+import corod_testing as testing
+import credentials as made
+from corod.v1 import admin_service_pb2 as admin_pb
+from corod_testing import catalog_pb, closes, creates, pb, refused, sends, throws
+
+NOBODY, OBSERVE, DRIVE, DEFINE, ADMIN = "nobody", "observe", "drive", "define", "admin"
+ROLES = (OBSERVE, DRIVE, DEFINE, ADMIN)
+SCRIPT = "return function() while true do yield(1) end end"
+
+
+def first(stream):
+    """The first message of a stream, which is then left."""
+    message = next(iter(stream))
+    stream.cancel()
+    return message
+
+
+def define(client, name, source=SCRIPT):
+    return client.catalog.DefineCoroutine(
+        catalog_pb.DefineCoroutineRequest(coroutine=catalog_pb.Coroutine(name=name, source=source)),
+        timeout=testing.CALL_SECONDS)
+
+
+def coroutine(client, name):
+    return client.catalog.GetCoroutine(catalog_pb.GetCoroutineRequest(name=name), timeout=testing.CALL_SECONDS)
+
+
+def undefine(client, name):
+    return client.catalog.DeleteCoroutine(catalog_pb.DeleteCoroutineRequest(name=name), timeout=testing.CALL_SECONDS)
+
+
+def drive(client, *commands):
+    """All replies; fails as the stream does."""
+    return [testing.reply_of(reply) for response in
+            client.stub.Drive(iter([pb.DriveRequest(commands=commands)]), timeout=testing.CALL_SECONDS)
+            for reply in response.replies]
+
+
+def watch(client, session):
+    return first(client.stub.Watch(pb.WatchRequest(session_id=session, from_step=0), timeout=testing.CALL_SECONDS))
+
+
+def export(client, session):
+    return b"".join(part.chunk for part in
+                    client.stub.Export(pb.ExportRequest(session_id=session), timeout=testing.CALL_SECONDS))
+
+
+def load(client, exported, session=""):
+    return client.stub.Import(iter([pb.ImportRequest(session_id=session, chunk=exported)]), timeout=testing.CALL_SECONDS)
+
+
+def fork(client, session, new_session=""):
+    return client.stub.Fork(pb.ForkRequest(session_id=session, new_session_id=new_session), timeout=testing.CALL_SECONDS)
+
+
+def list_coroutines(client):
+    return [each.name for each in
+            client.catalog.ListCoroutines(catalog_pb.ListCoroutinesRequest(), timeout=testing.CALL_SECONDS).coroutines]
+
+
+# What each RPC takes at least, and a call of it that is answered well if it is allowed. A call gets the client; a session of
+# the caller's namespace, which may be changed; that session exported; and a path where nothing is.
+RPCS = {
+    "CoroutineService": {
+        "Create": (DRIVE, lambda client, **_: client.create("averager")),
+        "Send": (DRIVE, lambda client, session, **_: client.send(session, 1)),
+        "Throw": (DRIVE, lambda client, session, **_: client.throw(session, ValueError())),
+        "Close": (DRIVE, lambda client, session, **_: client.close(session)),
+        "Drive": (DRIVE, lambda client, session, **_: drive(client, sends(session, 1))),
+        "Get": (OBSERVE, lambda client, session, **_: client.get(session)),
+        "List": (OBSERVE, lambda client, **_: client.list(page_size=1)),
+        "Update": (DRIVE, lambda client, session, **_: client.update(session, labels={"a": "b"})),
+        "Delete": (DRIVE, lambda client, session, **_: client.delete(session)),
+        "Watch": (OBSERVE, lambda client, session, **_: watch(client, session)),
+        "Fork": (DRIVE, lambda client, session, **_: fork(client, session)),
+        "Export": (OBSERVE, lambda client, session, **_: export(client, session)),
+        "Import": (DRIVE, lambda client, exported, new_id, **_: load(client, exported, new_id)),
+    },
+    "CatalogService": {
+        "ListCoroutines": (OBSERVE, lambda client, **_: list_coroutines(client)),
+        "GetCoroutine": (OBSERVE, lambda client, **_: coroutine(client, "averager")),
+        "DefineCoroutine": (DEFINE, lambda client, **_: define(client, "of_the_table")),
+        "DeleteCoroutine": (DEFINE, lambda client, **_: undefine(client, "to_be_deleted")),
+    },
+    "AdminService": {
+        "GetLogLevels": (ADMIN, lambda client, **_: client.admin.GetLogLevels(admin_pb.GetLogLevelsRequest())),
+        "SetLogLevel": (ADMIN, lambda client, **_: client.admin.SetLogLevel(
+            admin_pb.SetLogLevelRequest(area="server", level="trace"))),
+        "Backup": (ADMIN, lambda client, nowhere, **_: client.admin.Backup(admin_pb.BackupRequest(directory=nowhere))),
+    },
+}
+SERVICES = {"CoroutineService": pb.DESCRIPTOR, "CatalogService": catalog_pb.DESCRIPTOR, "AdminService": admin_pb.DESCRIPTOR}
+
+
+class World:
+    """What all tests share: keys, certificates, tokens, and one server that takes all of them."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.ca = made.Authority(directory, "ca")
+        self.other_ca = made.Authority(directory, "other-ca")
+        self.server_files = self.ca.certify("server", "DNS:localhost,IP:127.0.0.1")
+        self.keys = {algorithm: made.Key(directory, f"key-{algorithm}", algorithm) for algorithm in made.Key.KINDS}
+        self.strangers = {algorithm: made.Key(directory, f"stranger-{algorithm}", algorithm)
+                          for algorithm in ("RS256", "ES256")}
+        self.certificates = {
+            "worker": self.ca.certify("worker", "DNS:worker.example"),
+            "unknown": self.ca.certify("unknown", "DNS:unknown.example"),
+            "foreign": self.other_ca.certify("foreign", "DNS:worker.example"),
+        }
+        self.tokens, lines = {}, ["worker team-a drive certificate:worker.example   # no token"]
+        for name_space in ("team-a", "team-b"):
+            for role in ROLES:
+                self.add_token(f"{name_space}-{role}", name_space, role, lines)
+        for name_space in ("few-sessions", "few-commands"):
+            self.add_token(name_space, name_space, DRIVE, lines)
+        self.identities = self.put("identities", "\n".join(lines) + "\n")
+        self.jwks = self.put("jwks.json", made.key_set(*self.keys.values()))
+        self.limits = self.put("limits", "few-sessions sessions=2\nfew-commands commands=2\n")
+        self.server = self.start("--limits", self.limits, "--metrics", "127.0.0.1:0", *self.mutual("optional"),
+                                 data_dir=os.path.join(directory, "data"), log_level="trace")
+
+    def add_token(self, name, name_space, role, lines):
+        self.tokens[name], line = made.static_token(name, name_space, role)
+        lines.append(line)
+
+    def put(self, name, text):
+        path = os.path.join(self.directory, name)
+        made.replace(path, text)
+        return path
+
+    def tls(self, files=None):
+        certificate, key = files or self.server_files
+        return "--tls-cert", certificate, "--tls-key", key
+
+    def mutual(self, auth):
+        return "--tls-client-ca", self.ca.path, "--tls-client-auth", auth
+
+    @staticmethod
+    def issuer(jwks):
+        return "--jwks", jwks, "--jwt-issuer", made.ISSUER, "--jwt-audience", made.AUDIENCE
+
+    def start(self, *flags, **options):
+        return testing.Server(testing.binary("COROD_BIN"), *self.tls(), "--identities", self.identities,
+                              *self.issuer(self.jwks), *flags, **options)
+
+    def caller(self, token=None, server=None, ca=None, **options):
+        server = server or self.server
+        return server.keep(made.Caller(server.address, ca or self.ca.path, token, **options))
+
+    def of(self, name):
+        """Whoever has that static token."""
+        return self.caller(self.tokens[name])
+
+
+def setUpModule():
+    global world
+    directory = tempfile.TemporaryDirectory()
+    unittest.addModuleCleanup(directory.cleanup)
+    world = World(directory.name)
+    unittest.addModuleCleanup(world.server.stop)
+
+
+class AccessTest(unittest.TestCase):
+    """`admin` is one of team-a."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.admin = world.of("team-a-admin")
+
+    def assert_refused(self, refusal, reason, code, **metadata):
+        self.assertIsInstance(refusal, testing.Refusal)
+        self.assertEqual((refusal.reason, refusal.code), (reason, code), refusal.message)
+        self.assertEqual(refusal.metadata.get("executed"), "no")
+        for key, value in metadata.items():
+            self.assertEqual(refusal.metadata.get(key), value, refusal.metadata)
+
+    def assert_unauthenticated(self, refusal, reason, **metadata):
+        self.assert_refused(refusal, reason, grpc.StatusCode.UNAUTHENTICATED, **metadata)
+
+
+class RolesTest(AccessTest):
+    def test_the_table_has_every_rpc(self):
+        for service, file in SERVICES.items():
+            methods = {method.name for method in file.services_by_name[service].methods}
+            self.assertEqual(set(RPCS[service]), methods, service)
+        protos = glob.glob(os.path.join(os.path.dirname(__file__), "../../proto/corod/v1/*.proto"))
+        services = re.findall(r"^service (\w+)", "".join(made.read(path).decode() for path in protos), re.MULTILINE)
+        self.assertEqual(set(RPCS), set(services))
+
+    def call(self, service, rpc, client):
+        """The Refusal of a call, or None."""
+        session = self.admin.create("averager", prime=True).session.session_id
+        if rpc == "DeleteCoroutine":
+            define(self.admin, "to_be_deleted")
+        given = {"session": session, "new_id": f"imported-{session}", "nowhere": os.path.join(world.directory, session),
+                 "exported": export(self.admin, session)}
+        before = self.admin.get(session)
+        try:
+            RPCS[service][rpc][1](client, **given)
+        except grpc.RpcError as error:
+            self.assertEqual(self.admin.get(session), before, "it was changed by who may not")
+            self.assertFalse(os.path.exists(given["nowhere"]))
+            self.assertEqual(refused(self.admin.get, given["new_id"]).reason, "SESSION_NOT_FOUND")
+            return testing.refusal_of(error)
+        return None
+
+    def test_every_rpc_by_every_role(self):
+        for service, rpcs in RPCS.items():
+            for rpc, (needed, _) in rpcs.items():
+                for role in ROLES:
+                    with self.subTest(rpc=rpc, role=role):
+                        refusal = self.call(service, rpc, world.of(f"team-a-{role}"))
+                        if ROLES.index(role) >= ROLES.index(needed):
+                            self.assertIsNone(refusal)
+                        else:
+                            self.assert_refused(refusal, "ROLE_INSUFFICIENT", grpc.StatusCode.PERMISSION_DENIED, role=role,
+                                                needed=needed)
+
+    def test_no_rpc_for_who_does_not_say_who_he_is(self):
+        stranger = world.caller()
+        for service, rpcs in RPCS.items():
+            for rpc in rpcs:
+                with self.subTest(rpc=rpc):
+                    self.assert_unauthenticated(self.call(service, rpc, stranger), "CREDENTIALS_MISSING")
+
+
+class GrpcsServicesTest(AccessTest):
+    """Those that gRPC itself brings."""
+
+    LIST_SERVICES = b"\x3a\x01*"
+    REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+
+    def reflect(self, client):
+        answer, = client.channel.stream_stream(self.REFLECTION)(iter([self.LIST_SERVICES]), timeout=testing.CALL_SECONDS)
+        return answer
+
+    def channelz(self, client):
+        return client.raw("GetServers", b"", service="grpc.channelz.v1.Channelz")
+
+    def health(self, client, service=b""):
+        return client.raw("Check", service, service="grpc.health.v1.Health")
+
+    def test_reflection_is_for_every_role(self):
+        for role in ROLES:
+            self.assertIn(b"corod.v1.CoroutineService", self.reflect(world.of(f"team-a-{role}")))
+
+    def test_channelz_is_for_admins(self):
+        self.assertIn(b"127.0.0.1", self.channelz(self.admin) or b"127.0.0.1")
+        for role in ROLES[:-1]:
+            self.assertEqual(refused(self.channelz, world.of(f"team-a-{role}")).code, grpc.StatusCode.PERMISSION_DENIED)
+
+    def test_neither_is_for_strangers(self):
+        good = f"Bearer {world.tokens['team-a-admin']}"
+        for authorizations in ((), ("Bearer team-a-admin.wrong",), ("",), (good, good), (good, "Bearer x.y")):
+            for call in self.reflect, self.channelz:
+                with self.subTest(call=call.__name__, authorizations=len(authorizations)):
+                    refusal = refused(call, world.caller(authorizations=authorizations))
+                    self.assertEqual(refusal.code, grpc.StatusCode.UNAUTHENTICATED)
+
+    def test_health_is_for_everybody(self):
+        for authorizations in ((), ("Bearer team-a-admin.wrong",)):
+            self.assertEqual(self.health(world.caller(authorizations=authorizations)), b"\x08\x01")
+
+    def test_without_tls_there_is_no_reflection(self):
+        server = testing.Server(testing.binary("COROD_BIN"), "--identities", world.identities)
+        self.addCleanup(server.stop)
+        client = server.client()
+        for call in self.reflect, self.channelz:
+            self.assertEqual(refused(call, client).code, grpc.StatusCode.UNIMPLEMENTED)
+        self.assertEqual(self.health(client), b"\x08\x01")
+        self.assert_unauthenticated(refused(client.list), "CREDENTIALS_MISSING")
+
+
+class NamespacesTest(AccessTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.other = world.of("team-b-admin")
+
+    def setUp(self):
+        self.session = self.admin.create("averager", self.id().rpartition(".")[2], prime=True).session.session_id
+
+    def assert_unknown(self, refusal, reason):
+        """As if there were none; and nothing tells where there is one."""
+        self.assert_refused(refusal, reason, grpc.StatusCode.NOT_FOUND)
+        self.assertNotIn("team-", refusal.message + str(refusal.metadata))
+
+    def test_a_session_of_another_namespace_does_not_exist(self):
+        before = self.admin.get(self.session)
+        calls = {
+            "get": self.other.get, "send": self.other.send, "close": self.other.close, "delete": self.other.delete,
+            "throw": lambda session: self.other.throw(session, ValueError()),
+            "update": lambda session: self.other.update(session, labels={"a": "b"}),
+            "watch": lambda session: watch(self.other, session),
+            "export": lambda session: export(self.other, session),
+            "fork": lambda session: fork(self.other, session),
+        }
+        for name, call in calls.items():
+            for session in (self.session, "nobodys"):
+                with self.subTest(call=name, session=session):
+                    self.assert_unknown(refused(call, session), "SESSION_NOT_FOUND")
+        for command in (sends(self.session, 1), throws(self.session, ValueError()), closes(self.session)):
+            self.assert_unknown(*drive(self.other, command), "SESSION_NOT_FOUND")
+        self.assertEqual(self.admin.get(self.session), before)
+
+    def test_no_id_reaches_into_another_namespace(self):
+        for session in (f"team-a/{self.session}", f"team-a:{self.session}", f"team-a.{self.session}", f"../team-a/{self.session}",
+                        f"team-a\x00{self.session}"):
+            with self.subTest(session=session):
+                self.assertIn(refused(self.other.get, session).reason, ("SESSION_NOT_FOUND", "INVALID_SESSION_ID"))
+
+    def test_the_same_id_is_another_session_there(self):
+        own = self.other.create("averager", self.session, prime=True)
+        self.assertFalse(own.existed)
+        self.other.send(self.session, 100)
+        self.assertEqual(self.admin.send(self.session, 1).value, 1)
+        self.assertEqual((self.admin.get(self.session).steps, self.other.get(self.session).steps), (2, 2))
+        self.assertNotEqual(self.admin.get(self.session).uid, own.session.uid)
+        moved = load(self.other, export(self.admin, self.session), f"{self.session}-copy").session
+        self.assertEqual(self.other.get(moved.session_id).steps, 2)
+        self.assert_unknown(refused(self.admin.get, moved.session_id), "SESSION_NOT_FOUND")
+        self.other.delete(self.session)
+        self.assertEqual(self.admin.get(self.session).steps, 2)
+
+    def test_lists_show_the_own_ones_alone(self):
+        for number in range(3):
+            self.other.create("averager", f"listed-{number}")
+        ids = {session.session_id for page in self.other.list_all(page_size=1) for session in page.sessions}
+        self.assertLessEqual({"listed-0", "listed-1", "listed-2"}, ids)
+        self.assertNotIn(self.session, ids)
+        token = self.admin.list(page_size=1).next_page_token or "none"
+        try:
+            answer = self.other.list(page_token=token)
+        except grpc.RpcError as error:
+            self.assertEqual(testing.refusal_of(error).reason, "INVALID_PAGE_TOKEN")
+        else:
+            self.assertLessEqual({session.session_id for session in answer.sessions}, ids)
+
+    def test_a_definition_of_another_namespace_does_not_exist(self):
+        define(self.admin, "ours")
+        self.assertIn("ours", list_coroutines(self.admin))
+        self.assertNotIn("ours", list_coroutines(self.other))
+        self.assertIn("averager", list_coroutines(self.other))
+        for call in (coroutine, undefine, lambda client, name: client.create(name)):
+            self.assert_unknown(refused(call, self.other, "ours"), "COROUTINE_NOT_FOUND")
+        self.assert_unknown(*drive(self.other, creates("ours")), "COROUTINE_NOT_FOUND")
+        own = define(self.other, "ours", "return function() yield('theirs') end").coroutine
+        self.assertEqual((own.name, own.version), ("ours", 1))
+        undefine(self.other, "ours")
+        self.assertEqual(coroutine(self.admin, "ours").coroutine.source, SCRIPT)
+        self.assertEqual(self.admin.create("ours", prime=True).primed.value, 1)
+
+    def test_whoever_has_the_socket_is_in_the_namespace_default(self):
+        client = testing.Client(f"unix:{world.directory}/data/admin.sock")
+        self.addCleanup(client.disconnect)
+        self.assertEqual(refused(client.get, self.session).reason, "SESSION_NOT_FOUND")
+        client.create("averager", "of-the-operator")
+        self.assert_unknown(refused(self.admin.get, "of-the-operator"), "SESSION_NOT_FOUND")
+
+
+def bad_tokens():
+    """Name, what stands in the metadata, and the problem that the answer names (None: there are no credentials)."""
+    keys, now = world.keys, int(time.time())
+    key, other_key, stranger = keys["RS256"], keys["ES256"], world.strangers["RS256"]
+    header = {"alg": "RS256", "kid": key.name}
+    good = made.token(key)
+    head, body, signature = good.split(".")
+    static = world.tokens["team-a-drive"]
+
+    def of(problem, _key=key, **changed):
+        return [f"Bearer {made.token(_key, **changed)}"], problem
+
+    def by(problem, _key=key, _claims=None, **changed):
+        fields = {name: value for name, value in (header | changed).items() if value is not None}
+        return [f"Bearer {made.signed(_key, fields, made.claims() if _claims is None else _claims)}"], problem
+
+    def text(problem, value):
+        return [value], problem
+
+    secret = key.public_pem()
+    hs256 = made.joined({"alg": "HS256", "kid": key.name}, made.claims())
+    hs256 += "." + made.base64url(hmac.new(secret, hs256.encode(), hashlib.sha256).digest())
+    unsigned = made.joined({"alg": "none"}, made.claims())
+    richer = made.base64url(json.dumps(made.claims(role=ADMIN)).encode())
+    whole = base64.urlsafe_b64decode(signature + "==")
+    flipped = bytearray(whole)
+    flipped[7] ^= 1
+    hashed = re.search(r"^team-a-drive .*:(\w+)$", made.read(world.identities).decode(), re.MULTILINE)[1]
+    twice = json.dumps(made.claims())[:-1] + ', "role": "admin"}'
+    return {
+        "nothing": ([], None),
+        "an empty text": text(None, ""),
+        "the scheme alone": text("malformed", "Bearer"),
+        "a token without a scheme": text("malformed", static),
+        "the scheme Basic": text("malformed", "Basic " + base64.b64encode(static.encode()).decode()),
+        "the scheme Token": text("malformed", f"Token {static}"),
+        "two of them, both good": ([f"Bearer {static}", f"Bearer {good}"], "malformed"),
+        "two of them, one good": ([f"Bearer {static}", "Bearer x.y"], "malformed"),
+        "an unknown name": text("unknown", "Bearer nobody." + static.partition(".")[2]),
+        "a wrong secret": text("unknown", "Bearer team-a-drive.secret"),
+        "the secret of another": text("unknown", "Bearer team-a-admin." + static.partition(".")[2]),
+        "the secret without its end": text("unknown", f"Bearer {static[:-1]}"),
+        "the secret and more": text("unknown", f"Bearer {static}A"),
+        "another case": text("unknown", "Bearer team-a-drive." + static.partition(".")[2].swapcase()),
+        "an empty secret": text("malformed", "Bearer team-a-drive."),
+        "a name alone": text("malformed", "Bearer team-a-drive"),
+        "what the file says of it": text("unknown", f"Bearer team-a-drive.{hashed}"),
+        "expired": of("expired", exp=now - 3600),
+        "from the future": of("not_yet_valid", nbf=now + 3600),
+        "issued in the future": of("not_yet_valid", iat=now + 3600),
+        "without an end": of("claims", exp=None),
+        "an end that is a text": of("claims", exp=str(now + 3600)),
+        "a wrong issuer": of("issuer", iss="https://other.example"),
+        "no issuer": of("issuer", iss=None),
+        "a wrong audience": of("audience", aud="another-server"),
+        "wrong audiences": of("audience", aud=["another-server", "corod"]),
+        "no audience": of("audience", aud=None),
+        "no subject": of("claims", sub=None),
+        "no namespace": of("claims", namespace=None),
+        "a namespace that is a path": of("claims", namespace="team-b/x"),
+        "no role": of("claims", role=None),
+        "an unknown role": of("claims", role="root"),
+        "roles in a list": of("claims", role=["drive", "admin"]),
+        "alg none": text("algorithm", f"Bearer {unsigned}."),
+        "alg none with a signature": text("algorithm", f"Bearer {unsigned}.{signature}"),
+        "alg nOnE": text("algorithm", "Bearer " + made.joined({"alg": "nOnE"}, made.claims()) + "."),
+        "HS256 with the public key": text("algorithm", f"Bearer {hs256}"),
+        "RS512": by("algorithm", alg="RS512"),
+        "no algorithm": by("algorithm", alg=None),
+        "the algorithm of another key": by("algorithm", alg="ES256"),
+        "another key's id": by("algorithm", kid=other_key.name),
+        "an unknown key id": by("unknown_key", kid="of nobody"),
+        "a key id that is a path": by("unknown_key", kid="../../etc/passwd"),
+        "a key id that is a number": by("malformed", kid=7),
+        "signed by a stranger": by("signature", stranger),
+        "signed by a stranger, with his key": by("signature", stranger, jwk=stranger.jwk()),
+        "signed by a stranger, with his key's address": by("signature", stranger, jku="https://stranger.example/jwks"),
+        "ES256 by a stranger": by("signature", world.strangers["ES256"], alg="ES256", kid=other_key.name),
+        "a curve's signature in DER": ([f"Bearer {made.signed(other_key, {'alg': 'ES256', 'kid': other_key.name}, made.claims(), der=True)}"],
+                                       "signature"),
+        "an extension that matters": by("malformed", crit=["exp"]),
+        "another type": by("malformed", typ="dpop+jwt"),
+        "another payload": text("signature", f"Bearer {head}.{richer}.{signature}"),
+        "a signature with another bit": text("signature", f"Bearer {head}.{body}.{made.base64url(bytes(flipped))}"),
+        "a truncated signature": text("signature", f"Bearer {head}.{body}.{made.base64url(bytes(whole[:-4]))}"),
+        "a token without its end": text("malformed", f"Bearer {good[:-4]}"),
+        "no signature": text("malformed", f"Bearer {head}.{body}."),
+        "two parts": text("unknown", f"Bearer {head}.{body}"),
+        "four parts": text("malformed", f"Bearer {good}.{signature}"),
+        "padding": text("malformed", f"Bearer {good}=="),
+        "a role that is said twice": by("malformed", _claims=twice.encode()),
+        "claims that are no object": by("malformed", _claims=b"[]"),
+        "a header that is no JSON": text("malformed", f"Bearer {made.base64url(b'{alg}')}.{body}.{signature}"),
+        "two tokens in one": text("malformed", f"Bearer {good}, Bearer {good}"),
+    }
+
+
+class CredentialsTest(AccessTest):
+    def test_good_ones(self):
+        for name, options in {
+            "a static token": dict(token=world.tokens["team-a-drive"]),
+            "RS256": dict(token=made.token(world.keys["RS256"])),
+            "ES256": dict(token=made.token(world.keys["ES256"])),
+            "EdDSA": dict(token=made.token(world.keys["EdDSA"])),
+            "audiences": dict(token=made.token(world.keys["ES256"], aud=["other", made.AUDIENCE])),
+            "the scheme in another case": dict(authorizations=[f"bEARER {world.tokens['team-a-drive']}"]),
+            "a certificate": dict(certificate=world.certificates["worker"]),
+        }.items():
+            with self.subTest(name):
+                client = world.caller(**options)
+                session = client.create("averager", prime=True).session.session_id
+                self.assertEqual(client.send(session, 7).value, 7)
+                self.assertEqual(drive(client, sends(session, 9))[0].value, 8)
+                self.assertEqual(self.admin.get(session).steps, 3)
+
+    def test_bad_ones(self):
+        session = self.admin.create("averager", prime=True).session.session_id
+        before = self.admin.get(session)
+        bad = bad_tokens()
+        self.assertGreaterEqual(len(bad), 30)
+        client = world.caller()
+        for name, (authorizations, problem) in bad.items():
+            client.use(*authorizations)
+            for call in (lambda: client.get(session), lambda: client.send(session, 1), lambda: drive(client, sends(session, 1))):
+                with self.subTest(name):
+                    refusal = refused(call)
+                    expected = {"problem": problem} if problem else {}
+                    self.assert_unauthenticated(refusal, "CREDENTIALS_INVALID" if problem else "CREDENTIALS_MISSING", **expected)
+                    for value in authorizations:
+                        self.assertNotIn(value.partition(" ")[2] or "nothing", refusal.message)
+        self.assertEqual(self.admin.get(session), before)
+
+    def test_a_bad_token_is_not_made_up_for_by_a_certificate(self):
+        client = world.caller(token="team-a-drive.wrong", certificate=world.certificates["worker"])
+        self.assert_unauthenticated(refused(client.list), "CREDENTIALS_INVALID", problem="unknown")
+
+    def test_a_token_says_more_than_a_certificate(self):
+        client = world.caller(token=world.tokens["team-b-drive"], certificate=world.certificates["worker"])
+        session = client.create("averager").session.session_id
+        self.assertEqual(refused(self.admin.get, session).reason, "SESSION_NOT_FOUND")
+
+    def test_a_certificate_that_nobody_has(self):
+        client = world.caller(certificate=world.certificates["unknown"])
+        self.assert_unauthenticated(refused(client.list), "CREDENTIALS_INVALID")
+
+
+@contextlib.contextmanager
+def handshake(server, version=None):
+    """A connection with TLS of that version alone."""
+    context = ssl.create_default_context(cafile=world.ca.path)
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    context.set_alpn_protocols(["h2"])
+    if version:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that one is old
+            context.minimum_version = context.maximum_version = version
+    host, port = server.address.rsplit(":", 1)
+    with socket.create_connection((host, int(port))) as plain, context.wrap_socket(plain, server_hostname=host) as connection:
+        yield connection
+
+
+class MutualTlsTest(AccessTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.required = world.start(*world.mutual("require"))
+        cls.addClassCleanup(cls.required.stop)
+
+    def caller(self, certificate=None, **options):
+        return world.caller(server=self.required, certificate=world.certificates.get(certificate), **options)
+
+    def assert_no_connection(self, client):
+        refusal = refused(client.list)
+        self.assertEqual((refusal.code, refusal.reason), (grpc.StatusCode.UNAVAILABLE, ""))
+
+    def test_who_shows_no_certificate_is_not_let_in(self):
+        self.assert_no_connection(self.caller())
+        self.assert_no_connection(self.caller(token=world.tokens["team-a-admin"]))
+
+    def test_who_shows_one_of_another_authority_is_not_let_in(self):
+        self.assert_no_connection(self.caller("foreign"))
+        self.assert_no_connection(world.caller(certificate=world.certificates["foreign"]))  # also where none is required
+
+    def test_who_shows_one_that_nobody_has_may_do_nothing(self):
+        self.assert_unauthenticated(refused(self.caller("unknown").list), "CREDENTIALS_INVALID")
+
+    def test_who_shows_his_own_may_do_what_is_his(self):
+        client = self.caller("worker")
+        client.create("averager", "of-the-worker", prime=True)
+        self.assertEqual(client.send("of-the-worker", 3).value, 3)
+        self.assert_refused(refused(define, client, "no"), "ROLE_INSUFFICIENT", grpc.StatusCode.PERMISSION_DENIED)
+
+    def test_a_client_does_not_take_a_server_of_another_authority(self):
+        self.assert_no_connection(self.caller("worker", ca=world.other_ca.path))
+
+    def test_nobody_speaks_without_tls(self):
+        client = self.required.client()
+        self.assert_no_connection(client)
+
+    def test_old_versions_of_tls_are_refused(self):
+        for version, is_spoken in ((ssl.TLSVersion.TLSv1_1, False), (ssl.TLSVersion.TLSv1_2, True)):
+            with self.subTest(version=version):
+                if is_spoken:
+                    with handshake(world.server, version) as connection:
+                        self.assertEqual(connection.version(), "TLSv1.2")
+                else:
+                    self.assertRaises(OSError, handshake(world.server, version).__enter__)
+
+
+class ChangesTest(AccessTest):
+    """Files that change while the server runs."""
+
+    def setUp(self):
+        self.directory = self.enterContext(tempfile.TemporaryDirectory())
+        self.files = {}
+        for name in ("identities", "jwks", "limits", "certificate", "key"):
+            self.files[name] = os.path.join(self.directory, name)
+        certificate, key = map(made.read, world.server_files)
+        self.ada, self.line = made.static_token("ada", "team-a", DRIVE)
+        self.put(identities=self.line, jwks=made.key_set(world.keys["ES256"]), limits="", certificate=certificate, key=key)
+        self.server = testing.Server(
+            testing.binary("COROD_BIN"), *world.tls((self.files["certificate"], self.files["key"])), "--identities",
+            self.files["identities"], *world.issuer(self.files["jwks"]), "--limits", self.files["limits"], log_level="info")
+        self.addCleanup(self.server.stop)
+
+    def put(self, **files):
+        for name, text in files.items():
+            made.replace(self.files[name], text)
+
+    def caller(self, token=None):
+        return world.caller(token, server=self.server)
+
+    def reason(self, call, *arguments, **fields):
+        """That of the Refusal, if there is one."""
+        try:
+            call(*arguments, **fields)
+        except grpc.RpcError as error:
+            return testing.refusal_of(error).reason
+        return None
+
+    def certificate(self):
+        """The one that a new connection is shown; None while the key is already that of another one."""
+        with contextlib.suppress(OSError), handshake(self.server) as connection:
+            return connection.getpeercert(binary_form=True)
+        return None
+
+    def test_all_of_them(self):
+        old = self.caller(self.ada)
+        by_key = self.caller(made.token(world.keys["ES256"]))
+        by_new_key = self.caller(made.token(world.keys["RS256"]))
+        eve, eves_line = made.static_token("eve", "team-a", DRIVE)
+        new = self.caller(eve)
+        old.create("averager", "kept", prime=True)
+        self.assertIsNone(self.reason(by_key.list))
+        for client in (by_new_key, new):
+            self.assertEqual(self.reason(client.list), "CREDENTIALS_INVALID")
+        was = self.certificate()
+
+        # What will not do changes nothing.
+        self.put(identities="ada team-a root", jwks="{}", limits="team-a sessions=many", certificate="none")
+        for name in ("identities", "jwks", "limits"):
+            testing.eventually(lambda: re.search(f"error.*{re.escape(self.files[name])}", self.server.stderr(), re.IGNORECASE),
+                               f"the log tells of {name}")
+        for client in (old, by_key):
+            self.assertIsNone(self.reason(client.list))
+
+        certificate, key = map(made.read, world.ca.certify("renewed", "DNS:localhost,IP:127.0.0.1"))
+        self.put(key=key, certificate=certificate, identities=eves_line, jwks=made.key_set(world.keys["RS256"]),
+                 limits="team-a sessions=1")
+        testing.eventually(lambda: self.reason(old.list) == "CREDENTIALS_INVALID", "the token is revoked")
+        testing.eventually(lambda: self.reason(by_key.list) == "CREDENTIALS_INVALID", "the key is revoked")
+        for client in (new, by_new_key):
+            testing.eventually(lambda: self.reason(client.list) is None, "there is a new one")
+        testing.eventually(lambda: self.reason(new.create, "averager") == "TOO_MANY_SESSIONS", "there is a limit")
+        testing.eventually(lambda: self.certificate() not in (None, was), "the certificate is renewed")
+        self.assertIsNone(self.reason(self.caller(eve).get, "kept"))
+
+        self.put(limits="")
+        testing.eventually(lambda: self.reason(new.create, "averager") is None, "there is no limit")
+
+
+class ExposureTest(AccessTest):
+    def run_corod(self, *flags):
+        return subprocess.run([testing.binary("COROD_BIN"), "--listen", "0.0.0.0:0", "--journal", "memory", *flags],
+                              capture_output=True, text=True, timeout=testing.CALL_SECONDS)
+
+    def test_who_can_be_reached_encrypts_and_asks_who_calls(self):
+        tls, identities = world.tls(), ("--identities", world.identities)
+        for flags, missing in (((), "--tls-cert and --tls-key, and --identities or --jwks"), (tls, "--identities or --jwks"),
+                               (identities, "--tls-cert and --tls-key")):
+            with self.subTest(flags=flags):
+                done = self.run_corod(*flags)
+                self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (2, "", 1), done.stderr)
+                self.assertIn("--insecure", done.stderr)
+                self.assertIn(missing, done.stderr)
+        for flags in (("--insecure",), (*tls, *identities)):
+            with self.subTest(flags=flags):
+                testing.Server(testing.binary("COROD_BIN"), *flags, listen="0.0.0.0:0").stop()
+
+    def test_files_that_will_not_do(self):
+        certificate, key = world.server_files
+        other_key = world.ca.key.path
+        empty = world.put("empty", "")
+        for flags, named in ((("--tls-cert", certificate, "--tls-key", other_key), other_key),
+                             (("--tls-cert", key, "--tls-key", key), key),
+                             (("--tls-cert", certificate, "--tls-key", certificate), certificate),
+                             ((*world.tls(), "--tls-client-ca", key), key),
+                             (("--identities", empty), empty), (world.issuer(empty), empty),
+                             (("--limits", certificate), certificate)):
+            with self.subTest(flags=flags):
+                done = self.run_corod("--insecure", *flags)
+                self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (2, "", 1), done.stderr)
+                self.assertIn(named, done.stderr)
+
+
+class LimitsTest(AccessTest):
+    def test_too_many_sessions_speaks_of_the_own_ones(self):
+        client = world.of("few-sessions")
+        for number in range(2):
+            client.create("averager", f"s{number}")
+        for call in (lambda: client.create("averager"), lambda: fork(client, "s0"),
+                     lambda: load(client, export(client, "s0"), "s2")):
+            refusal = refused(call)
+            self.assert_refused(refusal, "TOO_MANY_SESSIONS", grpc.StatusCode.RESOURCE_EXHAUSTED, max_sessions="2",
+                                namespace="few-sessions")
+            self.assertGreater(refusal.retry_seconds, 0)
+            self.assertEqual(re.findall(r"\d+", refusal.message), ["2"])
+        self.assertEqual(drive(client, creates("averager"))[0].reason, "TOO_MANY_SESSIONS")
+        self.admin.create("averager")
+        client.delete("s0")
+        client.create("averager", "s0")
+
+    def test_rate_limited(self):
+        client = world.of("few-commands")
+        client.create("averager", "slow")
+
+        def refusal_of_many(call):
+            for _ in range(100):
+                try:
+                    answer = call()
+                except grpc.RpcError as error:
+                    return testing.refusal_of(error)
+                if isinstance(answer, testing.Refusal):
+                    return answer
+            self.fail("a hundred of them were executed at once")
+
+        for call in (lambda: client.next("slow"), lambda: drive(client, sends("slow"))[0]):
+            refusal = refusal_of_many(call)
+            self.assert_refused(refusal, "RATE_LIMITED", grpc.StatusCode.RESOURCE_EXHAUSTED, commands_per_second="2")
+            self.assertGreater(refusal.retry_seconds, 0)
+            self.assertLessEqual(refusal.retry_seconds, 1)
+        steps = client.get("slow").steps
+        self.assertEqual(self.admin.create("averager", prime=True).primed.kind, "yielded")
+
+        def is_executed():
+            try:
+                return client.next("slow").step == steps + 1
+            except grpc.RpcError as error:
+                return self.assertEqual(testing.refusal_of(error).reason, "RATE_LIMITED")
+        testing.eventually(is_executed, "it is allowed a moment later")
+
+
+class CoroctlTest(AccessTest):
+    """The command line against the same server."""
+
+    def coroctl(self, *arguments, token="team-a-admin", server=None, ca=None, **environment):
+        flags = ["--server", server or world.server.address, *(["--tls-ca", ca or world.ca.path] if ca != "" else [])]
+        if token:
+            flags += ["--token-file", world.put(f"token-{token}", world.tokens[token] + "\n")]
+        return self.run_coroctl(*flags, *arguments, **environment)
+
+    def run_coroctl(self, *arguments, **environment):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("COROD_T")}
+        return subprocess.run([testing.binary("COROCTL"), *arguments], capture_output=True, text=True, input="",
+                              env=clean | environment, timeout=testing.CALL_SECONDS)
+
+    def good(self, *arguments, **options):
+        done = self.coroctl(*arguments, **options)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), arguments)
+        return done.stdout
+
+    def bad(self, status, *arguments, **options):
+        """The one line."""
+        done = self.coroctl(*arguments, **options)
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (status, "", 1), done.stderr)
+        return done.stderr
+
+    def test_drives_with_a_token(self):
+        self.good("create", "averager", "--prime", "--id", "by-coroctl", token="team-a-drive")
+        self.assertEqual(self.good("send", "by-coroctl", "5", token="team-a-drive"), "5.0\n")
+        self.assertIn("by-coroctl", self.good("list"))
+        self.assertIn("SESSION_NOT_FOUND", self.bad(3, "get", "by-coroctl", token="team-b-drive"))
+        self.assertIn("ROLE_INSUFFICIENT", self.bad(3, "undefine", "x", token="team-a-drive"))
+        self.assertIn("CREDENTIALS_MISSING", self.bad(3, "list", token=None))
+        self.assertIn("averager", self.good("bench", "--sessions", "20", "--duration", "100ms", token="team-a-drive"))
+        self.good("bench", "--mode", "drive", "--sessions", "20", "--duration", "100ms", token="team-a-drive")
+
+    def test_a_certificate_stands_for_a_token(self):
+        certificate, key = world.certificates["worker"]
+        self.good("--tls-cert", certificate, "--tls-key", key, "list", token=None)
+        self.assertIn("CREDENTIALS_INVALID", self.bad(3, "--tls-cert", world.certificates["unknown"][0], "--tls-key",
+                                                      world.certificates["unknown"][1], "list", token=None))
+
+    def test_the_environment_stands_for_flags(self):
+        token = world.put("token-in-environment", world.tokens["team-a-observe"])
+        done = self.run_coroctl("list", "--limit", "1", COROD_SERVER=world.server.address, COROD_TLS_CA=world.ca.path,
+                                COROD_TOKEN_FILE=token)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_servers_that_are_not_trusted(self):
+        line = self.bad(3, "list", ca=world.other_ca.path)
+        self.assertIn("UNAVAILABLE", line)
+        self.assertIn("UNAVAILABLE", self.bad(3, "--tls", "list", ca=""))
+        self.assertIn("UNAVAILABLE", self.bad(3, "--tls-server-name", "other.example", "list"))
+        self.good("--tls-server-name", "localhost", "list")
+
+    def test_files_that_will_not_do(self):
+        certificate, key = world.certificates["worker"]
+        empty = world.put("empty", " \n")
+        for flags, named in ((("--tls-ca", "/no/such"), "/no/such: it cannot be read: No such file or directory"),
+                             (("--tls-ca", key), f"{key}: it holds no certificate"),
+                             (("--tls-cert", certificate, "--tls-key", world.ca.key.path), "it is not the key of"),
+                             (("--tls-cert", certificate, "--tls-key", certificate), "holds no private key"),
+                             (("--tls-cert", certificate), "--tls-key"),
+                             (("--tls", "--token-file", "/no/such"), "/no/such: it cannot be read"),
+                             (("--tls", "--token-file", empty), f"{empty}: it holds no token"),
+                             (("--tls", "--token-file", certificate), "it holds more than a token")):
+            with self.subTest(flags=flags):
+                done = self.run_coroctl("--server", world.server.address, *flags, "list")
+                self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (2, "", 1), done.stderr)
+                self.assertIn(named, done.stderr)
+
+    def test_a_token_is_not_sent_where_others_could_read_it(self):
+        line = self.bad(2, "list", server="corod.example:7117", ca="")
+        self.assertIn("without TLS", line)
+        self.assertIn("--tls", line)
+
+    def test_health_needs_no_token(self):
+        self.assertEqual(self.good("health", token=None), "SERVING\n")
+        self.assertEqual(self.good("--output", "json", "health"), '{"status": "SERVING"}\n')
+        self.assertEqual(self.bad(1, "health", "--service", "no.Such", token=None),
+                         "coroctl: the server tells nothing of a service no.Such\n")
+        self.assertIn("is corod running", self.bad(1, "health", server="127.0.0.1:1", token=None))
+
+    def test_log_levels(self):
+        self.assertEqual(self.good("log-level", "journal"), "journal  trace\n")
+        self.assertEqual(self.good("log-level", "journal", "debug"), "journal  debug\n")
+        self.assertEqual(self.good("--output", "json", "log-level", "journal"), '{"area": "journal", "level": "debug"}\n')
+        self.assertRegex(self.good("log-level", "all", "trace"), r"^(\w+ +trace\n){6,}$")
+        self.assertIn("there is no area nowhere; there are server, ", self.bad(2, "log-level", "nowhere"))
+        self.assertIn("INVALID_ARGUMENTS", self.bad(3, "log-level", "journal", "loud"))
+        self.assertIn("ROLE_INSUFFICIENT", self.bad(3, "log-level", token="team-a-define"))
+        self.assertIn("journal", self.good("log-level", server=f"unix:{world.directory}/data/admin.sock", token=None))
+
+    def test_it_waits_where_the_rate_is_limited(self):
+        self.good("create", "averager", "--id", "patient", "--prime", token="few-commands")
+        for number in range(4):
+            self.good("send", "patient", str(number), token="few-commands")
+
+
+class SecretsTest(AccessTest):
+    def test_they_are_nowhere_to_be_read(self):
+        """Of calls with good and bad credentials, at the level trace."""
+        client = world.caller()
+        good = made.token(world.keys["ES256"])
+        for authorizations in [[f"Bearer {good}"], *([f"Bearer {token}"] for token in world.tokens.values()),
+                               *(authorizations for authorizations, _ in bad_tokens().values())]:
+            with contextlib.suppress(grpc.RpcError):
+                client.use(*authorizations).list()
+        secrets = [token.partition(".")[2] for token in world.tokens.values()] + [part for part in good.split(".")[1:]]
+        secrets += ["PRIVATE KEY", made.read(world.server_files[1]).decode().splitlines()[1]]
+        secrets += [line.split()[-1].split(":")[-1] for line in made.read(world.identities).decode().splitlines()[1:]]
+        log = world.server.stderr()
+        port = int(re.search(r'serving metrics.*port["=: ]+(\d+)', log)[1])
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=testing.CALL_SECONDS) as answer:
+            metrics = answer.read().decode()
+        self.assertIn("team-a-admin", log)
+        self.assertIn("corod_", metrics)
+        for place, text in {"the log": log, "the metrics": metrics, "ps": world.server.command_line()}.items():
+            self.assertGreater(len(text), 100, place)
+            for secret in secrets:
+                self.assertNotIn(secret, text, place)
+
+
+if __name__ == "__main__":
+    unittest.main()
