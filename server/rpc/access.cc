@@ -32,7 +32,7 @@ std::optional<CertificateNames> NamesOf(const grpc::AuthContext* peer) {
     return values.empty() ? std::string() : std::string(values.front().data(), values.front().size());
   };
   CertificateNames names;
-  for (const char* property : {"x509_dns", "x509_uri"}) {
+  for (const char* property : {GRPC_PEER_DNS_PROPERTY_NAME, GRPC_PEER_URI_PROPERTY_NAME}) {
     for (const grpc::string_ref& name : peer->FindPropertyValues(property)) {
       names.alternative.emplace_back(name.data(), name.size());
     }
