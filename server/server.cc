@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "server/base/clock.h"
 #include "server/base/random.h"
 #include "server/base/worker_pool.h"
@@ -223,11 +224,19 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   while (!drained->load() && clock.Now() < give_up) {
     if (signals.Wait(absl::Milliseconds(5)) != 0) break;
   }
-  server->Shutdown(absl::ToChronoTime(clock.Now() + kReplyLimit));
+  const auto limit = absl::ToChronoTime(clock.Now() + kReplyLimit);
   if (!drained->load()) {
+    // gRPC waits for every call to be done, but that of the step never is. The others' answers go out meanwhile.
+    const auto shut_down = std::make_shared<absl::Notification>();
+    std::thread([&server = *server, shut_down, limit] {
+      server.Shutdown(limit);
+      shut_down->Notify();
+    }).detach();
+    shut_down->WaitForNotificationWithTimeout(kReplyLimit);
     COROD_LOG(kServer, kError, "a step is still running; ending without it");
     std::_Exit(1);
   }
+  server->Shutdown(limit);
   server->Wait();
   (*journal)->Shutdown();
   workers.Shutdown();

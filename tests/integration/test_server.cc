@@ -125,6 +125,8 @@ Coroutine Cleanups() {
   while (true) co_yield cleanups.load();
 }
 
+void Append(const std::string& path, const std::string& line) { std::ofstream(path, std::ios::app) << line + "\n"; }
+
 Coroutine WritesOnExit(std::string path, std::string line) {
   std::optional<Exception> exit;
   try {
@@ -132,8 +134,37 @@ Coroutine WritesOnExit(std::string path, std::string line) {
   } catch (const py::GeneratorExit& e) {
     exit = e;
   }
-  std::ofstream(path, std::ios::app) << line + "\n";
+  Append(path, line);
   Rethrow(*exit);
+}
+
+// A local variable whose destructor is seen.
+class Local {
+ public:
+  explicit Local(std::string path) : path_(std::move(path)) {}
+  Local(const Local&) = delete;
+  Local& operator=(const Local&) = delete;
+  ~Local() { Append(path_, "destructor"); }
+
+ private:
+  const std::string path_;
+};
+
+Coroutine NotesItsEnd(std::string path, bool ignores) {
+  const CoroutineRef self = co_await ThisCoroutine();
+  const Local local(path);
+  const Finally note(self, [&path]() noexcept { Append(path, "finally"); });
+  Value sent;
+  while (true) {
+    try {
+      sent = co_yield sent;
+    } catch (const py::GeneratorExit&) {
+      if (!ignores) throw;
+    }
+    if (sent == Value("wait")) AllGates().Wait(path);
+    if (sent == Value("return")) co_return Value("returned");
+    if (sent == Value("raise")) Raise(Exception("ValueError", {Value("raised")}));
+  }
 }
 
 Coroutine Huge(std::int64_t bytes) {
@@ -192,6 +223,11 @@ void AddTestCoroutines(Catalog& catalog) {
   add(Native("cleanups", 1, &Cleanups), "yields how many `counts_cleanup` have run their cleanup in this process");
   add(Native("writes_on_exit", 1, &WritesOnExit).Takes("path", "of a file").Takes("line", "what to append to it"),
       "appends a line on GeneratorExit");
+  add(Native("notes_its_end", 1, &NotesItsEnd)
+          .Takes("path", "of a file")
+          .Takes("ignores", "whether it ignores GeneratorExit", Optional(false)),
+      "yields what was sent; returns, raises, or waits for the gate of the file's name when it is sent 'return', 'raise' "
+      "or 'wait'; appends to the file which of its finally and its destructor runs");
   add(Native("huge", 1, &Huge).Takes("bytes", "how many"), "yields a text of so many bytes");
   add(Native("deep", 1, &Deep).Takes("levels", "how many"), "yields lists in lists");
   add(Native("not_utf8", 1, &NotUtf8), "yields a text that is not UTF-8");
