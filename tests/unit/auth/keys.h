@@ -76,7 +76,7 @@ struct CertificateOptions {
   std::string alternative;  // as in OpenSSL's configuration: "DNS:a,URI:b"
   absl::Time begins = kNow - absl::Hours(1);
   absl::Time expires = kNow + absl::Hours(1);
-  std::string second_common_name;
+  std::string second_common_name = {};
 };
 // A certificate in PEM, signed by its own key.
 std::string CertificateOf(const TestKey& key, const CertificateOptions& options = {});

@@ -147,6 +147,50 @@ TEST(ArgumentsTest, ServerComesFromTheEnvironment) {
   unsetenv("COROD_SERVER");
 }
 
+TEST(ArgumentsTest, WithoutFlagsNothingIsEncryptedOrTold) {
+  const client::SecurityOptions security = Parsed({"list"}).global.security;
+  EXPECT_FALSE(security.tls);
+  EXPECT_EQ(security.token_file, "");
+}
+
+TEST(ArgumentsTest, EachFlagOfTlsTurnsItOn) {
+  EXPECT_TRUE(Parsed({"--tls", "list"}).global.security.tls);
+  EXPECT_EQ(Parsed({"list", "--tls-ca", "ca"}).global.security.tls.value().ca_file, "ca");
+  EXPECT_EQ(Parsed({"list", "--tls-server-name", "n"}).global.security.tls.value().server_name, "n");
+  const client::TlsOptions tls = Parsed({"list", "--tls-cert", "c", "--tls-key", "k"}).global.security.tls.value();
+  EXPECT_EQ(tls.certificate_file, "c");
+  EXPECT_EQ(tls.key_file, "k");
+  EXPECT_THAT(Refused({"list", "--tls-cert", "c"}), HasSubstr("--tls-key"));
+  EXPECT_THAT(Refused({"list", "--tls-key", "k"}), HasSubstr("--tls-cert"));
+}
+
+TEST(ArgumentsTest, ATokenIsNoFlag) {
+  EXPECT_EQ(Parsed({"list", "--token-file", "t"}).global.security.token_file, "t");
+  EXPECT_THAT(Refused({"--token", "t", "list"}), HasSubstr("there is no option --token"));
+}
+
+TEST(ArgumentsTest, SecurityComesFromTheEnvironment) {
+  setenv("COROD_TLS_CA", "ca", 1);
+  setenv("COROD_TOKEN_FILE", "token", 1);
+  const client::SecurityOptions security = Parsed({"list"}).global.security;
+  EXPECT_EQ(security.tls.value().ca_file, "ca");
+  EXPECT_EQ(security.token_file, "token");
+  // Not over the server's own socket, where neither is spoken.
+  const client::SecurityOptions over_socket = Parsed({"--server", "unix:s", "list"}).global.security;
+  EXPECT_FALSE(over_socket.tls);
+  EXPECT_EQ(over_socket.token_file, "");
+  unsetenv("COROD_TLS_CA");
+  unsetenv("COROD_TOKEN_FILE");
+}
+
+TEST(ArgumentsTest, LogLevelTakesAnAreaAndALevel) {
+  EXPECT_EQ(ParsedAs<LogLevelArguments>({"log-level"}).area, "");
+  const auto level = ParsedAs<LogLevelArguments>({"log-level", "journal", "debug"});
+  EXPECT_EQ(level.area, "journal");
+  EXPECT_EQ(level.level, "debug");
+  EXPECT_EQ(ParsedAs<HealthArguments>({"health", "--service", "s"}).service, "s");
+}
+
 TEST(ArgumentsTest, TimeoutZeroIsForEver) {
   EXPECT_EQ(Parsed({"list", "--timeout", "0"}).global.timeout, absl::InfiniteDuration());
 }

@@ -22,6 +22,7 @@ using ::testing::SizeIs;
 constexpr int kCancelled = 1;
 constexpr int kUnavailable = 14;
 constexpr int kNotFound = 5;
+constexpr int kResourceExhausted = 8;
 
 class ConnectionTest : public ::testing::Test {
  protected:
@@ -69,6 +70,33 @@ TEST_F(ConnectionTest, RetriesUnavailableWithTheSameRequestId) {
   ASSERT_THAT(ids, SizeIs(4));
   EXPECT_THAT(ids[0], SizeIs(36));
   EXPECT_THAT(ids, Each(ids[0]));
+}
+
+TEST_F(ConnectionTest, WhatPassesIsTriedAgainWhenTheServerSays) {
+  for (const Refusal& refusal :
+       {Refusal{.code = kResourceExhausted, .reason = "RATE_LIMITED", .metadata = {{"executed", "no"}}},
+        Refusal{.code = kUnavailable, .reason = "OVERLOADED", .metadata = {{"executed", "no"}}}}) {
+    Refusal delayed = refusal;
+    delayed.retry_delay = absl::Seconds(3);
+    FailWith(1, delayed);
+    EXPECT_TRUE(Send(*Connect({.request_ids = RequestIds::kAsGiven})).ok()) << refusal.reason;
+  }
+  EXPECT_THAT(SentIds(), SizeIs(4));
+  EXPECT_THAT(world_.sleeper->slept(), ElementsAre(absl::Seconds(3), absl::Seconds(3)));
+}
+
+TEST_F(ConnectionTest, OtherLimitsDoNotPassByThemselves) {
+  FailWith(1, {.code = kResourceExhausted, .reason = "TOO_MANY_SESSIONS", .metadata = {{"executed", "no"}}});
+  EXPECT_EQ(Send(*Connect()).code(), absl::StatusCode::kResourceExhausted);
+  FailWith(1, {.code = kResourceExhausted});
+  EXPECT_EQ(Send(*Connect()).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(SentIds(), SizeIs(2));
+}
+
+TEST_F(ConnectionTest, ARateThatIsLimitedBeyondTheDeadlineIsTold) {
+  FailWith(1, {.code = kResourceExhausted, .reason = "RATE_LIMITED", .retry_delay = absl::Minutes(1)});
+  EXPECT_EQ(Send(*Connect()).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(world_.sleeper->slept(), IsEmpty());
 }
 
 TEST_F(ConnectionTest, EachCallHasItsOwnRequestId) {

@@ -1,0 +1,72 @@
+#include "server/listener.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "server/auth/authenticator.h"
+#include "server/auth/identities.h"
+#include "server/base/clock.h"
+#include "tests/unit/base/temporary_files.h"
+
+namespace corod {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+Flags Listening(const std::string& address) {
+  Flags flags;
+  flags.listen = address;
+  return flags;
+}
+
+// Why the server is not to listen so.
+std::string Refused(const Flags& flags) {
+  const absl::Status status = CheckExposure(flags);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  return std::string(status.message());
+}
+
+TEST(ListenerTest, ItsOwnMachineMayDoEverything) {
+  for (const char* address : {"127.0.0.1:7117", "127.1.2.3:0", "localhost:1", "[::1]:7117", "unix:/run/corod.sock"}) {
+    EXPECT_TRUE(CheckExposure(Listening(address)).ok()) << address;
+  }
+}
+
+TEST(ListenerTest, OtherMachinesNeedBothTlsAndCredentials) {
+  for (const char* address : {"0.0.0.0:7117", "[::]:7117", "10.0.0.1:1", "corod.example:1", "127.0.0.1.example:1",
+                              "localhost.example:1", "[::2]:1"}) {
+    Flags flags = Listening(address);
+    EXPECT_THAT(Refused(flags), AllOf(HasSubstr(address), HasSubstr("--insecure"),
+                                      HasSubstr("--tls-cert and --tls-key"), HasSubstr("--identities or --jwks")));
+    flags.tls.certificate = "certificate";
+    EXPECT_THAT(Refused(flags), AllOf(Not(HasSubstr("--tls-cert")), HasSubstr("--identities or --jwks")));
+    flags.jwks = "jwks";
+    EXPECT_TRUE(CheckExposure(flags).ok()) << address;
+    flags.tls.certificate.clear();
+    EXPECT_THAT(Refused(flags), AllOf(HasSubstr("--tls-cert and --tls-key"), Not(HasSubstr("--identities"))));
+    flags.insecure = true;
+    EXPECT_TRUE(CheckExposure(flags).ok()) << address;
+  }
+}
+
+TEST(ListenerTest, ReflectionIsServedWhereItsCallsCanBeHeldToSomething) {
+  Accounts accounts;
+  Flags flags;
+  EXPECT_TRUE(ServesReflection(flags, rpc::Access(nullptr, accounts)));
+  const TemporaryFolder folder;
+  const std::string identities = folder.Put("identities", NewToken({"ada", "team-a", Role::kDrive})->line);
+  const SystemClock clock;
+  const auto authenticator = Authenticator::Open({.identities_file = identities}, clock);
+  ASSERT_TRUE(authenticator.ok()) << authenticator.status();
+  const rpc::Access held(authenticator->get(), accounts);
+  EXPECT_FALSE(ServesReflection(flags, held));
+  flags.tls.certificate = "certificate";
+  EXPECT_TRUE(ServesReflection(flags, held));
+}
+
+}  // namespace
+}  // namespace corod
