@@ -158,7 +158,7 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   std::optional<maintenance::AdminSocket> admin_socket;
   if ((*journal)->IsDurable()) admin_socket.emplace(flags.data_dir);
 
-  const auto credentials = MakeCredentials(flags.tls, access);
+  const auto credentials = MakeCredentials(settings.served_tls(), access);
   if (!credentials) return Refuse(absl::InvalidArgumentError("gRPC does not take the certificate"), 2);
   std::unique_ptr<metrics::MetricsServer> metrics_server;
   if (!flags.metrics.empty()) {

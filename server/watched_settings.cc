@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "server/auth/tls_files.h"
 #include "server/log/log.h"
 
 namespace corod {
@@ -18,7 +17,7 @@ WatchedSettings::WatchedSettings(const Flags& flags, const Clock& clock, metrics
       clock_(clock),
       metrics_(metrics),
       limits_file_(flags.limits),
-      certificate_file_(flags.tls.certificate) {}
+      tls_files_(flags.tls) {}
 
 absl::Status WatchedSettings::Open() {
   if (!flags_.identities.empty() || !flags_.jwks.empty()) {
@@ -31,7 +30,7 @@ absl::Status WatchedSettings::Open() {
   if (!flags_.limits.empty()) {
     if (absl::Status read = ReadLimits(); !read.ok()) return read;
   }
-  return flags_.tls.IsOn() ? CheckCertificate() : absl::OkStatus();
+  return flags_.tls.IsOn() ? ReadTlsFiles() : absl::OkStatus();
 }
 
 void WatchedSettings::SetAccounts(Accounts& accounts) {
@@ -49,10 +48,8 @@ absl::Status WatchedSettings::ReadLimits() {
   return absl::OkStatus();
 }
 
-absl::Status WatchedSettings::CheckCertificate() {
-  if (absl::StatusOr<std::string> read = certificate_file_.Read(); !read.ok()) return read.status();
-  const Flags::Tls& tls = flags_.tls;
-  const absl::StatusOr<absl::Time> expires = CheckTlsFiles(tls.certificate, tls.key, tls.client_ca, clock_.Now());
+absl::Status WatchedSettings::ReadTlsFiles() {
+  const absl::StatusOr<absl::Time> expires = tls_files_.Read(clock_.Now());
   if (!expires.ok()) return expires.status();
   metrics_.credentials.certificate_expiry.Set(absl::ToDoubleSeconds(*expires - absl::UnixEpoch()));
   return absl::OkStatus();
@@ -82,8 +79,7 @@ void WatchedSettings::Look() {
     }
   }
   if (!flags_.limits.empty() && limits_file_.IsChanged()) Tell(flags_.limits, ReadLimits());
-  // gRPC reads the new one by itself.
-  if (flags_.tls.IsOn() && certificate_file_.IsChanged()) Tell(flags_.tls.certificate, CheckCertificate());
+  if (flags_.tls.IsOn() && tls_files_.IsChanged()) Tell(flags_.tls.certificate, ReadTlsFiles());
 }
 
 }  // namespace corod

@@ -13,6 +13,7 @@
 #include "server/flags.h"
 #include "server/limits_file.h"
 #include "server/metrics/metrics.h"
+#include "server/served_tls_files.h"
 #include "server/session/account.h"
 
 namespace corod {
@@ -32,12 +33,15 @@ class WatchedSettings {
   // Null: nobody is asked who he is.
   Authenticator* authenticator() const { return authenticator_.get(); }
 
+  // Where gRPC finds the certificate, if there is one.
+  Flags::Tls served_tls() const { return tls_files_.served(); }
+
   // Reads again what has changed, if the last look was a second ago or more.
   void Look();
 
  private:
   absl::Status ReadLimits();
-  absl::Status CheckCertificate();
+  absl::Status ReadTlsFiles();
   void Tell(const std::string& what, const absl::Status& status);
 
   const Flags& flags_;
@@ -45,7 +49,7 @@ class WatchedSettings {
   metrics::Metrics& metrics_;
   std::unique_ptr<Authenticator> authenticator_;
   WatchedFile limits_file_;
-  WatchedFile certificate_file_;
+  ServedTlsFiles tls_files_;
   LimitsOfAll limits_;
   Accounts* accounts_ = nullptr;
   absl::Time looked_ = absl::InfinitePast();

@@ -623,10 +623,9 @@ class ChangesTest(AccessTest):
         return None
 
     def certificate(self):
-        """The one that a new connection is shown; None while the key is already that of another one."""
-        with contextlib.suppress(OSError), handshake(self.server) as connection:
+        """The one that a new connection is shown."""
+        with handshake(self.server) as connection:
             return connection.getpeercert(binary_form=True)
-        return None
 
     def test_all_of_them(self):
         old = self.caller(self.ada)
@@ -642,11 +641,12 @@ class ChangesTest(AccessTest):
 
         # What will not do changes nothing.
         self.put(identities="ada team-a root", jwks="{}", limits="team-a sessions=many", certificate="none")
-        for name in ("identities", "jwks", "limits"):
+        for name in ("identities", "jwks", "limits", "certificate"):
             testing.eventually(lambda: re.search(f"error.*{re.escape(self.files[name])}", self.server.stderr(), re.IGNORECASE),
                                f"the log tells of {name}")
         for client in (old, by_key):
             self.assertIsNone(self.reason(client.list))
+        self.assertEqual(self.certificate(), was, "a damaged one is not served")
 
         certificate, key = map(made.read, world.ca.certify("renewed", "DNS:localhost,IP:127.0.0.1"))
         self.put(key=key, certificate=certificate, identities=eves_line, jwks=made.key_set(world.keys["RS256"]),
@@ -656,11 +656,21 @@ class ChangesTest(AccessTest):
         for client in (new, by_new_key):
             testing.eventually(lambda: self.reason(client.list) is None, "there is a new one")
         testing.eventually(lambda: self.reason(new.create, "averager") == "TOO_MANY_SESSIONS", "there is a limit")
-        testing.eventually(lambda: self.certificate() not in (None, was), "the certificate is renewed")
+        testing.eventually(lambda: self.certificate() != was, "the certificate is renewed")
         self.assertIsNone(self.reason(self.caller(eve).get, "kept"))
 
         self.put(limits="")
         testing.eventually(lambda: self.reason(new.create, "averager") is None, "there is no limit")
+
+        # One after the other: while they do not fit, what was there before is served.
+        was = self.certificate()
+        certificate, key = map(made.read, world.ca.certify("renewed", "DNS:localhost,IP:127.0.0.1"))
+        told = self.server.stderr().count("is not the key of")
+        self.put(key=key)
+        testing.eventually(lambda: self.server.stderr().count("is not the key of") > told, "the log tells of the key")
+        self.assertEqual(self.certificate(), was)
+        self.put(certificate=certificate)
+        testing.eventually(lambda: self.certificate() != was, "the certificate is renewed")
 
 
 class ExposureTest(AccessTest):
