@@ -1,0 +1,87 @@
+"""What docs/errors.md and docs/operations.md say, held to the sources and the binaries."""
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import corod_testing as testing
+
+TOP = Path(__file__).resolve().parents[2]
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+[a-z]")
+
+
+def read(*path):
+    return TOP.joinpath(*path).read_text(encoding="utf-8")
+
+
+def reasons():
+    return set(re.findall(r"^  X\((\w+), k\w+\)", read("server", "base", "failure.h"), re.MULTILINE))
+
+
+def in_first_cells(table):
+    """The names in the first cells of a text's tables."""
+    return [name for row in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE) for name in re.findall(r"`([A-Z_]+)`", row)]
+
+
+def help_of(variable, *arguments):
+    return subprocess.run([testing.binary(variable), *arguments, "--help"], capture_output=True, text=True, check=True,
+                          timeout=testing.CALL_SECONDS).stdout
+
+
+class ReasonsTest(unittest.TestCase):
+    def test_the_reasons_are_found(self):
+        self.assertGreaterEqual(len(reasons()), 38)
+
+    def test_each_has_one_row_in_errors(self):
+        self.assertEqual(sorted(in_first_cells(read("docs", "errors.md"))), sorted(reasons()))
+
+    def test_each_has_one_row_in_operations(self):
+        section = read("docs", "operations.md").partition("## Errors by reason\n")[2].partition("\n## ")[0]
+        self.assertEqual(sorted(in_first_cells(section)), sorted(reasons()))
+
+
+class OperationsTest(unittest.TestCase):
+    # Of other programs, and of coroctl where its help may be read for itself.
+    OTHERS = {"--build", "--now", "--system", "--home-dir", "--shell", "--server", "--tls-ca", "--token-file"}
+
+    def setUp(self):
+        self.text = read("docs", "operations.md")
+
+    def test_flags_are_those_of_the_binaries(self):
+        known = set()
+        for variable, *arguments in [("COROD_BIN",), ("COROD_BIN", "backup"), ("COROD_BIN", "restore"), ("COROD_BIN", "check"),
+                                     ("COROCTL",), ("COROCTL", "bench"), ("COROCTL", "list"), ("COROCTL", "fork")]:
+            known |= set(FLAG.findall(help_of(variable, *arguments)))
+        named = set(FLAG.findall(self.text)) - self.OTHERS
+        self.assertGreater(len(named), 30)
+        self.assertEqual(named - known - {"--only"}, set())
+
+    def test_links_lead_to_headings(self):
+        for page in "operations.md", "errors.md", "api.md", "endings.md", "authors.md":
+            for file, anchor in re.findall(r"\]\(([\w.]*)#([\w-]+)\)", read("docs", page)):
+                headings = re.findall(r"^#+ (.*)$", read("docs", file or page), re.MULTILINE)
+                anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+                self.assertIn(anchor, anchors, page)
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "there is no systemd-analyze")
+    def test_the_unit_is_one(self):
+        unit = re.search(r"```ini\n(.*?)```", self.text, re.DOTALL)[1]
+        unit = unit.replace("/usr/local/bin/corod", testing.binary("COROD_BIN"))
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory, "corod.service")
+            path.write_text(unit, encoding="utf-8")
+            said = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True,
+                                  timeout=testing.CALL_SECONDS, check=False)
+        self.assertNotIn("corod.service", said.stdout + said.stderr)
+        self.assertEqual(said.returncode, 0, said.stderr)
+
+    def test_the_unit_starts_with_flags_that_there_are(self):
+        command = re.search(r"ExecStart=/usr/local/bin/corod (.*?)\n[A-Z]", self.text, re.DOTALL)[1]
+        known = set(FLAG.findall(help_of("COROD_BIN")))
+        self.assertLessEqual(set(FLAG.findall(command)), known)
+
+
+if __name__ == "__main__":
+    unittest.main()
