@@ -1,10 +1,14 @@
 """What docs/errors.md and docs/operations.md say, held to the sources and the binaries."""
+import hashlib
+import os
 import re
 import shutil
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
+
+import grpc
 
 import corod_testing as testing
 
@@ -81,6 +85,56 @@ class OperationsTest(unittest.TestCase):
         command = re.search(r"ExecStart=/usr/local/bin/corod (.*?)\n[A-Z]", self.text, re.DOTALL)[1]
         known = set(FLAG.findall(help_of("COROD_BIN")))
         self.assertLessEqual(set(FLAG.findall(command)), known)
+
+
+class RolesTest(unittest.TestCase):
+    """The table of roles, on a server that knows one caller of each."""
+
+    SERVICES = {"CoroutineService": "coroutine_service", "CatalogService": "catalog_service", "AdminService": "admin_service"}
+    ROLES = ["observe", "drive", "define", "admin"]
+
+    @classmethod
+    def setUpClass(cls):
+        directory = cls.enterClassContext(tempfile.TemporaryDirectory())
+        identities = os.path.join(directory, "identities")
+        with open(identities, "w", encoding="ascii") as file:
+            for role in cls.ROLES:
+                digest = hashlib.sha256(b"0123456789abcdef" + role.encode()).hexdigest()
+                file.write(f"{role} team-a {role} sha256:{b'0123456789abcdef'.hex()}:{digest}\n")
+        cls.server = testing.Server(testing.binary("COROD_BIN"), "--identities", identities)
+        cls.addClassCleanup(cls.server.stop)
+        cls.client = cls.server.client()
+
+    def rpcs(self):
+        """Path of each RPC, by its name."""
+        found = {}
+        for service, file in self.SERVICES.items():
+            for name in re.findall(r"^  rpc (\w+)\(", read("proto", "corod", "v1", f"{file}.proto"), re.MULTILINE):
+                found[name] = f"/corod.v1.{service}/{name}"
+        return found
+
+    def reason(self, path, role=None):
+        """Of the error with which an empty request is answered; empty: none, or another's."""
+        metadata = [("authorization", f"Bearer {role}.{role}")] if role else []
+        call = self.client.channel.stream_stream(path)(iter([b""]), metadata=metadata, timeout=testing.CALL_SECONDS)
+        try:
+            list(call)
+        except grpc.RpcError as error:
+            return testing.refusal_of(error).reason
+        return ""
+
+    def test_each_rpc_takes_the_role_of_its_row(self):
+        table = read("docs", "operations.md").partition("### Roles\n")[2].partition("\n### ")[0]
+        needed = {rpc: row[0] for row in re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE)
+                  for rpc in re.findall(r"`(\w+)`", row[1])}
+        rpcs = self.rpcs()
+        self.assertEqual(set(needed), set(rpcs))
+        for rpc, path in rpcs.items():
+            self.assertEqual(self.reason(path), "CREDENTIALS_MISSING", rpc)
+            for role in self.ROLES:
+                may = self.ROLES.index(role) >= self.ROLES.index(needed[rpc])
+                with self.subTest(rpc, role=role):
+                    (self.assertNotEqual if may else self.assertEqual)(self.reason(path, role), "ROLE_INSUFFICIENT")
 
 
 if __name__ == "__main__":
