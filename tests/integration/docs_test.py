@@ -137,5 +137,64 @@ class RolesTest(unittest.TestCase):
                     (self.assertNotEqual if may else self.assertEqual)(self.reason(path, role), "ROLE_INSUFFICIENT")
 
 
+class CertificatesTest(unittest.TestCase):
+    """Lines `certificate:` of --identities: a URI, a DNS name, and a common name where there is neither."""
+
+    def setUp(self):
+        self.directory = self.enterContext(tempfile.TemporaryDirectory())
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=testing.CALL_SECONDS, cwd=self.directory)
+
+    def make(self, name, alternative=None):
+        """A key and a certificate, of itself (`ca`) or of the CA."""
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key"]
+        if name == "ca":
+            self.openssl("req", "-x509", *key, "-out", "ca.pem", "-days", "2")
+            return
+        self.openssl("req", *key, "-out", "request")
+        with open(self.path("extensions"), "w", encoding="ascii") as file:
+            file.write(f"subjectAltName={alternative}\n" if alternative else "")
+        self.openssl("x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+                     "-extfile", "extensions", "-out", f"{name}.pem")
+
+    def read(self, name):
+        with open(self.path(name), "rb") as file:
+            return file.read()
+
+    def list_as(self, name):
+        """The reason for which that client is refused; empty: it is not."""
+        credentials = grpc.ssl_channel_credentials(self.read("ca.pem"), self.read(f"{name}.key"), self.read(f"{name}.pem"))
+        with grpc.secure_channel(self.server.address.replace("127.0.0.1", "localhost"), credentials) as channel:
+            try:
+                channel.unary_unary("/corod.v1.CoroutineService/List")(b"", timeout=testing.CALL_SECONDS)
+            except grpc.RpcError as error:
+                return testing.refusal_of(error).reason
+        return ""
+
+    def test_callers_by_certificate(self):
+        self.make("ca")
+        self.make("server", "DNS:localhost")
+        self.make("uri", "URI:spiffe://example.org/web")
+        self.make("dns", "DNS:dash.example.org")
+        self.make("plain")
+        self.make("stranger", "DNS:elsewhere.example.org")
+        self.make("unknown")
+        with open(self.path("identities"), "w", encoding="ascii") as file:
+            file.write("web team-a drive certificate:spiffe://example.org/web\n"
+                       "dash team-a observe certificate:dash.example.org\n"
+                       "plain team-a observe certificate:plain\nold team-a observe certificate:stranger\n")
+        flags = {"--tls-cert": "server.pem", "--tls-key": "server.key", "--tls-client-ca": "ca.pem", "--identities": "identities"}
+        self.server = testing.Server(testing.binary("COROD_BIN"),
+                                     *(word for flag, name in flags.items() for word in (flag, self.path(name))))
+        self.addCleanup(self.server.stop)
+        self.assertEqual([self.list_as(name) for name in ("uri", "dns", "plain")], ["", "", ""])
+        # Its common name counts only where it has no other.
+        self.assertEqual([self.list_as(name) for name in ("stranger", "unknown")], ["CREDENTIALS_INVALID"] * 2)
+
+
 if __name__ == "__main__":
     unittest.main()
