@@ -226,7 +226,8 @@ void AddTestCoroutines(Catalog& catalog) {
   add(Native("notes_its_end", 1, &NotesItsEnd)
           .Takes("path", "of a file")
           .Takes("ignores", "whether it ignores GeneratorExit", Optional(false)),
-      "yields what was sent; returns, raises, or waits for the gate of the file's name when it is sent 'return', 'raise' "
+      "yields what was sent; returns, raises, or waits for the gate of the file's name when it is sent 'return', "
+      "'raise' "
       "or 'wait'; appends to the file which of its finally and its destructor runs");
   add(Native("huge", 1, &Huge).Takes("bytes", "how many"), "yields a text of so many bytes");
   add(Native("deep", 1, &Deep).Takes("levels", "how many"), "yields lists in lists");
