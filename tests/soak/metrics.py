@@ -5,6 +5,11 @@ import re
 import urllib.request
 
 TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "metrics.md")
+# Shown, and counted by nobody yet: held to be 0, so that whoever counts them has them compared.
+NOT_COUNTED_YET = {"corod_commands_total", "corod_refusals_total", "corod_command_seconds", "corod_sessions", "corod_frames",
+                   "corod_frame_bytes", "corod_lua_bytes", "corod_journal_bytes", "corod_queue_depth", "corod_streams", "corod_replays_total",
+                   "corod_replayed_steps_total", "corod_replay_seconds", "corod_namespace_sessions",
+                   "corod_namespace_commands_total", "corod_namespace_refusals_total", "corod_draining"}
 _SAMPLE = re.compile(r"([a-z_]+)(?:\{(.*)\})? (\S+)")
 _LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
 
@@ -91,8 +96,8 @@ def compare(shown, tally):
         between(name, 1, shown.of(f"{name}_count"), 4 * everything)
 
     def batch_appends(name):
-        between(f"{name}, all together, and of corod_journal_append_seconds", *[shown.of("corod_journal_append_seconds_count")] * 1,
-                shown.of(f"{name}_sum"), shown.of("corod_journal_append_seconds_count"))
+        appends = int(shown.of("corod_journal_append_seconds_count"))
+        between(f"{name}, all together", appends, shown.of(f"{name}_sum"), appends)
 
     def at_least(low):
         return lambda name: between(name, low, shown.of(name), float("inf"))
@@ -137,15 +142,19 @@ def compare(shown, tally):
     for name, check in checks.items():
         if check is None:
             continue
-        if shown.has(name):
+        if name in NOT_COUNTED_YET:
+            if shown.of(name) or shown.of(f"{name}_count"):
+                wrong.append(f"{name} is counted; take it out of NOT_COUNTED_YET")
+            absent.append(name)
+        elif shown.has(name):
             check(name)
         else:
-            absent.append(name)
+            wrong.append(f"{name} is not shown")
     gauges = "corod_sessions", "corod_queue_depth", "corod_streams", "corod_frames", "corod_namespace_sessions"
     if wrong and all(line.startswith(gauges) for line in wrong):
         return None
     if wrong:
         raise AssertionError("\n".join(wrong))
     if absent:
-        found.append(f"not shown: {', '.join(absent)}")
+        found.append(f"not counted yet: {', '.join(absent)}")
     return found

@@ -38,7 +38,7 @@ SANITIZERS = {
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
 # What memory may grow by from the middle of the second quarter to the middle of the last. In the long run that is less than
-# 100 bytes for each session that is made between the two, of either kind; in the short run it only finds what is gross.
+# 100 bytes for each session that is made between the two; in the short run it only finds what is gross.
 LONG_SECONDS = 600
 MAY_GROW = {True: 16 << 20, False: 96 << 20}
 LEAK_BYTES = 100
@@ -92,10 +92,17 @@ class Memory(threading.Thread):
         self._ended.set()
         self.join()
 
+    def tenths(self):
+        """The medians of ten parts of the time."""
+        return [self._median(part / 10, (part + 1) / 10) for part in range(10)]
+
     def quarter(self, number):
         """The median of one quarter of the time, from 1 to 4."""
+        return self._median((number - 1) / 4, number / 4)
+
+    def _median(self, begin, end):
         whole = self._seen[-1][0]
-        return statistics.median(size for when, size in self._seen if (number - 1) * whole / 4 <= when < number * whole / 4)
+        return statistics.median(size for when, size in self._seen if begin * whole <= when <= end * whole)
 
 
 # ---- the clients' processes
@@ -189,12 +196,15 @@ def check_memory(memory, tally, seconds):
     is_long = seconds >= LONG_SECONDS
     may_grow = MAY_GROW[is_long]
     print(f"memory: {before / 2**20:.1f} MiB in the second quarter, {after / 2**20:.1f} MiB in the last; "
-          f"may grow by {may_grow / 2**20:.0f} MiB")
+          f"may grow by {may_grow / 2**20:.0f} MiB; in ten parts: {' '.join(f'{part / 2**20:.0f}' for part in memory.tenths())}")
+    between = 0
     for kind in "ephemeral", "durable":
         made = tally.of("sessions", kind)
-        print(f"{kind} sessions made: {made}, {made / seconds:.0f} a second")
-        if is_long and made / 2 * LEAK_BYTES <= may_grow:
-            raise AssertionError(f"too few {kind} sessions to find a leak of {LEAK_BYTES} bytes each: {made} in all")
+        between += made / 2
+        print(f"{kind} sessions made: {made}, {made / seconds:.0f} a second; "
+              f"a leak of {may_grow / (made / 2):.0f} bytes in each would be found")
+    if is_long and between * LEAK_BYTES <= may_grow:
+        raise AssertionError(f"too few sessions to find a leak of {LEAK_BYTES} bytes in each")
     if after - before > may_grow:
         raise AssertionError(f"memory grew by {(after - before) / 2**20:.1f} MiB")
 
