@@ -39,9 +39,9 @@ class Loads {
     for (std::size_t i = 0; i < kConnections; ++i) {
       loads_.push_back(SendLoad(Connect(address), kind, kSessions,
                                 {.outstanding = kOutstanding / static_cast<int>(kConnections),
+                                 .refusal = load::UnaryLoad::Refusal::kIsCounted,
                                  .most_at_rate = kMostCalls,
-                                 .beyond = load::UnaryLoad::Beyond::kIsDropped,
-                                 .refusal = load::UnaryLoad::Refusal::kIsCounted}));
+                                 .beyond = load::UnaryLoad::Beyond::kIsDropped}));
     }
   }
 

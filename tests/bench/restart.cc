@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,16 +10,17 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "client/cpp/client.h"
-#include "client/cpp/service_error.h"
-#include "client/load/messages.h"
 #include "server/base/mutex.h"
 #include "tests/bench/comparison.h"
 #include "tests/bench/failure.h"
 #include "tests/bench/load.h"
+#include "tests/bench/memory.h"
 
 namespace corod::bench {
 namespace {
