@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
+#include <string>
 
 #include "absl/time/time.h"
 #include "client/load/latencies.h"
@@ -15,6 +17,9 @@ struct Found {
   std::uint64_t messages = 0;  // in which those answers came
   absl::Duration took = {};
   Latencies latencies = {};  // of each message
+  // Where the load is asked to count them, calls that were not made, and refused ones by their reasons.
+  std::uint64_t dropped = 0;
+  std::map<std::string, std::uint64_t> refused = {};
 
   // Commands a second.
   double rate() const { return static_cast<double>(commands) / absl::ToDoubleSeconds(took); }

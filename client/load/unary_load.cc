@@ -20,8 +20,6 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
-// Calls that a load with a rate may have under way; those beyond are made late, which counts as theirs.
-constexpr std::size_t kMostAtRate = 4'096;
 
 struct Slot {
   std::optional<grpc::ClientContext> context;
@@ -67,17 +65,24 @@ class UnaryLoad::Calls {
     return static_cast<Slot*>(tag);
   }
 
-  // Counts an answer, or remembers the first that is wrong.
   void Take(const Slot& slot, SteadyClock::time_point now) {
+    if (!slot.status.ok() && load_.options_.refusal == Refusal::kIsCounted) {
+      if (std::string reason = client::ErrorOf(client::StatusOf(slot.status)).reason; !reason.empty()) {
+        ++found.refused[std::move(reason)];
+        return;
+      }
+    }
     found.latencies.Add(absl::FromChrono(now - slot.started));
     ++found.commands;
     ++found.messages;
   }
+  // Remembers the first answer that is wrong.
   bool IsFine(Slot& slot) {
     absl::Status status;
     if (!slot.status.ok()) {
       status = client::StatusOf(slot.status);
       if (absl::IsNotFound(status) && load_.options_.absent == Absent::kIsFine) return true;
+      if (load_.options_.refusal == Refusal::kIsCounted && !client::ErrorOf(status).reason.empty()) return true;
     } else if (load_.options_.check != kAnyAnswer) {
       status = load_.options_.check(slot.response);
     }
@@ -158,7 +163,7 @@ absl::StatusOr<Found> UnaryLoad::RunClosed(absl::Duration duration, std::uint64_
 }
 
 absl::StatusOr<Found> UnaryLoad::RunAtRate(absl::Duration duration, double rate) {
-  Calls calls(*this, kMostAtRate);
+  Calls calls(*this, options_.most_at_rate);
   Mutex mutex;
   CondVar changed;
   std::vector<Slot*> free;
@@ -167,6 +172,7 @@ absl::StatusOr<Found> UnaryLoad::RunAtRate(absl::Duration duration, double rate)
   std::atomic<bool> stopping = false;
   std::atomic<std::uint64_t> under_way = 0;
   std::atomic<bool> paced = false;
+  std::uint64_t dropped = 0;  // the pacer's
   const SteadyClock::time_point begin = SteadyClock::now();
   const std::chrono::nanoseconds limit = absl::ToChronoNanoseconds(duration);
 
@@ -181,6 +187,10 @@ absl::StatusOr<Found> UnaryLoad::RunAtRate(absl::Duration duration, double rate)
       Slot* slot = nullptr;
       {
         const MutexLock lock(mutex);
+        if (free.empty() && options_.beyond == Beyond::kIsDropped) {
+          ++dropped;
+          continue;
+        }
         while (free.empty() && !stopping) changed.WaitFor(mutex, kLook);
         if (free.empty()) break;
         slot = free.back();
@@ -214,6 +224,7 @@ absl::StatusOr<Found> UnaryLoad::RunAtRate(absl::Duration duration, double rate)
   pacer.join();
   stopped_.store(false);
   if (!calls.error.ok()) return calls.error;
+  calls.found.dropped = dropped;
   calls.found.took = absl::FromChrono(std::max<std::chrono::nanoseconds>(now - begin, std::chrono::nanoseconds(1)));
   return std::move(calls.found);
 }

@@ -32,11 +32,22 @@ class UnaryLoad {
   // Whether a call that is answered with NOT_FOUND ends the load.
   enum class Absent : std::uint8_t { kIsAnError, kIsFine };
 
+  // Whether a call that the service refuses for a reason of its own ends the load, or is counted by its reason.
+  enum class Refusal : std::uint8_t { kIsAnError, kIsCounted };
+
+  // What becomes of a call that is due while as many as there may be are under way: it is made later, which counts as
+  // its latency, or never, and is counted.
+  enum class Beyond : std::uint8_t { kIsLate, kIsDropped };
+
   struct Options {
     std::string method;  // "/corod.v1.CoroutineService/Send"
     Check check = kAnyAnswer;
     int outstanding = 64;
     Absent absent = Absent::kIsAnError;
+    Refusal refusal = Refusal::kIsAnError;
+    // With a rate: how many calls may be under way.
+    std::size_t most_at_rate = 4'096;
+    Beyond beyond = Beyond::kIsLate;
   };
 
   // Copies of `requests` share their bytes. REQUIRES: there are some.
@@ -51,7 +62,8 @@ class UnaryLoad {
   absl::StatusOr<Found> Run(absl::Duration duration);
 
   // `rate` calls a second, whatever becomes of those before (`outstanding` does not bind them); an answer's latency is
-  // from the moment at which its call was due, so that a server that stalls is not asked less.
+  // from the moment at which its call was due, so that a server that stalls is not asked less. At most `most_at_rate`
+  // are under way.
   absl::StatusOr<Found> RunAtRate(absl::Duration duration, double rate);
 
   // Each request once.

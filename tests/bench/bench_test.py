@@ -12,7 +12,8 @@ FIGURES = {"send_to_echo", "drive1_to_echo", "drive100_to_echo", "send_p99_to_ec
            "drive100_one_to_few", "drive100_many_to_few", "send_to_python", "resume_to_cpython", "resume",
            "bytes_ephemeral", "bytes_request_ids_ephemeral", "bytes_durable", "bytes_request_ids_durable",
            "native_p99_ratio_beside_one", "native_p99_ratio_beside_many", "lua_p99_ratio_beside_one", "lua_p99_ratio_beside_many",
-           "cold_send_p99", "cold_send_trims_p99", "memory_kept", "start_after_stop", "start_after_kill"}
+           "cold_send_p99", "cold_send_trims_p99", "memory_kept", "start_after_stop", "start_after_kill",
+           "ephemeral_goodput_to_peak", "durable_goodput_to_peak", "restart_errors", "restart_wrong_steps"}
 # Where there is a redis-server; else a note says that there is none.
 REDIS_FIGURES = {"drive100_ephemeral_to_redis", "drive100_durable_to_redis"}
 

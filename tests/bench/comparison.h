@@ -45,6 +45,8 @@ void MeasureBesideLoops(const Settings& settings, Report& report);
 void MeasureBytes(const Settings& settings, Report& report);
 void MeasureColdSessions(const Settings& settings, Report& report);
 void MeasureManySessions(const Settings& settings, Report& report);
+void MeasureOverload(const Settings& settings, Report& report);
+void MeasureRestart(const Settings& settings, Report& report);
 
 // The command that starts corod on a port of its own with its data in `data`.
 std::vector<std::string> CorodCommand(const Settings& settings, const std::string& data,

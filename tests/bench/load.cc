@@ -43,11 +43,13 @@ load::Found Fine(absl::StatusOr<load::Found> found) {
 }
 
 std::shared_ptr<load::UnaryLoad> SendLoad(const std::shared_ptr<grpc::Channel>& channel, const std::string& kind,
-                                          std::uint64_t sessions) {
+                                          std::uint64_t sessions, load::UnaryLoad::Options options) {
   load::Deck deck(sessions);
+  options.method = kSend;
+  options.check = &load::CheckSendResponse;
   return std::make_shared<load::UnaryLoad>(
       channel, load::SendRequests(sessions, deck, [&kind](std::uint64_t number) { return SessionId(kind, number); }),
-      load::UnaryLoad::Options{.method = kSend, .check = &load::CheckSendResponse, .outstanding = kOutstanding});
+      std::move(options));
 }
 
 std::shared_ptr<load::DriveLoad> DriveBy(std::size_t batch, const std::shared_ptr<grpc::Channel>& channel,

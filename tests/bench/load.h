@@ -35,9 +35,11 @@ inline constexpr char kSend[] = "/corod.v1.CoroutineService/Send";
 // What came of a load. Fails if it did.
 load::Found Fine(absl::StatusOr<load::Found> found);
 
-// Unary Sends to `sessions` averagers of that kind, `kOutstanding` at a time.
+// Unary Sends to `sessions` averagers of that kind, `kOutstanding` at a time; or as `options` say, but for the method
+// and what is looked at.
 std::shared_ptr<load::UnaryLoad> SendLoad(const std::shared_ptr<grpc::Channel>& channel, const std::string& kind,
-                                          std::uint64_t sessions);
+                                          std::uint64_t sessions,
+                                          load::UnaryLoad::Options options = {.outstanding = kOutstanding});
 
 // Drive by `batch` to `sessions` averagers of that kind, with as many streams and messages under way as the bare echo
 // answers most with. `pool`: how many commands are serialized before and sent again and again; at least one message.

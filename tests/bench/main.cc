@@ -38,6 +38,8 @@ const Comparison kComparisons[] = {
     {"bytes", "what each of a million live sessions holds in memory", &MeasureBytes},
     {"cold", "the first Send to a session that has to be run again from its log", &MeasureColdSessions},
     {"many", "a million durable sessions: memory when they sleep, time to start", &MeasureManySessions},
+    {"overload", "twice as many unary Sends as the server can answer", &MeasureOverload},
+    {"restart", "what a client with retries notices of a server that is stopped and started", &MeasureRestart},
 };
 
 // What --quick leaves of a run.

@@ -67,6 +67,10 @@ class Server:
         self.address = ready[1]
         self._clients = []
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def stderr(self):
         self._stderr.seek(0)
         return self._stderr.read().decode(errors="replace")
