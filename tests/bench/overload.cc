@@ -22,6 +22,8 @@ constexpr std::uint64_t kSessions = 1'000;
 constexpr std::size_t kConnections = 4;
 // Calls of a connection that are under way: as many as the server takes (--max-connection-calls).
 constexpr std::size_t kMostCalls = 1'000;
+// Calls of a connection that are under way at the highest load: more, and it is no higher.
+constexpr int kPeakCalls = 256;
 constexpr double kTimes = 2;
 
 // What came of the load of all connections together.
@@ -37,14 +39,14 @@ class Loads {
   Loads(const std::string& address, const std::string& kind) {
     for (std::size_t i = 0; i < kConnections; ++i) {
       loads_.push_back(SendLoad(Connect(address), kind, kSessions,
-                                {.outstanding = kOutstanding / static_cast<int>(kConnections),
+                                {.outstanding = kPeakCalls,
                                  .refusal = load::UnaryLoad::Refusal::kIsCounted,
                                  .most_at_rate = kMostCalls,
                                  .beyond = load::UnaryLoad::Beyond::kIsDropped}));
     }
   }
 
-  // As much as they can, kOutstanding calls at a time in all.
+  // As much as they can, kPeakCalls calls at a time each.
   Sum Run(absl::Duration turn) {
     return OfAll([turn](load::UnaryLoad& load) { return load.Run(turn); });
   }
