@@ -5,6 +5,7 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <optional>
@@ -185,19 +186,24 @@ absl::StatusOr<Found> UnaryLoad::RunAtRate(absl::Duration duration, double rate)
       if (SteadyClock::now() < begin + after) std::this_thread::sleep_until(begin + after);
       if (stopping) break;
       Slot* slot = nullptr;
+      bool waited = false;
       {
         const MutexLock lock(mutex);
-        if (free.empty() && options_.beyond == Beyond::kIsDropped) {
-          ++dropped;
-          continue;
-        }
+        waited = free.empty();
         while (free.empty() && !stopping) changed.WaitFor(mutex, kLook);
         if (free.empty()) break;
         slot = free.back();
         free.pop_back();
       }
+      if (waited && options_.beyond == Beyond::kIsDropped) {
+        // Those that came due while it waited for room are not made, but for the last.
+        const auto due = static_cast<std::uint64_t>((SteadyClock::now() - begin) / interval);
+        dropped += std::max(due, number) - number;
+        number = std::max(due, number);
+      }
       ++under_way;
-      calls.Issue(*slot, begin + after);
+      calls.Issue(*slot,
+                  begin + std::chrono::duration_cast<std::chrono::nanoseconds>(interval * static_cast<double>(number)));
     }
     paced = true;
   });

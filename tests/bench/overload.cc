@@ -1,7 +1,6 @@
 // What is left of a server's work when it is asked for twice as much as it can do.
 #include <grpcpp/channel.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <future>
 #include <map>
@@ -23,6 +22,8 @@ constexpr std::uint64_t kSessions = 1'000;
 constexpr std::size_t kConnections = 4;
 // Calls of a connection that are under way: as many as the server takes (--max-connection-calls).
 constexpr std::size_t kMostCalls = 1'000;
+// Calls of a connection that are under way at the highest load: more, and it is no higher.
+constexpr int kPeakCalls = 256;
 constexpr double kTimes = 2;
 
 // What came of the load of all connections together.
@@ -38,14 +39,14 @@ class Loads {
   Loads(const std::string& address, const std::string& kind) {
     for (std::size_t i = 0; i < kConnections; ++i) {
       loads_.push_back(SendLoad(Connect(address), kind, kSessions,
-                                {.outstanding = kOutstanding / static_cast<int>(kConnections),
+                                {.outstanding = kPeakCalls,
                                  .refusal = load::UnaryLoad::Refusal::kIsCounted,
                                  .most_at_rate = kMostCalls,
                                  .beyond = load::UnaryLoad::Beyond::kIsDropped}));
     }
   }
 
-  // As much as they can, kOutstanding calls at a time in all.
+  // As much as they can, kPeakCalls calls at a time each.
   Sum Run(absl::Duration turn) {
     return OfAll([turn](load::UnaryLoad& load) { return load.Run(turn); });
   }
@@ -82,19 +83,19 @@ class Loads {
 
 void Measure(const Settings& settings, const std::string& address, const std::string& kind, Report& report) {
   Loads loads(address, kind);
-  std::vector<double> highest;
-  for (int round = 0; round <= settings.rounds; ++round) highest.push_back(loads.Run(settings.turn).answered);
-  const double rate = kTimes * *std::max_element(highest.begin(), highest.end());
+  double highest = loads.Run(settings.turn).answered;  // the last time
 
-  std::vector<double> peak_p99, p99, refused, held_back;
+  std::vector<double> peak_p99, p99, offered, refused, held_back;
   std::map<std::string, std::uint64_t> reasons;
   Contestant peak{.name = kind + "_peak", .what = "as much as it can", .run = [&] {
                     const Sum sum = loads.Run(settings.turn);
                     peak_p99.push_back(absl::ToDoubleMilliseconds(sum.latencies.Quantile(0.99)));
-                    return sum.answered;
+                    return highest = sum.answered;
                   }};
   Contestant overload{.name = kind + "_goodput", .what = "answered when asked for twice that", .run = [&] {
+                        const double rate = kTimes * highest;
                         const Sum sum = loads.RunAtRate(settings.turn, rate);
+                        offered.push_back(rate);
                         p99.push_back(absl::ToDoubleMilliseconds(sum.latencies.Quantile(0.99)));
                         refused.push_back(sum.refused);
                         held_back.push_back(sum.held_back);
@@ -102,14 +103,14 @@ void Measure(const Settings& settings, const std::string& address, const std::st
                         return sum.answered;
                       }};
   TakeTurns(settings.rounds, {&peak, &overload});
-  for (std::vector<double>* rounds : {&peak_p99, &p99, &refused, &held_back}) rounds->erase(rounds->begin());
+  for (std::vector<double>* rounds : {&peak_p99, &p99, &offered, &refused, &held_back}) rounds->erase(rounds->begin());
   report.Add({.name = kind + "_goodput_to_peak",
               .what = absl::StrFormat(
                   "unary Send (%s), %g times the highest load offered over %d connections: answered, to peak", kind,
                   kTimes, kConnections),
               .rounds = Ratios(overload, peak),
               .goal = Goal{Goal::Is::kAtLeast, 0.9}});
-  report.Add({.name = kind + "_offered", .what = "  calls offered", .unit = "/s", .rounds = {rate}});
+  report.Add({.name = kind + "_offered", .what = "  calls offered", .unit = "/s", .rounds = offered});
   for (const auto& [contestant, latency] : {std::pair(&peak, &peak_p99), std::pair(&overload, &p99)}) {
     report.Add({.name = contestant->name, .what = "  " + contestant->what, .unit = "/s", .rounds = contestant->rounds});
     report.Add({.name = contestant->name + "_p99", .what = "    p99", .unit = "ms", .rounds = *latency});
