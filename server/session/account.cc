@@ -77,7 +77,7 @@ Account& Accounts::Of(std::string_view name_space) {
   const MutexLock lock(mutex_);
   const auto found = accounts_.find(name_space);
   if (found != accounts_.end()) return *found->second;
-  auto account = std::make_unique<Account>(std::string(name_space));
+  auto account = std::make_unique<Account>(std::string(name_space), metrics_.OfNamespace(name_space));
   account->SetLimits(LimitsOf(name_space));
   return *accounts_.emplace(name_space, std::move(account)).first->second;
 }
