@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -18,11 +19,13 @@
 #include <thread>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "server/base/clock.h"
 #include "server/base/random.h"
 #include "server/base/worker_pool.h"
+#include "server/coroutine/coroutine.h"
 #include "server/flags.h"
 #include "server/journal/memory_journal.h"
 #include "server/journal/rocks_journal.h"
@@ -99,6 +102,29 @@ absl::StatusOr<std::unique_ptr<Journal>> OpenJournal(const Flags& flags, const m
   return *std::move(opened);
 }
 
+// What is asked of the whole when somebody reads the metrics.
+metrics::Readings ReadAll(Sessions& sessions, const lua::Scripts& scripts, const WorkerPool& workers,
+                          const Journal& journal) {
+  const FrameCount frames = LiveFrames();
+  metrics::Readings readings;
+  readings.live_sessions = static_cast<double>(sessions.live());
+  readings.asleep_sessions = static_cast<double>(sessions.asleep());
+  readings.finished_sessions = static_cast<double>(sessions.finished());
+  readings.problem_sessions = static_cast<double>(sessions.troubled());
+  readings.frames = static_cast<double>(frames.frames);
+  readings.frame_bytes = static_cast<double>(frames.bytes);
+  readings.lua_bytes = static_cast<double>(scripts.bytes());
+  readings.queued_by_workers = static_cast<double>(workers.Queued());
+  readings.queued_by_journal = static_cast<double>(journal.QueuedWrites());
+  if (const std::optional<std::uint64_t> bytes = journal.BytesOnDisk()) {
+    readings.journal_bytes = static_cast<double>(*bytes);
+  }
+  for (const Account* account : sessions.accounts().All()) {
+    readings.namespace_sessions.emplace_back(&account->metrics(), static_cast<double>(sessions.SizeOf(*account)));
+  }
+  return readings;
+}
+
 }  // namespace
 
 int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks hooks) {
@@ -147,7 +173,9 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
   Definitions definitions(catalog, **journal, clock, workers,
                           [&scripts](auto... what) { return scripts.Define(what...); });
   if (absl::Status opened = definitions.Open(); !opened.ok()) return Refuse(opened, 1);
-  Sessions sessions(flags.sessions, catalog, clock, workers, random, **journal, crash_marks.get());
+  Sessions sessions(flags.sessions, catalog, clock, workers, random, **journal, crash_marks.get(), &metrics);
+  const absl::Cleanup nobody_reads = [&metrics] { metrics.ReadWith(nullptr); };
+  metrics.ReadWith([&] { return ReadAll(sessions, scripts, workers, **journal); });
   sessions.WaitForCrashes();
   settings.SetAccounts(sessions.accounts());
   const rpc::Access access(settings.authenticator(), sessions.accounts());
@@ -215,6 +243,8 @@ int RunServer(int argc, const char* const* argv, Catalog& catalog, ServerHooks h
 
   COROD_LOG(kServer, kInfo, "refusing new work, closing sessions or putting them to sleep",
             {{"signal", strsignal(signal)}, {"sessions", sessions.live()}});
+  COROD_LOG(kAudit, kInfo, "drain begun", {{"who", "signal"}, {"signal", strsignal(signal)}});
+  metrics.draining.Set(1);
   (*journal)->LogMemory();
   server->GetHealthCheckService()->SetServingStatus(false);
   // Shared, since a body that never comes back may outlive this function's patience.

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "server/metrics/process.h"
 
 namespace corod::metrics {
@@ -184,8 +185,10 @@ std::vector<MetricFamily> Collect(const Metrics& metrics) {
   const auto namespaces = metrics.ListNamespaces();
   {
     Family sessions = gauge("corod_namespace_sessions", "Sessions of a namespace.");
+    absl::flat_hash_map<const NamespaceMetrics*, double> known;
+    for (const auto& [of, count] : readings.namespace_sessions) known[of] += count;
     for (const auto& [name, of] : namespaces) {
-      sessions.Add(static_cast<double>(of->sessions.value()), {{"namespace", name}});
+      if (const auto found = known.find(of); found != known.end()) sessions.Add(found->second, {{"namespace", name}});
     }
   }
   {

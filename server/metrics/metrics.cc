@@ -46,15 +46,12 @@ const Counters& FindOrMake(absl::flat_hash_map<std::string, std::unique_ptr<Coun
 std::string_view NameOf(Rpc rpc) { return kRpcNames[static_cast<std::size_t>(rpc)]; }
 std::string_view NameOf(Result result) { return kResultNames[static_cast<std::size_t>(result)]; }
 
-void RefusalCounters::Count(const absl::Status& status) const {
-  if (const std::optional<Reason> reason = ReasonOf(status)) {
-    Count(*reason);
-    return;
-  }
+std::size_t RefusalCounters::KindOf(const absl::Status& status) {
+  if (const std::optional<Reason> reason = ReasonOf(status)) return static_cast<std::size_t>(*reason);
   WithoutReason kind = WithoutReason::kOther;
   if (absl::IsDeadlineExceeded(status)) kind = WithoutReason::kDeadlineExceeded;
   if (absl::IsCancelled(status)) kind = WithoutReason::kCancelled;
-  AddTo(first_ + kReasons + static_cast<std::size_t>(kind), 1);
+  return kReasons + static_cast<std::size_t>(kind);
 }
 
 std::string_view RefusalCounters::NameOfKind(std::size_t kind) {

@@ -95,7 +95,9 @@ class RefusalCounters {
 
   void Count(Reason reason, std::uint64_t times = 1) const { AddTo(first_ + static_cast<std::size_t>(reason), times); }
   // REQUIRES: it is not OK.
-  void Count(const absl::Status& status) const;
+  void Count(const absl::Status& status) const { AddTo(first_ + KindOf(status), 1); }
+  // Its number. REQUIRES: it is not OK.
+  static std::size_t KindOf(const absl::Status& status);
 
   // By number, in the order of Reason and then of WithoutReason.
   std::uint64_t value(std::size_t kind) const { return SumOf(first_ + kind); }
@@ -147,9 +149,8 @@ struct CredentialMetrics {
 
 // What one namespace does. To be looked for once (Metrics::OfNamespace) and kept.
 struct NamespaceMetrics {
-  explicit NamespaceMetrics(Cells& cells) : sessions(cells), commands(cells), refusals(cells) {}
+  explicit NamespaceMetrics(Cells& cells) : commands(cells), refusals(cells) {}
 
-  Level sessions;
   Counter commands;
   RefusalCounters refusals;
 };
@@ -166,6 +167,8 @@ struct Readings {
   std::optional<double> queued_by_workers;
   std::optional<double> queued_by_journal;
   std::optional<double> journal_bytes;
+  // Sessions of namespaces; more than one entry for the same are added up.
+  std::vector<std::pair<const NamespaceMetrics*, double>> namespace_sessions;
 };
 
 class Metrics {

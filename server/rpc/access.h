@@ -59,6 +59,9 @@ class Access {
   // Who calls, then.
   const Caller& anybody() const { return anybody_; }
 
+  // Where calls are counted.
+  metrics::Metrics& metrics() const { return accounts_.metrics(); }
+
   // Who calls, if he may do what asks for that role. CREDENTIALS_MISSING, CREDENTIALS_INVALID, ROLE_INSUFFICIENT.
   absl::StatusOr<Caller> Admit(const grpc::ServerContextBase& context, Role needed) const;
 

@@ -64,7 +64,7 @@ void BackUp(Journal& journal, BackupCall& call) {
 grpc::ServerUnaryReactor* AdminService::GetLogLevels(grpc::CallbackServerContext* context,
                                                      const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
   return AnswerAtOnce<v1::GetLogLevelsRequest, v1::GetLogLevelsResponse>(
-      access_, Role::kAdmin, context, request, response,
+      access_, metrics::Rpc::kGetLogLevels, Role::kAdmin, context, request, response,
       [this](const Caller& caller, const v1::GetLogLevelsRequest&, v1::GetLogLevelsResponse* answer) {
         if (absl::Status refused = CheckOperator(access_, caller); !refused.ok()) return refused;
         FillLevels(answer->mutable_levels());
@@ -75,7 +75,7 @@ grpc::ServerUnaryReactor* AdminService::GetLogLevels(grpc::CallbackServerContext
 grpc::ServerUnaryReactor* AdminService::SetLogLevel(grpc::CallbackServerContext* context,
                                                     const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
   return AnswerAtOnce<v1::SetLogLevelRequest, v1::SetLogLevelResponse>(
-      access_, Role::kAdmin, context, request, response,
+      access_, metrics::Rpc::kSetLogLevel, Role::kAdmin, context, request, response,
       [this](const Caller& caller, const v1::SetLogLevelRequest& proto, v1::SetLogLevelResponse* answer) {
         absl::Status status = CheckOperator(access_, caller);
         if (status.ok()) status = corod::SetLogLevel(proto.area(), proto.level());
@@ -89,7 +89,7 @@ grpc::ServerUnaryReactor* AdminService::SetLogLevel(grpc::CallbackServerContext*
 
 grpc::ServerUnaryReactor* AdminService::Backup(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                                grpc::ByteBuffer* response) {
-  auto* call = new BackupCall(access_, Role::kAdmin, context, request, response);
+  auto* call = new BackupCall(access_, metrics::Rpc::kBackup, Role::kAdmin, context, request, response);
   absl::Status admitted = call->readable();
   if (admitted.ok()) admitted = CheckOperator(access_, call->caller());
   if (!admitted.ok()) {

@@ -7,6 +7,7 @@
 
 #include "server/base/failure.h"
 #include "server/base/page_token.h"
+#include "server/log/log.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/unary_call.h"
 
@@ -85,7 +86,7 @@ absl::Status CheckDefinable(const v1::Coroutine& coroutine) {
 grpc::ServerUnaryReactor* CatalogService::ListCoroutines(grpc::CallbackServerContext* context,
                                                          const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
   return AnswerAtOnce<v1::ListCoroutinesRequest, v1::ListCoroutinesResponse>(
-      access_, Role::kObserve, context, request, response,
+      access_, metrics::Rpc::kListCoroutines, Role::kObserve, context, request, response,
       [this](const Caller& caller, const v1::ListCoroutinesRequest& proto, v1::ListCoroutinesResponse* answer) {
         return List(catalog_, caller.name_space(), proto, answer);
       });
@@ -94,7 +95,7 @@ grpc::ServerUnaryReactor* CatalogService::ListCoroutines(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* CatalogService::GetCoroutine(grpc::CallbackServerContext* context,
                                                        const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
   return AnswerAtOnce<v1::GetCoroutineRequest, v1::GetCoroutineResponse>(
-      access_, Role::kObserve, context, request, response,
+      access_, metrics::Rpc::kGetCoroutine, Role::kObserve, context, request, response,
       [this](const Caller& caller, const v1::GetCoroutineRequest& proto, v1::GetCoroutineResponse* answer) {
         return Get(catalog_, caller.name_space(), proto, answer);
       });
@@ -102,8 +103,8 @@ grpc::ServerUnaryReactor* CatalogService::GetCoroutine(grpc::CallbackServerConte
 
 grpc::ServerUnaryReactor* CatalogService::DefineCoroutine(grpc::CallbackServerContext* context,
                                                           const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::DefineCoroutineRequest, v1::DefineCoroutineResponse>(access_, Role::kDefine, context,
-                                                                                      request, response);
+  auto* call = new UnaryCall<v1::DefineCoroutineRequest, v1::DefineCoroutineResponse>(
+      access_, metrics::Rpc::kDefineCoroutine, Role::kDefine, context, request, response);
   absl::Status status = call->readable();
   if (status.ok()) status = CheckDefinable(call->request().coroutine());
   if (!status.ok()) {
@@ -116,7 +117,14 @@ grpc::ServerUnaryReactor* CatalogService::DefineCoroutine(grpc::CallbackServerCo
                        .source = coroutine.source(),
                        .documentation = coroutine.documentation()},
                       [call](const absl::StatusOr<const Definition*>& defined) {
-                        if (defined.ok()) ToProto(**defined, call->response()->mutable_coroutine());
+                        if (defined.ok()) {
+                          ToProto(**defined, call->response()->mutable_coroutine());
+                          COROD_LOG(kAudit, kInfo, "coroutine defined",
+                                    {{"who", call->caller().name()},
+                                     {"namespace", call->caller().name_space()},
+                                     {"coroutine", (*defined)->name},
+                                     {"version", (*defined)->version}});
+                        }
                         call->Answer(defined.status());
                       });
   return call;
@@ -124,14 +132,21 @@ grpc::ServerUnaryReactor* CatalogService::DefineCoroutine(grpc::CallbackServerCo
 
 grpc::ServerUnaryReactor* CatalogService::DeleteCoroutine(grpc::CallbackServerContext* context,
                                                           const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::DeleteCoroutineRequest, v1::DeleteCoroutineResponse>(access_, Role::kDefine, context,
-                                                                                      request, response);
+  auto* call = new UnaryCall<v1::DeleteCoroutineRequest, v1::DeleteCoroutineResponse>(
+      access_, metrics::Rpc::kDeleteCoroutine, Role::kDefine, context, request, response);
   if (!call->readable().ok()) {
     call->Answer(call->readable());
     return call;
   }
-  definitions_.Remove(call->caller().name_space(), call->request().name(),
-                      [call](const absl::Status& removed) { call->Answer(removed); });
+  definitions_.Remove(call->caller().name_space(), call->request().name(), [call](const absl::Status& removed) {
+    if (removed.ok()) {
+      COROD_LOG(kAudit, kInfo, "coroutine deleted",
+                {{"who", call->caller().name()},
+                 {"namespace", call->caller().name_space()},
+                 {"coroutine", call->request().name()}});
+    }
+    call->Answer(removed);
+  });
   return call;
 }
 

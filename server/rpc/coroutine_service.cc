@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "server/log/log.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/drive_stream.h"
 #include "server/rpc/send_call.h"
@@ -16,7 +17,13 @@
 namespace corod::rpc {
 namespace {
 
+using metrics::Rpc;
+
 constexpr std::size_t kMaxPageBytes = std::size_t{1} << 20;
+
+Rpc RpcOf(const v1::ThrowRequest*) { return Rpc::kThrow; }
+Rpc RpcOf(const v1::CloseRequest*) { return Rpc::kClose; }
+Rpc RpcOf(const v1::DeleteRequest*) { return Rpc::kDelete; }
 
 bool IsQuiet(const v1::ThrowRequest& request) { return request.quiet(); }
 bool IsQuiet(const v1::CloseRequest&) { return false; }
@@ -37,12 +44,19 @@ class CommandCall final : public UnaryCall<Request, Response>, public Command {
   absl::Status Admit() override { return this->context().IsCancelled() ? CancelledBeforeItsTurn() : absl::OkStatus(); }
 
   void Finish(absl::StatusOr<Reply> reply) override {
-    if (reply.ok()) {
-      ToProto(*reply, IsQuiet(this->request()) ? Loudness::kQuiet : Loudness::kLoud,
-              this->response()->mutable_outcome());
-      SetReplayed(*reply, this->response());
+    if (!reply.ok()) {
+      this->Refuse(reply.status(), counters);
+      return;
     }
-    this->Answer(reply.status());
+    ToProto(*reply, IsQuiet(this->request()) ? Loudness::kQuiet : Loudness::kLoud, this->response()->mutable_outcome());
+    SetReplayed(*reply, this->response());
+    if (operation == Operation::kDelete) {
+      COROD_LOG(kAudit, kInfo, "session deleted",
+                {{"who", this->caller().name()},
+                 {"namespace", this->caller().name_space()},
+                 {"session_id", this->request().session_id()}});
+    }
+    this->Answer(counters, ResultOf(*reply));
   }
 
   std::string Traceparent() const override { return TraceparentOf(this->context()); }
@@ -51,7 +65,7 @@ class CommandCall final : public UnaryCall<Request, Response>, public Command {
   template <typename Fill>
   static grpc::ServerUnaryReactor* Start(Sessions& sessions, const Access& access, grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* in, grpc::ByteBuffer* out, const Fill& fill) {
-    auto* call = new CommandCall(access, Role::kDrive, context, in, out);
+    auto* call = new CommandCall(access, RpcOf(static_cast<const Request*>(nullptr)), Role::kDrive, context, in, out);
     absl::Status status = call->readable();
     if (status.ok()) status = CheckRequestId(call->request().request_id());
     if (status.ok()) status = fill(call->request(), *call);
@@ -70,8 +84,12 @@ class CommandCall final : public UnaryCall<Request, Response>, public Command {
 template <typename Request, typename Response>
 Sessions::GetDone AnswersWithSession(UnaryCall<Request, Response>* call) {
   return [call](const absl::StatusOr<SessionInfo>& info) {
-    if (info.ok()) ToProto(*info, Detail::kFull, call->response()->mutable_session());
-    call->Answer(info.status());
+    if (!info.ok()) {
+      call->Answer(info.status());
+      return;
+    }
+    ToProto(*info, Detail::kFull, call->response()->mutable_session());
+    call->Answer(&CountersOf(call->metrics(), info->coroutine), metrics::Result::kDone);
   };
 }
 
@@ -86,7 +104,8 @@ CoroutineService::CoroutineService(Sessions& sessions, const Access& access, Ope
 
 grpc::ServerUnaryReactor* CoroutineService::Create(grpc::CallbackServerContext* context,
                                                    const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::CreateRequest, v1::CreateResponse>(access_, Role::kDrive, context, request, response);
+  auto* call = new UnaryCall<v1::CreateRequest, v1::CreateResponse>(access_, Rpc::kCreate, Role::kDrive, context,
+                                                                    request, response);
   absl::Status status = call->readable();
   absl::StatusOr<CreateSpec> spec =
       status.ok() ? FromProto(call->request(), call->caller(), sessions_.limits()) : status;
@@ -96,8 +115,12 @@ grpc::ServerUnaryReactor* CoroutineService::Create(grpc::CallbackServerContext* 
   }
   spec->deadline = ToTime(context->deadline());
   sessions_.Create(*std::move(spec), [call](absl::StatusOr<Created> created) {
-    if (created.ok()) ToProto(*created, call->response());
-    call->Answer(created.status());
+    if (!created.ok()) {
+      call->Answer(created.status());
+      return;
+    }
+    ToProto(*created, call->response());
+    call->Answer(&created->session->counters(), ResultOf(*created));
   });
   return call;
 }
@@ -139,7 +162,8 @@ grpc::ServerUnaryReactor* CoroutineService::Delete(grpc::CallbackServerContext* 
 
 grpc::ServerUnaryReactor* CoroutineService::Get(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                                 grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::GetRequest, v1::GetResponse>(access_, Role::kObserve, context, request, response);
+  auto* call =
+      new UnaryCall<v1::GetRequest, v1::GetResponse>(access_, Rpc::kGet, Role::kObserve, context, request, response);
   if (!call->readable().ok()) {
     call->Answer(call->readable());
     return call;
@@ -152,7 +176,8 @@ grpc::ServerUnaryReactor* CoroutineService::Get(grpc::CallbackServerContext* con
 
 grpc::ServerUnaryReactor* CoroutineService::List(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                                  grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::ListRequest, v1::ListResponse>(access_, Role::kObserve, context, request, response);
+  auto* call =
+      new UnaryCall<v1::ListRequest, v1::ListResponse>(access_, Rpc::kList, Role::kObserve, context, request, response);
   absl::Status status = call->readable();
   absl::StatusOr<ListQuery> query = status.ok() ? FromProto(call->request(), call->caller()) : status;
   const absl::StatusOr<std::size_t> page_size = query.ok() ? PageSize(call->request().page_size()) : query.status();
@@ -181,7 +206,8 @@ grpc::ServerUnaryReactor* CoroutineService::List(grpc::CallbackServerContext* co
 
 grpc::ServerUnaryReactor* CoroutineService::Update(grpc::CallbackServerContext* context,
                                                    const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::UpdateRequest, v1::UpdateResponse>(access_, Role::kDrive, context, request, response);
+  auto* call = new UnaryCall<v1::UpdateRequest, v1::UpdateResponse>(access_, Rpc::kUpdate, Role::kDrive, context,
+                                                                    request, response);
   absl::Status status = call->readable();
   const absl::StatusOr<Session::Changes> changes = status.ok() ? FromProto(call->request()) : status;
   if (changes.ok()) {
@@ -194,7 +220,8 @@ grpc::ServerUnaryReactor* CoroutineService::Update(grpc::CallbackServerContext* 
 
 grpc::ServerUnaryReactor* CoroutineService::Fork(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                                  grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall<v1::ForkRequest, v1::ForkResponse>(access_, Role::kDrive, context, request, response);
+  auto* call =
+      new UnaryCall<v1::ForkRequest, v1::ForkResponse>(access_, Rpc::kFork, Role::kDrive, context, request, response);
   absl::Status status = call->readable();
   absl::StatusOr<ForkSpec> spec = status.ok() ? FromProto(call->request(), call->caller()) : status;
   if (spec.ok()) {

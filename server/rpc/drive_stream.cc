@@ -9,6 +9,7 @@
 #include "absl/container/inlined_vector.h"
 #include "server/base/failure.h"
 #include "server/base/prefetch.h"
+#include "server/log/log.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/status.h"
@@ -74,7 +75,10 @@ class DriveCommand final : public Command {
   void Finish(absl::StatusOr<Reply> reply) override {
     if (!reply.ok()) {
       Fail(reply.status());
-    } else if (IsPlainReply(*reply, quiet)) {
+      return;
+    }
+    stream_.counter_.Answered(counters, ResultOf(*reply), Took());
+    if (IsPlainReply(*reply, quiet)) {
       stream_.Answered(this,
                        [&reply, tag = tag, quiet = quiet](std::string& to) { AppendReply(tag, *reply, quiet, to); });
     } else {
@@ -91,6 +95,7 @@ class DriveCommand final : public Command {
       Fail(created.status());
       return;
     }
+    stream_.counter_.Answered(&created->session->counters(), ResultOf(*created), Took());
     v1::DriveResponse response;
     ToProto(*created, response.add_replies()->mutable_created());
     response.mutable_replies(0)->set_replayed(created->replayed);
@@ -109,10 +114,13 @@ class DriveCommand final : public Command {
     request_id.clear();
     if (!refusal.ok()) refusal = absl::OkStatus();
     create.reset();
+    counters = nullptr;
+    executed = absl::InfinitePast();
   }
 
   std::uint64_t tag = 0;
   DriveLane* lane = nullptr;
+  absl::Time arrived;
   bool quiet = false;
   bool resume = false;
   // Takes its turn when all before it are answered, and what comes behind it waits for its answer: a create, until
@@ -124,11 +132,20 @@ class DriveCommand final : public Command {
  private:
   static constexpr std::size_t kMaxIdKept = 256;
 
+  absl::Duration Took() const { return (executed > arrived ? executed : stream_.sessions_.Now()) - arrived; }
+
   void Fail(const absl::Status& status) {
+    CountRefusal(status);
     lane->failed.store(true, std::memory_order_relaxed);
     v1::DriveResponse response;
     ToFailure(status, response.add_replies()->mutable_failure());
     Answer(response);
+  }
+
+  void CountRefusal(const absl::Status& status) const {
+    CompactText::Buffer buffer;
+    stream_.counter_.Refused(status, counters, Took(),
+                             {.session_id = LocalName(lane->id.View(buffer)), .request_id = request_id});
   }
 
   // `response`: with one reply.
@@ -165,23 +182,34 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* DriveStream::Start(
                                                                                 const Access& access,
                                                                                 OpenStreams& streams,
                                                                                 grpc::CallbackServerContext* context) {
+  CallCounter counter(access.metrics(), metrics::Rpc::kDrive);
+  const auto refused = [&counter](const absl::Status& status) {
+    counter.Refused(status, nullptr, absl::ZeroDuration());
+    return new RefusedStream(status);
+  };
   absl::StatusOr<Caller> caller = access.Admit(*context, Role::kDrive);
-  if (!caller.ok()) return new RefusedStream(caller.status());
-  if (absl::Status opened = caller->account().OpenStream(); !opened.ok()) return new RefusedStream(opened);
-  auto* stream = new DriveStream(sessions, *std::move(caller), streams, context);
+  if (!caller.ok()) return refused(caller.status());
+  counter.SetAccount(caller->account());
+  if (absl::Status opened = caller->account().OpenStream(); !opened.ok()) return refused(opened);
+  auto* stream = new DriveStream(sessions, *std::move(caller), streams, access.metrics(), counter, context);
   stream->held_by_grpc_ = IntrusivePtr<DriveStream>(stream);
   streams.Add(stream);
   stream->StartRead(&stream->in_);
   return stream;
 }
 
-DriveStream::DriveStream(Sessions& sessions, Caller caller, OpenStreams& streams, grpc::CallbackServerContext* context)
+DriveStream::DriveStream(Sessions& sessions, Caller caller, OpenStreams& streams, const metrics::Metrics& metrics,
+                         const CallCounter& counter, grpc::CallbackServerContext* context)
     : sessions_(sessions),
       caller_(std::move(caller)),
       streams_(streams),
+      metrics_(metrics),
+      counter_(counter),
       context_(context),
       traceparent_(TraceparentOf(*context)),
-      deadline_(ToTime(context->deadline())) {}
+      deadline_(ToTime(context->deadline())) {
+  metrics_.drive_streams.Add();
+}
 
 DriveStream::~DriveStream() {
   const MutexLock lock(mutex_);
@@ -192,6 +220,7 @@ DriveStream::~DriveStream() {
 void DriveStream::OnCancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
 void DriveStream::OnDone() {
+  metrics_.drive_streams.Subtract();
   streams_.Remove(this);
   caller_.account().CloseStream();
   const IntrusivePtr<DriveStream> last = std::move(held_by_grpc_);
@@ -242,10 +271,19 @@ void DriveStream::Look(absl::Time now, absl::Duration timeout) {
     }
   }
   if (cancel) {
+    COROD_LOG(kRpc, kWarning, "a stream was cut, since its client does not even read why it ends",
+              {{"rpc", "Drive"}, {"who", caller_.name()}, {"namespace", caller_.name_space()}});
     context_->TryCancel();
     const MutexLock lock(mutex_);
     looking_ = false;
     next = Decide();
+  } else {
+    counter_.Ended(ReaderTooSlow(timeout));
+    COROD_LOG(kRpc, kWarning, "a stream ends, since its client does not read",
+              {{"rpc", "Drive"},
+               {"who", caller_.name()},
+               {"namespace", caller_.name_space()},
+               {"timeout", absl::FormatDuration(timeout)}});
   }
   Do(next);
 }
@@ -264,13 +302,14 @@ void DriveStream::Process(std::string_view bytes) {
     // It holds something else, or is none.
     absl::StatusOr<std::vector<std::string_view>> split = SplitCommands(bytes);
     if (!split.ok()) {
+      counter_.Ended(split.status());
       const MutexLock lock(mutex_);
       end_ = split.status();
       return;
     }
     commands_ = *std::move(split);
   }
-  absl::Time now = sessions_.Now();
+  absl::Time now = arrived_ = sessions_.Now();
   for (std::size_t next = 0; next < commands_.size();) {
     Plans plans;
     bool plain = true;
@@ -291,6 +330,7 @@ void DriveStream::Process(std::string_view bytes) {
       now = sessions_.Now();  // what that took is nobody else's step
     }
   }
+  tally_.Flush(now - arrived_);
   RunHeld();
   if (previous_.data() != previous_id_.data()) previous_id_.assign(previous_);
   previous_ = previous_id_;
@@ -354,10 +394,16 @@ bool DriveStream::MayTakeAtOnce(absl::Time now) const {
 
 void DriveStream::TakeBegun(Plan& plan, absl::Time& now) {
   plan.session->FinishSend(plan.send.value, now, plan.reply);
+  tally_.Add(plan.session->counters(), ResultOf(plan.reply));
   AppendReply(plan.send.tag, plan.reply, plan.send.quiet, replies_);
   if (replies_.size() < kMaxMessageBytes) return;
   const MutexLock lock(mutex_);
   AddUnwritten();
+}
+
+void DriveStream::PutBehind(DriveLane& lane, DriveCommand* command) {
+  lane.waiting.Push(command);
+  metrics_.queued_by_drive.Add();
 }
 
 DriveStream::Way DriveStream::PlaceInLane(DriveCommand* command, SessionPtr found) {
@@ -368,7 +414,7 @@ DriveStream::Way DriveStream::PlaceInLane(DriveCommand* command, SessionPtr foun
     command->alone = !lane.session;
   }
   if (!lane.GoesOn() || (command->alone && lane.under_way > 0)) {
-    lane.waiting.Push(command);
+    PutBehind(lane, command);
     return Way::kWaits;
   }
   ++lane.under_way;
@@ -451,6 +497,7 @@ absl::Status DriveStream::ReadOperation(const v1::Command& proto, DriveCommand& 
       spec->bounded_by_sender = true;
       // Made here, so that the commands behind it on the stream know it.
       if (spec->session_id.empty()) spec->session_id = sessions_.MakeSessionId(spec->owner, spec->request_id);
+      command.request_id = spec->request_id;
       command.create = std::make_unique<CreateSpec>(*std::move(spec));
       command.alone = true;
       return absl::OkStatus();
@@ -503,7 +550,7 @@ void DriveStream::Enqueue(DriveCommand* command) {
   {
     const MutexLock lock(mutex_);
     TakeBack(command);
-    lane->waiting.Push(command);  // only others that are taken back wait there
+    PutBehind(*lane, command);  // only others that are taken back wait there
     if (lane->under_way > 0 || lane->handing_over) return;
     lane->handing_over = true;
   }
@@ -528,6 +575,7 @@ DriveCommand* DriveStream::NewCommand(std::uint64_t tag) {
     if (pool_.size() >= kAhead) PrefetchLines<4>(pool_[pool_.size() - kAhead]);
   }
   command->tag = tag;
+  command->arrived = arrived_;
   return command;
 }
 
@@ -573,6 +621,7 @@ void DriveStream::HandOver(DriveLane* lane) {
       }
       command = first;
       lane->waiting.Pop();
+      metrics_.queued_by_drive.Subtract();
       lane->alone = command->alone;
       if (lane->under_way++ == 0 && !command->alone) lane->session = sessions_.FindLive(lane->id.key());
     }
@@ -580,6 +629,7 @@ void DriveStream::HandOver(DriveLane* lane) {
     const MutexLock lock(mutex_);
     TakeBack(command);
     lane->waiting.PushFront(command);
+    metrics_.queued_by_drive.Add();
   }
 }
 

@@ -21,6 +21,7 @@
 #include "server/base/intrusive_ptr.h"
 #include "server/base/mutex.h"
 #include "server/rpc/access.h"
+#include "server/rpc/call_counter.h"
 #include "server/rpc/drive_lanes.h"
 #include "server/rpc/hot_messages.h"
 #include "server/rpc/open_streams.h"
@@ -71,7 +72,8 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
     bool finish = false;
   };
 
-  DriveStream(Sessions& sessions, Caller caller, OpenStreams& streams, grpc::CallbackServerContext* context);
+  DriveStream(Sessions& sessions, Caller caller, OpenStreams& streams, const metrics::Metrics& metrics,
+              const CallCounter& counter, grpc::CallbackServerContext* context);
   ~DriveStream() override;
 
   // What the session is called where it is kept, for as long as the message is read.
@@ -116,6 +118,8 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   void HandOver(DriveLane* lane);
   // False: the session has left memory, and the command is to be alone.
   bool Dispatch(DriveCommand* command);
+  // It waits in its lane.
+  void PutBehind(DriveLane& lane, DriveCommand* command) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes back a command that the session did not take: it is to be alone. It is not in the lane then.
   void TakeBack(DriveCommand* command) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The command is answered, and is the stream's again. `append` appends an element of DriveResponse.replies to a text.
@@ -130,6 +134,8 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   Sessions& sessions_;
   const Caller caller_;
   OpenStreams& streams_;
+  const metrics::Metrics& metrics_;
+  CallCounter counter_;
   grpc::CallbackServerContext* const context_;  // until OnDone
   const std::string traceparent_;
   const absl::Time deadline_;
@@ -141,6 +147,8 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   std::atomic<bool> processing_ = false;
 
   // For the thread that reads.
+  absl::Time arrived_;                      // the message
+  AnswerTally tally_{counter_};             // of what is answered at once
   std::vector<std::string_view> commands_;  // of the message
   std::deque<std::string> qualified_;       // ids of its commands that are called otherwise where they are kept
   std::string previous_id_;                 // of the command before, or of the one before the message

@@ -22,6 +22,7 @@
 #include "corod/v1/coroutine_service.pb.h"
 #include "server/base/completion_scope.h"
 #include "server/base/failure.h"
+#include "server/rpc/call_counter.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/hot_messages.h"
@@ -83,6 +84,7 @@ class SendCall final : public Command {
       : sessions_(sessions),
         access_(access),
         caller_(access.anybody()),
+        counter_(access.metrics(), metrics::Rpc::kSend),
         call_(call),
         queue_(queue),
         context_(context),
@@ -101,6 +103,7 @@ class SendCall final : public Command {
   }
 
   void Start() {
+    arrived_ = sessions_.Now();
     if (!request_) {
       Refuse(Failed(Reason::INVALID_ARGUMENTS, "the call has no request"));
       return;
@@ -113,6 +116,7 @@ class SendCall final : public Command {
       }
       caller_ = *std::move(caller);
     }
+    counter_.SetAccount(caller_.account());
     const std::string_view request = Flatten();
     if (std::optional<PlainSend> send = ReadPlainSendRequest(request, sessions_.limits().max_bytes)) {
       Take(*send);
@@ -130,6 +134,7 @@ class SendCall final : public Command {
 
   void Finish(absl::StatusOr<Reply> reply) override {
     if (reply.ok()) {
+      counter_.Answered(counters, ResultOf(*reply), Took());
       Answer(*reply);
     } else {
       Refuse(reply.status());
@@ -173,6 +178,7 @@ class SendCall final : public Command {
 
   void Take(PlainSend& send) {
     quiet_ = send.quiet;
+    session_id_ = send.session_id;
     std::string qualified;
     if (!caller_.is_in_default_namespace() || send.session_id.starts_with('/')) {
       send.session_id = qualified = caller_.IdOf(send.session_id);
@@ -192,6 +198,7 @@ class SendCall final : public Command {
     Reply reply;
     if (!session.BeginSend(now, reply)) return false;
     session.FinishSend(send.value, now, reply);
+    counter_.Answered(&session.counters(), ResultOf(reply), now - arrived_);
     Answer(reply);
     return true;
   }
@@ -202,6 +209,8 @@ class SendCall final : public Command {
       Refuse(parsed);
       return;
     }
+    session_id_ = parsed_id_ = proto.session_id();
+    request_id = proto.request_id();
     absl::StatusOr<Value> sent = wire::FromProto(proto.value(), sessions_.limits());
     if (!sent.ok()) {
       Refuse(sent.status());
@@ -209,7 +218,6 @@ class SendCall final : public Command {
     }
     value = *std::move(sent);
     expected_step = proto.expected_step();
-    request_id = proto.request_id();
     quiet_ = proto.quiet();
     Submit(SessionPtr(), caller_.IdOf(proto.session_id()));
   }
@@ -253,7 +261,10 @@ class SendCall final : public Command {
     End({message, status});
   }
 
+  absl::Duration Took() const { return (executed > arrived_ ? executed : sessions_.Now()) - arrived_; }
+
   void Refuse(const absl::Status& refused) {
+    counter_.Refused(refused, counters, Took(), {.session_id = session_id_, .request_id = request_id});
     const grpc::Status told = ToGrpcStatus(refused);
     message_ = CopyToSlice(told.error_message());
     details_.key = grpc_slice_from_static_string("grpc-status-details-bin");
@@ -296,6 +307,10 @@ class SendCall final : public Command {
   Sessions& sessions_;
   const Access& access_;
   Caller caller_;
+  CallCounter counter_;
+  absl::Time arrived_;
+  std::string_view session_id_;  // as the client calls it; in the request, or in parsed_id_
+  std::string parsed_id_;
   grpc_call* const call_;
   grpc_completion_queue* const queue_;
   const grpc::ServerContextBase& context_;

@@ -4,6 +4,7 @@
 
 #include "corod/v1/coroutine_service.pb.h"
 #include "server/base/failure.h"
+#include "server/log/log.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/status.h"
@@ -18,19 +19,21 @@ constexpr std::size_t kMaxImportBytes = std::size_t{1} << 30;
 
 ExportStream* ExportStream::Start(Sessions& sessions, const Access& access, grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer& request) {
-  auto* stream = new ExportStream;
+  auto* stream = new ExportStream(sessions);
   const IntrusivePtr<ExportStream> self(stream);
   stream->held_by_grpc_ = self;
   const absl::StatusOr<Caller> caller = access.Admit(*context, Role::kObserve);
   if (!caller.ok()) {
-    stream->Finish(ToGrpcStatus(caller.status()));
+    stream->End(caller.status());
     return stream;
   }
+  stream->counter_.SetAccount(caller->account());
   v1::ExportRequest proto;
   if (absl::Status parsed = ParseRequest(Flatten(request), &proto); !parsed.ok()) {
-    stream->Finish(ToGrpcStatus(parsed));
+    stream->End(parsed);
     return stream;
   }
+  stream->session_id_ = proto.session_id();
   sessions.Export(
       caller->IdOf(proto.session_id()),
       [self](std::string part, std::function<void(bool)> taken) { self->Write(std::move(part), std::move(taken)); },
@@ -40,10 +43,20 @@ ExportStream* ExportStream::Start(Sessions& sessions, const Access& access, grpc
           const MutexLock lock(self->mutex_);
           broken = self->broken_;
         }
-        const grpc::Status end = status.ok() ? grpc::Status::OK : ToGrpcStatus(status);
-        self->Finish(broken ? grpc::Status::CANCELLED : end);
-      });
+        self->End(broken ? absl::CancelledError("the call broke before the client had the whole file") : status);
+      },
+      [self](const SessionInfo& info) { self->counters_ = &CountersOf(self->sessions_.metrics(), info.coroutine); });
   return stream;
+}
+
+void ExportStream::End(const absl::Status& status) {
+  const absl::Duration took = sessions_.Now() - arrived_;
+  if (status.ok()) {
+    counter_.Answered(counters_, metrics::Result::kDone, took);
+  } else {
+    counter_.Refused(status, counters_, took, {.session_id = session_id_});
+  }
+  Finish(status.ok() ? grpc::Status::OK : ToGrpcStatus(status));
 }
 
 void ExportStream::Write(std::string part, std::function<void(bool)> taken) {
@@ -84,12 +97,26 @@ void ExportStream::OnCancel() {
 
 void ExportStream::OnDone() { const IntrusivePtr<ExportStream> last = std::move(held_by_grpc_); }
 
+ImportStream::ImportStream(Sessions& sessions, absl::StatusOr<Caller> caller, grpc::ByteBuffer* response)
+    : sessions_(sessions),
+      counter_(sessions.metrics(), metrics::Rpc::kImport),
+      arrived_(sessions.Now()),
+      caller_(std::move(caller)),
+      response_(response) {
+  if (caller_.ok()) counter_.SetAccount(caller_->account());
+}
+
+void ImportStream::Refuse(const absl::Status& status) {
+  counter_.Refused(status, nullptr, sessions_.Now() - arrived_, {.session_id = session_id_});
+  Finish(ToGrpcStatus(status));
+}
+
 ImportStream* ImportStream::Start(Sessions& sessions, const Access& access, grpc::CallbackServerContext* context,
                                   grpc::ByteBuffer* response) {
   auto* stream = new ImportStream(sessions, access.Admit(*context, Role::kDrive), response);
   stream->held_by_grpc_ = IntrusivePtr<ImportStream>(stream);
   if (!stream->caller_.ok()) {
-    stream->Finish(ToGrpcStatus(stream->caller_.status()));
+    stream->Refuse(stream->caller_.status());
     return stream;
   }
   stream->StartRead(&stream->in_);
@@ -104,7 +131,7 @@ void ImportStream::OnReadDone(bool ok) {
       status = Failed(Reason::INVALID_ARGUMENTS, "the file is larger than 1 GiB", {{"parameter", "chunk"}});
     }
     if (!status.ok()) {
-      Finish(ToGrpcStatus(status));
+      Refuse(status);
       return;
     }
     if (std::exchange(first_, false)) session_id_ = proto.session_id();
@@ -116,9 +143,15 @@ void ImportStream::OnReadDone(bool ok) {
   sessions_.Import(std::move(file_), caller_->name_space(), caller_->NewIdOf(session_id_),
                    [self](const absl::StatusOr<SessionInfo>& info) {
                      if (!info.ok()) {
-                       self->Finish(ToGrpcStatus(info.status()));
+                       self->Refuse(info.status());
                        return;
                      }
+                     COROD_LOG(kAudit, kInfo, "session imported",
+                               {{"who", self->caller_->name()},
+                                {"namespace", self->caller_->name_space()},
+                                {"session_id", LocalName(info->key.id)}});
+                     self->counter_.Answered(&CountersOf(self->sessions_.metrics(), info->coroutine),
+                                             metrics::Result::kDone, self->sessions_.Now() - self->arrived_);
                      v1::ImportResponse response;
                      ToProto(*info, Detail::kFull, response.mutable_session());
                      self->Finish(Serialize(response, self->response_));

@@ -8,9 +8,12 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "server/base/intrusive_ptr.h"
 #include "server/base/mutex.h"
 #include "server/rpc/access.h"
+#include "server/rpc/call_counter.h"
 #include "server/session/sessions.h"
 
 namespace corod::rpc {
@@ -26,9 +29,16 @@ class ExportStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, pu
   void OnDone() override;
 
  private:
-  ExportStream() = default;
+  explicit ExportStream(Sessions& sessions)
+      : sessions_(sessions), counter_(sessions.metrics(), metrics::Rpc::kExport), arrived_(sessions.Now()) {}
+  void End(const absl::Status& status);
   void Write(std::string part, std::function<void(bool)> taken);
 
+  Sessions& sessions_;
+  CallCounter counter_;
+  const absl::Time arrived_;
+  std::string session_id_;                              // as the client calls it
+  const metrics::CommandCounters* counters_ = nullptr;  // when it is known whose log it is
   IntrusivePtr<ExportStream> held_by_grpc_;
   grpc::ByteBuffer out_;
   Mutex mutex_;
@@ -46,10 +56,12 @@ class ImportStream final : public grpc::ServerReadReactor<grpc::ByteBuffer>, pub
   void OnDone() override;
 
  private:
-  ImportStream(Sessions& sessions, absl::StatusOr<Caller> caller, grpc::ByteBuffer* response)
-      : sessions_(sessions), caller_(std::move(caller)), response_(response) {}
+  ImportStream(Sessions& sessions, absl::StatusOr<Caller> caller, grpc::ByteBuffer* response);
+  void Refuse(const absl::Status& status);
 
   Sessions& sessions_;
+  CallCounter counter_;
+  const absl::Time arrived_;
   const absl::StatusOr<Caller> caller_;
   grpc::ByteBuffer* const response_;
   IntrusivePtr<ImportStream> held_by_grpc_;

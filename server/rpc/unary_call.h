@@ -7,11 +7,14 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <chrono>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/rpc/access.h"
+#include "server/rpc/call_counter.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/status.h"
 
@@ -24,18 +27,22 @@ grpc::Status Serialize(const M& message, grpc::ByteBuffer* buffer) {
   return grpc::SerializationTraits<M>::Serialize(message, buffer, &own_buffer);
 }
 
-// One unary call: its request is parsed here, its response serialized here. Frees itself when gRPC is done with it.
+// One unary call: its request is parsed here, its response serialized here, and it is counted. Frees itself when gRPC
+// is done with it.
 template <typename Request, typename Response>
 class UnaryCall : public grpc::ServerUnaryReactor {
  public:
   // For whoever has that role.
-  UnaryCall(const Access& access, Role needed, grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
-            grpc::ByteBuffer* out)
-      : context_(context),
+  UnaryCall(const Access& access, metrics::Rpc rpc, Role needed, grpc::CallbackServerContext* context,
+            const grpc::ByteBuffer* in, grpc::ByteBuffer* out)
+      : metrics_(access.metrics()),
+        counter_(access.metrics(), rpc),
+        context_(context),
         out_(out),
         request_(Arena::CreateMessage<Request>(&arena_)),
         response_(Arena::CreateMessage<Response>(&arena_)),
         caller_(access.Admit(*context, needed)) {
+    if (caller_.ok()) counter_.SetAccount(caller_->account());
     readable_ = caller_.ok() ? ParseRequest(Flatten(*in), request_) : caller_.status();
   }
 
@@ -47,8 +54,25 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   Response* response() { return response_; }
   const grpc::CallbackServerContext& context() const { return *context_; }
 
-  // Ends the call. Once.
-  void Answer(const absl::Status& status) { Finish(status.ok() ? Serialize(*response_, out_) : ToGrpcStatus(status)); }
+  // Each ends the call, once. This one counts no coroutine.
+  void Answer(const absl::Status& status) {
+    if (status.ok()) {
+      Answer(nullptr, metrics::Result::kDone);
+    } else {
+      Refuse(status, nullptr);
+    }
+  }
+  // Well, with the response. `counters`: of the coroutine; nullptr: there is none.
+  void Answer(const metrics::CommandCounters* counters, metrics::Result result) {
+    counter_.Answered(counters, result, Took());
+    Finish(Serialize(*response_, out_));
+  }
+  void Refuse(const absl::Status& status, const metrics::CommandCounters* counters) {
+    counter_.Refused(status, counters, Took(), About());
+    Finish(ToGrpcStatus(status));
+  }
+  // Where all is counted.
+  metrics::Metrics& metrics() const { return metrics_; }
 
   void OnDone() override { delete this; }
 
@@ -57,6 +81,23 @@ class UnaryCall : public grpc::ServerUnaryReactor {
 
  private:
   using Arena = google::protobuf::Arena;
+  using MonotonicClock = std::chrono::steady_clock;
+
+  absl::Duration Took() const { return absl::FromChrono(MonotonicClock::now() - arrived_); }
+  Subject About() const {
+    Subject subject;
+    if constexpr (requires(const Request& request) { request.session_id(); }) {
+      subject.session_id = request_->session_id();
+    }
+    if constexpr (requires(const Request& request) { request.request_id(); }) {
+      subject.request_id = request_->request_id();
+    }
+    return subject;
+  }
+
+  const MonotonicClock::time_point arrived_ = MonotonicClock::now();
+  metrics::Metrics& metrics_;
+  CallCounter counter_;
   grpc::CallbackServerContext* const context_;
   grpc::ByteBuffer* const out_;
   Arena arena_;
@@ -68,9 +109,10 @@ class UnaryCall : public grpc::ServerUnaryReactor {
 
 // Answers a call at once: `handler(const Caller&, const Request&, Response*)` returns its status.
 template <typename Request, typename Response, typename Handler>
-grpc::ServerUnaryReactor* AnswerAtOnce(const Access& access, Role needed, grpc::CallbackServerContext* context,
-                                       const grpc::ByteBuffer* in, grpc::ByteBuffer* out, const Handler& handler) {
-  auto* call = new UnaryCall<Request, Response>(access, needed, context, in, out);
+grpc::ServerUnaryReactor* AnswerAtOnce(const Access& access, metrics::Rpc rpc, Role needed,
+                                       grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+                                       grpc::ByteBuffer* out, const Handler& handler) {
+  auto* call = new UnaryCall<Request, Response>(access, rpc, needed, context, in, out);
   absl::Status status = call->readable();
   if (status.ok()) status = handler(call->caller(), call->request(), call->response());
   call->Answer(status);

@@ -4,12 +4,23 @@
 #include <utility>
 
 #include "corod/v1/coroutine_service.pb.h"
+#include "server/base/failure.h"
+#include "server/log/log.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/status.h"
 #include "server/rpc/unary_call.h"
 
 namespace corod::rpc {
+
+WatchStream::WatchStream(Sessions& sessions, OpenStreams& streams, grpc::CallbackServerContext* context)
+    : sessions_(sessions),
+      streams_(streams),
+      context_(context),
+      counter_(sessions.metrics(), metrics::Rpc::kWatch),
+      arrived_(sessions.Now()) {
+  sessions_.metrics().watch_streams.Add();
+}
 
 WatchStream* WatchStream::Start(Sessions& sessions, const Access& access, OpenStreams& streams,
                                 grpc::CallbackServerContext* context, const grpc::ByteBuffer& request) {
@@ -18,6 +29,7 @@ WatchStream* WatchStream::Start(Sessions& sessions, const Access& access, OpenSt
   stream->held_by_grpc_ = self;
   streams.Add(stream);
   const absl::StatusOr<Caller> caller = access.Admit(*context, Role::kObserve);
+  if (caller.ok()) stream->counter_.SetAccount(caller->account());
   const absl::Status opened = caller.ok() ? caller->account().OpenStream() : caller.status();
   if (!opened.ok()) {
     stream->Begun(opened);
@@ -29,11 +41,16 @@ WatchStream* WatchStream::Start(Sessions& sessions, const Access& access, OpenSt
     stream->Begun(parsed);
     return stream;
   }
+  stream->session_id_ = proto.session_id();
   const std::optional<Step> from = proto.has_from_step() ? std::optional<Step>(proto.from_step()) : std::nullopt;
   sessions.StartWatch(
       caller->IdOf(proto.session_id()), from, [self] { self->Pump(); },
       [self](absl::StatusOr<std::shared_ptr<Watch>> watch) { self->Begun(std::move(watch)); });
   return stream;
+}
+
+void WatchStream::CountRefusal(const absl::Status& status) const {
+  counter_.Refused(status, nullptr, sessions_.Now() - arrived_, {.session_id = session_id_});
 }
 
 void WatchStream::Begun(absl::StatusOr<std::shared_ptr<Watch>> watch) {
@@ -49,9 +66,12 @@ void WatchStream::Begun(absl::StatusOr<std::shared_ptr<Watch>> watch) {
     return;
   }
   if (!watch.ok()) {
+    CountRefusal(watch.status());
     Finish(ToGrpcStatus(watch.status()));
     return;
   }
+  counter_.Answered(&CountersOf(sessions_.metrics(), (*watch)->head().coroutine), metrics::Result::kDone,
+                    sessions_.Now() - arrived_);
   StartSendInitialMetadata();  // the client knows that it misses nothing from now on
   {
     const MutexLock lock(mutex_);
@@ -63,6 +83,7 @@ void WatchStream::Begun(absl::StatusOr<std::shared_ptr<Watch>> watch) {
 
 void WatchStream::Pump() {
   std::optional<grpc::Status> end;
+  absl::Status told;
   bool write = false;
   {
     const MutexLock lock(mutex_);
@@ -83,12 +104,20 @@ void WatchStream::Pump() {
           end = serialized;
         }
       } else if (taken.end) {
-        end = taken.end->ok() ? grpc::Status::OK : ToGrpcStatus(*taken.end);
+        told = *taken.end;
+        end = told.ok() ? grpc::Status::OK : ToGrpcStatus(told);
       }
     }
     finished_ = end.has_value();
   }
   if (write) StartWrite(&out_);
+  if (!told.ok()) {
+    counter_.Ended(told, {.session_id = session_id_});
+    if (IsFailure(told, Reason::WATCHER_TOO_SLOW)) {
+      COROD_LOG(kRpc, kWarning, "a watch ends, since its client reads too slowly",
+                {{"session_id", session_id_}, {"namespace", account_->name_space()}});
+    }
+  }
   if (end) Finish(*end);
 }
 
@@ -111,6 +140,7 @@ void WatchStream::OnCancel() {
     if (!watch_ && !starting_ && !finished_) finish = finished_ = true;
   }
   if (finish) {
+    CountRefusal(absl::CancelledError("the call was cancelled before the watch had begun"));
     Finish(grpc::Status::CANCELLED);
   } else {
     Pump();
@@ -127,6 +157,8 @@ void WatchStream::Look(absl::Time now, absl::Duration timeout) {
     if (!std::exchange(told_, true)) watch_->Drop();
   }
   if (!cancel) return;
+  COROD_LOG(kRpc, kWarning, "a stream was cut, since its client does not even read why it ends",
+            {{"rpc", "Watch"}, {"session_id", session_id_}, {"namespace", account_->name_space()}});
   context_->TryCancel();
   {
     const MutexLock lock(mutex_);
@@ -136,6 +168,7 @@ void WatchStream::Look(absl::Time now, absl::Duration timeout) {
 }
 
 void WatchStream::OnDone() {
+  sessions_.metrics().watch_streams.Subtract();
   streams_.Remove(this);
   if (account_) account_->CloseStream();
   const IntrusivePtr<WatchStream> last = std::move(held_by_grpc_);

@@ -6,10 +6,13 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <memory>
+#include <string>
 
+#include "absl/time/time.h"
 #include "server/base/intrusive_ptr.h"
 #include "server/base/mutex.h"
 #include "server/rpc/access.h"
+#include "server/rpc/call_counter.h"
 #include "server/rpc/open_streams.h"
 #include "server/session/sessions.h"
 
@@ -28,9 +31,10 @@ class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, pub
   void Look(absl::Time now, absl::Duration timeout) override;
 
  private:
-  WatchStream(Sessions& sessions, OpenStreams& streams, grpc::CallbackServerContext* context)
-      : sessions_(sessions), streams_(streams), context_(context) {}
+  WatchStream(Sessions& sessions, OpenStreams& streams, grpc::CallbackServerContext* context);
 
+  // It does not begin.
+  void CountRefusal(const absl::Status& status) const;
   void Begun(absl::StatusOr<std::shared_ptr<Watch>> watch);
   // Writes the next event, or ends the call, if it can.
   void Pump();
@@ -38,7 +42,10 @@ class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, pub
   Sessions& sessions_;
   OpenStreams& streams_;
   grpc::CallbackServerContext* const context_;  // until OnDone
-  Account* account_ = nullptr;                  // that counts it
+  CallCounter counter_;
+  const absl::Time arrived_;
+  Account* account_ = nullptr;  // that counts it
+  std::string session_id_;      // as the client calls it
   IntrusivePtr<WatchStream> held_by_grpc_;
   grpc::ByteBuffer out_;
 

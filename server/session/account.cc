@@ -29,7 +29,8 @@ std::optional<std::uint32_t> UidGroupOf(std::string_view name_space) {
 
 }  // namespace
 
-Account::Account(std::string name_space) : name_space_(std::move(name_space)), uid_group_(UidGroupOf(name_space_)) {}
+Account::Account(std::string name_space, const metrics::NamespaceMetrics& metrics)
+    : name_space_(std::move(name_space)), uid_group_(UidGroupOf(name_space_)), metrics_(metrics) {}
 
 std::string Account::NewUid(Random& random) const {
   return uid_group_ ? UuidIn(*uid_group_, random) : RandomUuid(random);
@@ -102,7 +103,7 @@ Account& Accounts::Of(std::string_view name_space) {
   const MutexLock lock(mutex_);
   const auto found = accounts_.find(name_space);
   if (found != accounts_.end()) return *found->second;
-  auto account = std::make_unique<Account>(std::string(name_space));
+  auto account = std::make_unique<Account>(std::string(name_space), metrics_.OfNamespace(name_space));
   account->SetLimits(LimitsOf(name_space));
   return *accounts_.emplace(name_space, std::move(account)).first->second;
 }

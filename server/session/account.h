@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "server/base/mutex.h"
 #include "server/base/random.h"
+#include "server/metrics/metrics.h"
 
 namespace corod {
 
@@ -36,11 +37,12 @@ struct NamespaceLimits {
 // What one namespace has, held to what it may. Lives as long as the server. Thread-safe; takes no lock.
 class Account {
  public:
-  explicit Account(std::string name_space);
+  Account(std::string name_space, const metrics::NamespaceMetrics& metrics);
   Account(const Account&) = delete;
   Account& operator=(const Account&) = delete;
 
   const std::string& name_space() const { return name_space_; }
+  const metrics::NamespaceMetrics& metrics() const { return metrics_; }
 
   // Counts a session that the journal does not have: an ephemeral one, or one that is about to be written. TakeSession
   // when it is not there any more, or the journal has it.
@@ -85,6 +87,7 @@ class Account {
 
   const std::string name_space_;
   const std::optional<std::uint32_t> uid_group_;
+  const metrics::NamespaceMetrics& metrics_;
   std::atomic<std::int64_t> unwritten_{0};
   std::atomic<std::int64_t> streams_{0};
   std::atomic<std::uint64_t> max_sessions_{NamespaceLimits::kNone};
@@ -100,6 +103,11 @@ class Account {
 // One for each namespace that is used. Thread-safe.
 class Accounts {
  public:
+  // `metrics` outlives this.
+  explicit Accounts(metrics::Metrics& metrics) : metrics_(metrics) {}
+
+  metrics::Metrics& metrics() const { return metrics_; }
+
   // That of the namespace, made if need be. Valid for as long as this.
   Account& Of(std::string_view name_space);
 
@@ -113,6 +121,7 @@ class Accounts {
  private:
   const NamespaceLimits& LimitsOf(std::string_view name_space) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  metrics::Metrics& metrics_;
   Mutex mutex_;
   std::map<std::string, std::unique_ptr<Account>, std::less<>> accounts_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, NamespaceLimits, std::less<>> limits_ ABSL_GUARDED_BY(mutex_);

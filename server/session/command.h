@@ -13,6 +13,7 @@
 #include "server/coroutine/outcome.h"
 #include "server/coroutine/value.h"
 #include "server/journal/record.h"
+#include "server/metrics/metrics.h"
 
 namespace corod {
 
@@ -24,6 +25,17 @@ struct Reply {
   // The answer to an earlier, equal command.
   bool replayed = false;
 };
+
+// How it counts.
+inline metrics::Result ResultOf(const Outcome& outcome) {
+  static_assert(static_cast<int>(Outcome::Kind::kYielded) == static_cast<int>(metrics::Result::kYielded) &&
+                static_cast<int>(Outcome::Kind::kReturned) == static_cast<int>(metrics::Result::kReturned) &&
+                static_cast<int>(Outcome::Kind::kRaised) == static_cast<int>(metrics::Result::kRaised));
+  return static_cast<metrics::Result>(outcome.kind);
+}
+inline metrics::Result ResultOf(const Reply& reply) {
+  return reply.outcome ? ResultOf(*reply.outcome) : metrics::Result::kDone;
+}
 
 // A command on its way through a session's queue. Whoever makes it keeps it until Finish is called, which happens once.
 class Command {
@@ -75,6 +87,10 @@ class Command {
   std::string uid;
   // Set in its turn: the step whose answer it is to get again.
   Step repeats = 0;
+  // Set when a session has answered it, or refused it: where its coroutine's commands count.
+  const metrics::CommandCounters* counters = nullptr;
+  // Set if it became a step: when that was over.
+  absl::Time executed = absl::InfinitePast();
 };
 
 // First in, first out, without allocating. Not thread-safe. Does not own what is in it. 8 bytes: a ring of which the

@@ -152,6 +152,7 @@ void Session::RunDurable(Thread thread, SessionPtr keep) {
       return;
     }
     if (absl::Status read = ReadToTip(BatchId(), none); !read.ok()) {
+      ReportOwnProblem();
       FailQueue(read);
       if (!IsIdle()) GoOnElsewhere(std::move(keep));
       return;
@@ -198,7 +199,7 @@ bool Session::IsIdleLocked() {
 }
 
 void Session::TakeTurnLocked(Turn& turn) {
-  turn.commands = std::exchange(queue_, CommandQueue());
+  turn.commands = TakeQueueLocked();
   turn.standing = StandLocked();
 }
 
@@ -217,7 +218,7 @@ Session::Gathered Session::GatherBatch(Thread thread, Turn& turn, Gathering& gat
   const auto put_back = [&] {
     if (commands.empty()) return;
     const MutexLock lock(mutex_);
-    queue_.PutBack(commands);
+    PutBackLocked(commands);
   };
   int answered = 0;
   while (true) {
@@ -408,6 +409,7 @@ void Session::Recover(const absl::Status& status, CommandQueue& batch) {
   const bool does_not_look = Planted(PlantedFault::kAppendsTwice) && MayGoWrongAgain();
   log.doubtful = true;
   if (absl::Status read = ReadToTip(does_not_look ? BatchId() : NextBatch(), batch); !read.ok()) {
+    ReportOwnProblem();
     Command* deleter = nullptr;
     {
       const MutexLock lock(mutex_);
@@ -424,7 +426,7 @@ void Session::Recover(const absl::Status& status, CommandQueue& batch) {
   if (absl::IsAborted(status) || does_not_look) {
     // Somebody else wrote: what is not in the log goes through the checks again.
     const MutexLock lock(mutex_);
-    queue_.PutBack(batch);
+    PutBackLocked(batch);
   } else {
     Fail(batch, status);
   }
@@ -476,6 +478,15 @@ absl::Status Session::ReadToTip(const BatchId& own, CommandQueue& batch) {
   return absl::OkStatus();
 }
 
+void Session::ReportOwnProblem() {
+  std::optional<SessionProblem> problem;
+  {
+    const MutexLock lock(mutex_);
+    if (log_->has_problem()) problem = *log_->extras()->problem;
+  }
+  if (problem) ReportProblem(environment(), {id(), uid()}, *problem);
+}
+
 absl::Status Session::SetProblem(SessionProblem problem) {
   absl::Status status = ProblemStatus(id(), problem);
   log_->MutableExtras().problem = std::make_unique<SessionProblem>(std::move(problem));
@@ -519,15 +530,18 @@ absl::Status Session::Adopt(const Batch& adopted, const BatchId& own, CommandQue
   return absl::OkStatus();
 }
 
-void Session::Fail(CommandQueue& commands, const absl::Status& status) {
-  while (Command* command = commands.Pop()) command->Finish(status);
+void Session::Fail(CommandQueue& commands, const absl::Status& status) const {
+  while (Command* command = commands.Pop()) {
+    command->counters = &counters();
+    command->Finish(status);
+  }
 }
 
 void Session::FailQueue(const absl::Status& status) {
   CommandQueue commands;
   {
     const MutexLock lock(mutex_);
-    std::swap(commands, queue_);
+    commands = TakeQueueLocked();
   }
   Fail(commands, status);
 }
@@ -546,7 +560,7 @@ void Session::End(const absl::Status& status, CommandQueue& batch, bool others_g
   CommandQueue commands;
   {
     const MutexLock lock(mutex_);
-    std::swap(commands, queue_);
+    commands = TakeQueueLocked();
   }
   commands.PutBack(batch);
   while (Command* command = commands.Pop()) {
@@ -580,7 +594,8 @@ void Session::Repeat(Command& command) {
       head = MakeHeadLocked();
     }
     if (head.problem && step >= head.problem->step) return ProblemStatus(head.key.id, *head.problem);
-    absl::StatusOr<std::unique_ptr<Replay>> replay = Replay::Begin(environment().replay, head, step - 1);
+    absl::StatusOr<std::unique_ptr<Replay>> replay =
+        Replay::Begin(environment().replay, head, step - 1, metrics::ReplayCause::kRepeat);
     if (!replay.ok()) return replay.status();
     absl::StatusOr<std::optional<Replay::Executed>> executed = std::nullopt;
     absl::Status ran = (*replay)->RunTo(step - 1);
@@ -814,7 +829,7 @@ CommandQueue Session::Abandon() {
   const MutexLock lock(mutex_);
   if (durable_ && log_->being_created) created = std::move(log_->MutableExtras().creation->created);
   gone_ = true;
-  return std::exchange(queue_, CommandQueue());
+  return TakeQueueLocked();
 }
 
 bool Session::Retire(CommandQueue& waiting) {
@@ -822,7 +837,7 @@ bool Session::Retire(CommandQueue& waiting) {
   const MutexLock lock(mutex_);
   if (forgotten_ || gone_ || state_ != CoroutineState::kClosed) return false;
   gone_ = true;
-  waiting = std::exchange(queue_, CommandQueue());
+  waiting = TakeQueueLocked();
   return true;
 }
 

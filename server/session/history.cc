@@ -158,6 +158,7 @@ absl::StatusOr<History::Copy> History::CopyAt(const Head& head, Step step, Rando
   copy.stored.head.earliest_step = copy.stored.checkpoint ? copy.stored.checkpoint->step + 1 : 1;
   copy.stored.head.problem.reset();
   copy.stored.head.crashes = 0;
+  replay.Rest();
   return copy;
 }
 
@@ -301,7 +302,8 @@ absl::StatusOr<History::Copy> History::Import(std::string_view file, std::string
   ReplayEnvironment environment{.catalog = environment_.catalog,
                                 .journal = journal,
                                 .limits = environment_.limits,
-                                .crash_marks = environment_.crash_marks};
+                                .crash_marks = environment_.crash_marks,
+                                .metrics = environment_.metrics};
   if (ends_early) head.steps = ~Step{0};  // what the head says is of later steps
   absl::StatusOr<std::unique_ptr<Replay>> replay =
       Replay::Begin(environment, head, copy.stored.checkpoint ? copy.stored.checkpoint->step : 0);
@@ -314,6 +316,7 @@ absl::StatusOr<History::Copy> History::Import(std::string_view file, std::string
     if (!*executed) break;
   }
   copy.replay = *std::move(replay);
+  copy.replay->Rest();
   if (!copy.stored.log.empty() && copy.replay->tail() != copy.stored.log.back().id) {
     return BadFile("its log has a gap");
   }

@@ -46,14 +46,29 @@ CatalogView ViewOf(const Catalog& catalog, const Head& head) {
   return {head.catalog_revision, catalog.Intern(NamespaceOf(head.key.id))};
 }
 
-absl::StatusOr<std::unique_ptr<Replay>> Replay::Begin(const ReplayEnvironment& environment, const Head& head,
-                                                      Step step) {
+absl::StatusOr<std::unique_ptr<Replay>> Replay::Begin(const ReplayEnvironment& environment, const Head& head, Step step,
+                                                      metrics::ReplayCause cause) {
   std::unique_ptr<Replay> replay(new Replay(environment, head));
   if (absl::Status started = replay->Start(step); !started.ok()) {
     if (!replay->problem_) return started;
     // The caller wants to know what the problem is: a replay that cannot take a step.
   }
+  replay->counts_ = environment.metrics != nullptr;
+  if (replay->counts_) environment.metrics->replays.Add(cause);
   return replay;
+}
+
+Replay::~Replay() {
+  if (!counts_) return;
+  Rest();
+  environment_.metrics->seconds.Observe(std::chrono::duration_cast<std::chrono::nanoseconds>(took_));
+}
+
+void Replay::Rest() {
+  if (!counts_ || rests_) return;
+  rests_ = true;
+  took_ += MonotonicClock::now() - since_;
+  environment_.metrics->steps.Add(std::exchange(ran_, 0));
 }
 
 absl::Status Replay::Start(Step step) {
@@ -145,6 +160,10 @@ absl::StatusOr<bool> Replay::FindRecord() {
 
 absl::StatusOr<std::optional<Replay::Executed>> Replay::Next() {
   if (problem_) return ProblemStatus(head_.key.id, *problem_);
+  if (rests_) {
+    rests_ = false;
+    since_ = MonotonicClock::now();
+  }
   absl::StatusOr<bool> found = FindRecord();
   if (!found.ok()) return found.status();
   if (!*found) return std::optional<Executed>();
@@ -162,6 +181,7 @@ absl::StatusOr<std::optional<Replay::Executed>> Replay::Next() {
     const CrashMarks::Guard mark(environment_.crash_marks, head_.key, executed.step);
     executed.result = Execute(*definition_, environment_.limits, std::move(input), coroutine_);
   }
+  ++ran_;
   const bool was_over = head_.state == CoroutineState::kClosed;
   head_.steps = executed.step;
   head_.state = coroutine_.state();

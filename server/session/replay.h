@@ -1,6 +1,7 @@
 #ifndef COROD_SERVER_SESSION_REPLAY_H_
 #define COROD_SERVER_SESSION_REPLAY_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "server/coroutine/coroutine.h"
 #include "server/coroutine/limits.h"
 #include "server/journal/journal.h"
+#include "server/metrics/metrics.h"
 #include "server/session/crash_marks.h"
 #include "server/session/execution.h"
 
@@ -24,6 +26,7 @@ struct ReplayEnvironment {
   const Journal& journal;
   ValueLimits limits;
   CrashMarks& crash_marks;
+  const metrics::ReplayMetrics* metrics = nullptr;  // null: nobody counts
 };
 
 // The session's definition; nullptr: this server lacks it.
@@ -41,7 +44,12 @@ class Replay {
  public:
   // Stands behind the newest checkpoint at or before `step` (or at the beginning).
   static absl::StatusOr<std::unique_ptr<Replay>> Begin(const ReplayEnvironment& environment, const Head& head,
-                                                       Step step);
+                                                       Step step,
+                                                       metrics::ReplayCause cause = metrics::ReplayCause::kHistory);
+  // Counts how long it took.
+  ~Replay();
+  Replay(const Replay&) = delete;
+  Replay& operator=(const Replay&) = delete;
 
   // A step that was run again.
   struct Executed {
@@ -55,6 +63,8 @@ class Replay {
   absl::StatusOr<std::optional<Executed>> Next();
   // The same up to and including `step`. INVALID_ARGUMENTS if the log has no such step.
   absl::Status RunTo(Step step);
+  // Nothing is run for a while, so that the time until the next step does not count.
+  void Rest();
 
   // How things stand after the last step that was run.
   const Head& head() const { return head_; }
@@ -69,6 +79,8 @@ class Replay {
   Coroutine TakeCoroutine() { return std::move(coroutine_); }
 
  private:
+  using MonotonicClock = std::chrono::steady_clock;
+
   Replay(const ReplayEnvironment& environment, Head head) : environment_(environment), head_(std::move(head)) {}
 
   absl::Status Start(Step step);
@@ -80,6 +92,11 @@ class Replay {
   absl::Status TrimmedBefore(Step step);
 
   const ReplayEnvironment environment_;
+  bool counts_ = false;
+  bool rests_ = false;
+  MonotonicClock::time_point since_ = MonotonicClock::now();  // unless it rests
+  MonotonicClock::duration took_{};                           // before that
+  Step ran_ = 0;                                              // steps since it rested
   Head head_;
   const Definition* definition_ = nullptr;
   Coroutine coroutine_;

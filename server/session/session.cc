@@ -7,6 +7,7 @@
 #include "server/base/uuid.h"
 #include "server/coroutine/fingerprint.h"
 #include "server/coroutine/slab.h"
+#include "server/log/log.h"
 #include "server/session/execution.h"
 #include "server/session/refusals.h"
 
@@ -48,6 +49,21 @@ static_assert(sizeof(Session) == 104, "there are millions; docs/performance.md h
 
 std::string EphemeralUid(const SessionEnvironment& environment, std::uint64_t seed) {
   return MakeUuid(Mix(seed ^ environment.uid_key[0]), Mix(seed + environment.uid_key[1]));
+}
+
+void ReportProblem(SessionEnvironment& environment, const SessionKey& key, const SessionProblem& problem) {
+  if (!environment.troubled.Add(key.uid)) return;
+  const std::string_view session_id = LocalName(key.id);
+  const std::string_view name_space = NamespaceOf(key.id);
+  if (problem.reason == NameOf(Reason::REPLAY_DIVERGED)) {
+    COROD_LOG(
+        kSession, kWarning, "a replay diverged, so the session stands still",
+        {{"session_id", session_id}, {"namespace", name_space}, {"step", problem.step}, {"problem", problem.message}});
+  } else {
+    COROD_LOG(
+        kSession, kWarning, "a session is broken, and stands still",
+        {{"session_id", session_id}, {"namespace", name_space}, {"step", problem.step}, {"problem", problem.message}});
+  }
 }
 
 void* Session::operator new(std::size_t) { return SessionSlab().Allocate(); }
@@ -157,6 +173,26 @@ void Session::RunOnSomeThread() {
   }
 }
 
+void Session::PushLocked(Command* command) {
+  queue_.Push(command);
+  environment().metrics.queued_commands.Add();
+}
+
+void Session::PutBackLocked(CommandQueue& commands) {
+  environment().metrics.queued_commands.Add(commands.size());
+  queue_.PutBack(commands);
+}
+
+Command* Session::PopLocked() {
+  environment().metrics.queued_commands.Subtract();
+  return queue_.Pop();
+}
+
+CommandQueue Session::TakeQueueLocked() {
+  if (!queue_.empty()) environment().metrics.queued_commands.Subtract(queue_.size());
+  return std::exchange(queue_, CommandQueue());
+}
+
 bool Session::Submit(Command* command) {
   const bool here = MayRunHere();
   bool full = false;
@@ -166,7 +202,7 @@ bool Session::Submit(Command* command) {
     if (gone_) return false;
     full = !command->bounded_by_sender && queue_.size() >= environment().max_queued;
     if (!full) {
-      queue_.Push(command);
+      PushLocked(command);
       if (running_) return true;
       running_ = true;
       if (here && durable_ && log_->IsSettled()) TakeTurnLocked(turn);
@@ -177,6 +213,7 @@ bool Session::Submit(Command* command) {
     return true;
   }
   if (full) {
+    command->counters = &counters();
     command->Finish(Failed(Reason::QUEUE_FULL,
                            "too many commands wait for this session; send the next when one is answered",
                            {{"session_id", local_id()}, {"max_queued", std::to_string(environment().max_queued)}},
@@ -190,7 +227,7 @@ bool Session::Submit(Command* command) {
 bool Session::Enqueue(Command* command, bool& runs) {
   const MutexLock lock(mutex_);
   if (gone_) return false;
-  queue_.Push(command);
+  PushLocked(command);
   runs = !running_;
   running_ = true;
   return true;
@@ -220,7 +257,7 @@ bool Session::RunEphemeral(Thread thread) {
         return false;
       }
       if (thread == Thread::kCallers && steps > 0 && !MayRunHere()) return true;
-      command = queue_.Pop();
+      command = PopLocked();
       standing = StandLocked();
     }
     const absl::Time now = environment().clock.Now();
@@ -302,6 +339,7 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     metadata["session_id"] = local_id();
     return refused(Failed(reason, message, metadata));
   };
+  command.counters = &counters();
   if (absl::Status admitted = command.Admit(); !admitted.ok()) return refused(std::move(admitted));
   if (!command.uid.empty() && command.uid != uid()) {
     return failed(Reason::SESSION_NOT_FOUND, "no session '" + local_id() + "' with that uid");
@@ -381,6 +419,7 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
   StepResult result = Execute(*definition(), environment().limits, std::move(input), coroutine_);
   const absl::Time end = environment().clock.Now();
   kind_->pace.Record(end - begin);
+  command.executed = end;
 
   const std::uint64_t digest = durable_ ? ExtendDigest(log_->digest, result.outcome) : 0;
   bool finished = false;
@@ -392,6 +431,7 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
   if (finished) coroutine_ = Coroutine();
   Reply reply{.step = step, .outcome = std::move(result.outcome), .replayed = false};
   if (!command.request_id.empty()) Remember(command, reply);
+  if (LogIsOn(LogArea::kSession, LogLevel::kDebug)) LogStep(command, reply);
   if (event) {
     event->step = step;
     event->outcome = *reply.outcome;
@@ -406,6 +446,16 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
     environment().on_finished(*this);
   }
   return reply;
+}
+
+void Session::LogStep(const Command& command, const Reply& reply) const {
+  COROD_LOG(kSession, kDebug, "step",
+            {{"session_id", local_id()},
+             {"namespace", account().name_space()},
+             {"request_id", command.request_id},
+             {"step", reply.step},
+             {"outcome", metrics::NameOf(ResultOf(reply))},
+             {"traceparent", command.Traceparent()}});
 }
 
 std::unique_ptr<StepEvent> Session::BeginEvent(const Command& command, absl::Time now) const {
@@ -439,6 +489,7 @@ bool Session::CompleteStep(Step step, const Outcome& outcome, absl::Time end) {
     Extras& extras = MutableExtras();
     extras.finish_time = last_used();
     extras.last_outcome_step = step;
+    environment().finished.fetch_add(1, std::memory_order_relaxed);
   }
   state_ = state;
   return finished;
@@ -447,7 +498,8 @@ bool Session::CompleteStep(Step step, const Outcome& outcome, absl::Time end) {
 bool Session::BeginSend(absl::Time now, Reply& reply) {
   const SessionEnvironment& shared = environment();
   if (durable_ || !MayRunHere() || (shared.watchers.Any() && shared.watchers.Watches(uid())) ||
-      shared.draining.load(std::memory_order_relaxed) || definition()->HasNoMemory() || account().LimitsCommands()) {
+      shared.draining.load(std::memory_order_relaxed) || definition()->HasNoMemory() || account().LimitsCommands() ||
+      LogIsOn(LogArea::kSession, LogLevel::kDebug)) {  // which wants more than there is here
     return false;
   }
   {
@@ -551,6 +603,11 @@ Head Session::MakeHeadLocked() const {
 CoroutineState Session::state() const {
   const MutexLock lock(mutex_);
   return in_step_ ? CoroutineState::kRunning : state_;
+}
+
+bool Session::IsFinished() const {
+  const MutexLock lock(mutex_);
+  return state_ == CoroutineState::kClosed;
 }
 
 bool Session::HasProblem() const {

@@ -25,6 +25,7 @@
 #include "server/coroutine/coroutine.h"
 #include "server/coroutine/limits.h"
 #include "server/journal/journal.h"
+#include "server/metrics/metrics.h"
 #include "server/session/account.h"
 #include "server/session/command.h"
 #include "server/session/pace.h"
@@ -32,6 +33,7 @@
 #include "server/session/reply_window.h"
 #include "server/session/session_log.h"
 #include "server/session/timer_index.h"
+#include "server/session/troubled_sessions.h"
 #include "server/session/watchers.h"
 
 namespace corod {
@@ -61,6 +63,7 @@ struct SessionEnvironment {
   Journal& journal;
   Watchers& watchers;
   Accounts& accounts;
+  metrics::Metrics& metrics;
   ReplayEnvironment replay;
   ValueLimits limits;
   std::uint32_t max_queued;        // commands of one session that wait
@@ -72,6 +75,8 @@ struct SessionEnvironment {
   absl::Duration durable_idle_timeout = absl::InfiniteDuration();
   DurabilityOptions durability;
   std::atomic<bool> draining = false;
+  std::atomic<std::int64_t> finished = 0;  // sessions in memory
+  TroubledSessions troubled{};
   // Called when an ephemeral session has finished. On the thread that runs it.
   std::function<void(Session&)> on_finished;
   // Called when a session is to be forgotten at once, for the Delete that asked for it (nullptr: nobody's). On the
@@ -89,12 +94,16 @@ struct SessionKind {
   SessionEnvironment& environment;
   const Definition* const definition;  // nullptr: this server lacks it
   const CatalogRevision catalog_revision;
-  Account& account;  // of the namespace
-  Pace& pace;        // of the definition
+  Account& account;                          // of the namespace
+  Pace& pace;                                // of the definition
+  const metrics::CommandCounters& counters;  // of the coroutine, whatever its version
 };
 
 // The uid of the ephemeral session that has this seed.
 std::string EphemeralUid(const SessionEnvironment& environment, std::uint64_t seed);
+
+// Says in the log, the first time, that the session has this problem, and counts it among the troubled ones.
+void ReportProblem(SessionEnvironment& environment, const SessionKey& key, const SessionProblem& problem);
 
 // A session as it stood at one moment.
 struct SessionInfo : Head {
@@ -136,6 +145,7 @@ class Session : public ReferenceCounted {
   // As it is called in its namespace.
   std::string local_id() const { return std::string(LocalName(id_.str())); }
   Account& account() const { return kind_->account; }
+  const metrics::CommandCounters& counters() const { return kind_->counters; }
   std::string uid() const { return durable_ ? log_->uid.str() : EphemeralUid(environment(), seed_); }
   bool durable() const { return durable_; }
   TimerSlot& timer() { return timer_; }
@@ -194,6 +204,7 @@ class Session : public ReferenceCounted {
 
   SessionInfo Describe() const;
   CoroutineState state() const;
+  bool IsFinished() const;
   bool HasProblem() const;
   bool MatchesLabels(const Labels& labels) const;
   // nullptr if this server lacks it.
@@ -246,6 +257,11 @@ class Session : public ReferenceCounted {
   };
 
   absl::Status ChangeLocked(const Changes& changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The queue is changed by these alone, which count what waits in it.
+  void PushLocked(Command* command) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PutBackLocked(CommandQueue& commands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Command* PopLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  CommandQueue TakeQueueLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunOnSomeThread();
   void Run(Thread thread);
   bool RunEphemeral(Thread thread);
@@ -257,6 +273,7 @@ class Session : public ReferenceCounted {
   Reply TakeStep(Command& command, absl::Time now);
   // For those who watch: the command that becomes a step. nullptr if nobody does.
   std::unique_ptr<StepEvent> BeginEvent(const Command& command, absl::Time now) const;
+  void LogStep(const Command& command, const Reply& reply) const;
   // What came of a step. Whether that finished the coroutine.
   bool CompleteStep(Step step, const Outcome& outcome, absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ReplyWindow& Window();
@@ -307,10 +324,12 @@ class Session : public ReferenceCounted {
   // Takes over what the log holds beyond the tail; answers what is there of `batch`, whose id is `own`. After it, what
   // is under way is void.
   absl::Status ReadToTip(const BatchId& own, CommandQueue& batch);
+  // Of whoever runs the session: ReportProblem, if it has one.
+  void ReportOwnProblem();
   // Gives it as a status.
   absl::Status SetProblem(SessionProblem problem) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Adopt(const Batch& adopted, const BatchId& own, CommandQueue& batch);
-  static void Fail(CommandQueue& commands, const absl::Status& status);
+  void Fail(CommandQueue& commands, const absl::Status& status) const;
   void FailQueue(const absl::Status& status);
   // A session that was not created takes and answers nothing more. `others_go_on`: what is not part of the Create is
   // submitted again, and not told the same.

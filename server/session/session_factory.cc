@@ -33,7 +33,8 @@ SessionKind& SessionFactory::KindOf(const Definition* definition, const Head& he
                                .definition = definition,
                                .catalog_revision = head.catalog_revision,
                                .account = account,
-                               .pace = *pace});
+                               .pace = *pace,
+                               .counters = environment_.metrics.OfCoroutine(head.coroutine)});
   }
   return *kind;
 }
@@ -168,7 +169,8 @@ absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
     if (!read.ok()) return read.status();
     checkpoint = *read;
   } else {
-    absl::StatusOr<std::unique_ptr<Replay>> begun = Replay::Begin(environment_.replay, head, ~Step{0});
+    absl::StatusOr<std::unique_ptr<Replay>> begun =
+        Replay::Begin(environment_.replay, head, ~Step{0}, metrics::ReplayCause::kWake);
     if (!begun.ok()) return begun.status();
     Replay& replay = **begun;
     if (replay.checkpoint()) checkpoint = Remember(*log, *replay.checkpoint());
@@ -197,6 +199,7 @@ absl::StatusOr<SessionPtr> SessionFactory::Load(const std::string& id) {
                                 [](const absl::Status&) {});
     }
   }
+  if (head.problem) ReportProblem(environment_, head.key, *head.problem);
   if (!head.create_request_id.empty()) log->ids.PinCreate(head.create_primed ? 1 : 0);
   log->saved = head.steps == stored.head.steps;
   if (checkpoint != 0) log->MutableExtras().asked_checkpoint = checkpoint;

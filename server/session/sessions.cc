@@ -1,5 +1,6 @@
 #include "server/session/sessions.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "server/base/failure.h"
@@ -111,21 +112,25 @@ class Sessions::Retirement : public Command {
 };
 
 Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& clock, Executor& executor,
-                   Random& random, Journal& journal, CrashMarks* crash_marks)
+                   Random& random, Journal& journal, CrashMarks* crash_marks, metrics::Metrics* metrics)
     : options_(options),
       catalog_(catalog),
       random_(random),
       journal_(journal),
+      own_metrics_(metrics ? nullptr : std::make_unique<metrics::Metrics>("")),
+      accounts_(metrics ? *metrics : *own_metrics_),
       environment_{.clock = clock,
                    .executor = executor,
                    .random = random,
                    .journal = journal,
                    .watchers = watchers_,
                    .accounts = accounts_,
+                   .metrics = accounts_.metrics(),
                    .replay = {.catalog = catalog,
                               .journal = journal,
                               .limits = options.limits,
-                              .crash_marks = crash_marks ? *crash_marks : no_marks_},
+                              .crash_marks = crash_marks ? *crash_marks : no_marks_,
+                              .metrics = &accounts_.metrics().replay},
                    .limits = options.limits,
                    .max_queued = options.max_queued,
                    .max_remembered_ids = options.max_remembered_ids,
@@ -166,6 +171,15 @@ void Sessions::RunWaiting(std::function<void()> task) {
 
 std::size_t Sessions::size() const { return ephemeral_.load() + journal_.size(); }
 
+std::size_t Sessions::asleep() const {
+  const std::size_t written = journal_.size();
+  return written - std::min(written, durable_live_.load());
+}
+
+std::size_t Sessions::finished() const {
+  return static_cast<std::size_t>(std::max<std::int64_t>(environment_.finished.load(std::memory_order_relaxed), 0));
+}
+
 std::size_t Sessions::SizeOf(const Account& account) const { return account.unwritten() + WrittenBy(account); }
 
 std::size_t Sessions::WrittenBy(const Account& account) const {
@@ -186,11 +200,13 @@ void Sessions::EndCreating(Session& session) {
 void Sessions::CountIn(Session& session) {
   (session.durable() ? durable_live_ : ephemeral_).fetch_add(1);
   if (!session.durable()) session.account().AddSession();
+  if (session.IsFinished()) environment_.finished.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Sessions::CountOut(Session& session) {
   (session.durable() ? durable_live_ : ephemeral_).fetch_sub(1);
   if (!session.durable()) session.account().TakeSession();
+  if (session.IsFinished()) environment_.finished.fetch_sub(1, std::memory_order_relaxed);
 }
 
 std::string Sessions::MakeSessionId(const Owner& owner, const std::string& request_id) {
@@ -279,7 +295,10 @@ void Sessions::PlaceNew(CreateSpec spec, SessionFactory::Built built, const Sess
         std::move(built.stored), prime,
         [this, session, replaced, spec, done, primes = prime != nullptr](const absl::Status& status) {
           EndCreating(*session);
-          if (status.ok() && replaced && replaced->durable()) watchers_.Forget(replaced->uid());
+          if (status.ok() && replaced && replaced->durable()) {
+            watchers_.Forget(replaced->uid());
+            environment_.troubled.Remove(replaced->uid());
+          }
           if (primes) return;  // the command answers
           if (status.ok()) {
             done(Created{.session = session, .primed = std::nullopt});
@@ -567,6 +586,7 @@ void Sessions::Forget(Session& session) {
   (session.durable() ? recency_ : timers_).Remove(session);
   if (table_.Remove(session)) CountOut(session);
   watchers_.Forget(session.uid());
+  if (session.durable()) environment_.troubled.Remove(session.uid());
 }
 
 void Sessions::Leave(Session& session) {

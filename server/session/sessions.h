@@ -42,6 +42,11 @@ struct Created {
   bool replayed = false;
 };
 
+// How it counts.
+inline metrics::Result ResultOf(const Created& created) {
+  return created.primed ? ResultOf(*created.primed) : metrics::Result::kDone;
+}
+
 // All sessions of a server: creates, finds, lists, closes and forgets them, brings durable ones to life when they are
 // used and puts them to sleep when they are not. The service itself, without gRPC.
 //
@@ -63,9 +68,9 @@ class Sessions {
     DurabilityOptions durability;
   };
 
-  // `crash_marks`: null for none.
+  // `crash_marks`: null for none. `metrics`: where is counted; null: nobody asks.
   Sessions(const Options& options, const Catalog& catalog, const Clock& clock, Executor& executor, Random& random,
-           Journal& journal, CrashMarks* crash_marks = nullptr);
+           Journal& journal, CrashMarks* crash_marks = nullptr, metrics::Metrics* metrics = nullptr);
   // REQUIRES: no command is under way, and the journal calls back no more.
   ~Sessions();
   Sessions(const Sessions&) = delete;
@@ -113,7 +118,9 @@ class Sessions {
   // more); then `done`. No thread waits meanwhile.
   using ExportSink = std::function<void(std::string part, std::function<void(bool)> taken)>;
   using ExportDone = std::function<void(absl::Status)>;
-  void Export(std::string_view id, ExportSink sink, ExportDone done);
+  // `begun`, if it is set, is called first, with the session whose log it is.
+  using ExportBegun = std::function<void(const SessionInfo&)>;
+  void Export(std::string_view id, ExportSink sink, ExportDone done, ExportBegun begun = nullptr);
   // A session from such a file, under its own id in that namespace or another (qualified).
   void Import(std::string file, const std::string& name_space, std::string session_id, GetDone done);
 
@@ -137,10 +144,17 @@ class Sessions {
   // How many a namespace has.
   std::size_t SizeOf(const Account& account) const;
   std::size_t live() const { return table_.size(); }
+  // How many are on the disk alone; about, while some come and go.
+  std::size_t asleep() const;
+  // How many of those in memory have finished.
+  std::size_t finished() const;
+  // How many are known to have a problem, in memory or not; of those that were found since the server began.
+  std::size_t troubled() const { return environment_.troubled.size(); }
   const ValueLimits& limits() const { return environment_.limits; }
   absl::Time Now() const { return environment_.clock.Now(); }
   const Catalog& catalog() const { return catalog_; }
   Accounts& accounts() { return accounts_; }
+  metrics::Metrics& metrics() const { return environment_.metrics; }
 
  private:
   class CreateCommand;
@@ -213,6 +227,7 @@ class Sessions {
   Random& random_;
   Journal& journal_;
   CrashMarks no_marks_;
+  const std::unique_ptr<metrics::Metrics> own_metrics_;  // null: somebody else's are used
   Watchers watchers_;
   Accounts accounts_;
   SessionEnvironment environment_;

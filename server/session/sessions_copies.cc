@@ -128,8 +128,8 @@ void Sessions::PlaceCopy(History::Copy copy, const GetDone& done, const std::fun
   session->Release();
 }
 
-void Sessions::Export(std::string_view id, ExportSink sink, ExportDone done) {
-  RunWaiting([this, id = std::string(id), sink = std::move(sink), done = std::move(done)] {
+void Sessions::Export(std::string_view id, ExportSink sink, ExportDone done, ExportBegun begun) {
+  RunWaiting([this, id = std::string(id), sink = std::move(sink), done = std::move(done), begun = std::move(begun)] {
     const SessionPtr live = table_.Find(id);
     if (live && !live->durable()) {
       done(NotDurable(id, "log to be exported"));
@@ -141,6 +141,7 @@ void Sessions::Export(std::string_view id, ExportSink sink, ExportDone done) {
     } else if (info->key.uid.empty()) {
       done(ProblemStatus(id, DamagedHead()));
     } else {
+      if (begun) begun(*info);
       ExportNext(history_.Export(*info), sink, done);
     }
   });

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/log/log.h"
 #include "server/session/refusals.h"
 #include "server/session/sessions.h"
 
@@ -216,6 +217,12 @@ void Sessions::CountCrashes(const CrashMarks& marks) {
       head.problem = Broken("replaying step " + std::to_string(crash.step) + " ended the server " +
                                 std::to_string(head.crashes) + " times, so it is not tried again",
                             crash.step);
+      environment_.troubled.Add(head.key.uid);
+      COROD_LOG(kSession, kError, "replaying a session ended the server, so it is not tried again",
+                {{"session_id", LocalName(head.key.id)},
+                 {"namespace", NamespaceOf(head.key.id)},
+                 {"step", crash.step},
+                 {"times", head.crashes}});
     }
     {
       const MutexLock lock(crashes_mutex_);

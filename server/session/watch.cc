@@ -140,6 +140,7 @@ void Watch::ReadLog() {
 
 bool Watch::ReadSome() {
   const auto ends = [this](const absl::Status& status) {
+    replay_.reset();
     const MutexLock lock(mutex_);
     EndLocked(status);
     reading_ = false;
@@ -159,12 +160,14 @@ bool Watch::ReadSome() {
   if (!executed.ok()) return ends(executed.status());
   const MutexLock lock(mutex_);
   if (end_) {
+    replay_->Rest();
     reading_ = false;
     return false;
   }
   if (!*executed) {
     if (published_ > replay_->head().steps) return true;  // there is more by now
     if (replay_->head().state == CoroutineState::kClosed) EndLocked(absl::OkStatus());
+    replay_->Rest();
     in_log_ = reading_ = false;
     return false;
   }
@@ -180,6 +183,7 @@ bool Watch::ReadSome() {
     EndLocked(absl::OkStatus());
   }
   if (end_ || ready_.size() >= kReadAhead || ready_bytes_ >= kReadAheadBytes) {
+    replay_->Rest();
     reading_ = false;
     return false;
   }

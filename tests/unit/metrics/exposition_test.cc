@@ -135,12 +135,11 @@ void CountSomethingOfAll(Metrics& metrics) {
   metrics.replay.steps.Add(12);
   metrics.replay.seconds.Observe(absl::Milliseconds(2));
   const NamespaceMetrics& space = metrics.OfNamespace("team \"a\"\n\\");
-  space.sessions.Add(8);
   space.commands.Add(9);
   space.refusals.Count(Reason::RATE_LIMITED);
   metrics.credentials.reloads.Add(Reload::kFailed);
   metrics.credentials.certificate_expiry.Set(1'900'000'000);
-  metrics.ReadWith([] {
+  metrics.ReadWith([&space] {
     return Readings{.live_sessions = 1,
                     .asleep_sessions = 2,
                     .finished_sessions = 3,
@@ -150,7 +149,8 @@ void CountSomethingOfAll(Metrics& metrics) {
                     .lua_bytes = 7,
                     .queued_by_workers = 8,
                     .queued_by_journal = 9,
-                    .journal_bytes = 10};
+                    .journal_bytes = 10,
+                    .namespace_sessions = {{&space, 5}, {&space, 3}}};
   });
 }
 
@@ -244,8 +244,9 @@ TEST(ExpositionTest, HistogramsAreCumulativeAndInSeconds) {
 TEST(ExpositionTest, WhatIsNotKnownHasNoSample) {
   Metrics metrics("1");
   const Parsed parsed(ToText(metrics));
-  for (const char* name : {"corod_sessions", "corod_frames", "corod_frame_bytes", "corod_lua_bytes",
-                           "corod_journal_bytes", "corod_certificate_expiry_timestamp_seconds"}) {
+  static_cast<void>(metrics.OfNamespace("of which nobody knows the sessions"));
+  for (const char* name : {"corod_sessions", "corod_namespace_sessions", "corod_frames", "corod_frame_bytes",
+                           "corod_lua_bytes", "corod_journal_bytes", "corod_certificate_expiry_timestamp_seconds"}) {
     ASSERT_TRUE(parsed.families.contains(name)) << name;
     EXPECT_THAT(parsed.families.at(name).samples, IsEmpty()) << name;
   }
@@ -258,12 +259,21 @@ TEST(ExpositionTest, HasBoundedLabelsWhateverIsUsed) {
     metrics.OfCoroutine("c" + std::to_string(i)).Count(Rpc::kSend, Result::kYielded);
     metrics.OfNamespace("n" + std::to_string(i)).refusals.Count(Reason::RATE_LIMITED);
   }
+  metrics.ReadWith([&metrics] {
+    Readings readings;
+    for (std::size_t i = 0; i < 1'000; ++i) {
+      readings.namespace_sessions.emplace_back(&metrics.OfNamespace("n" + std::to_string(i)), 2);
+    }
+    return readings;
+  });
   const Parsed parsed(ToText(metrics));
   EXPECT_THAT(parsed.families.at("corod_commands_total").samples, SizeIs(kMaxNames + 1));
   EXPECT_EQ(
       parsed.Value("corod_commands_total", R"(corod_commands_total{rpc="Send",coroutine="other",result="yielded"})"),
       1'000 - kMaxNames);
   EXPECT_THAT(parsed.families.at("corod_namespace_sessions").samples, SizeIs(kMaxNames + 1));
+  EXPECT_EQ(parsed.Value("corod_namespace_sessions", R"(corod_namespace_sessions{namespace="other"})"),
+            2 * (1'000 - kMaxNames));
   EXPECT_THAT(parsed.families.at("corod_namespace_refusals_total").samples, SizeIs(kMaxNames + 1));
 }
 

@@ -64,10 +64,10 @@ TEST(MetricsTest, ACoroutineThatIsCalledOtherTakesNoOnesPlace) {
 
 TEST(MetricsTest, NamespacesAreBoundedAsWell) {
   Metrics metrics("1");
-  metrics.OfNamespace("b").sessions.Add(3);
+  metrics.OfNamespace("b").commands.Add(3);
   metrics.OfNamespace("a").commands.Add(2);
   EXPECT_THAT(NamesOf(metrics.ListNamespaces()), ElementsAre("a", "b"));
-  EXPECT_EQ(metrics.OfNamespace("b").sessions.value(), 3);
+  EXPECT_EQ(metrics.OfNamespace("b").commands.value(), 3);
   for (std::size_t i = 0; i < 2 * kMaxNames; ++i) metrics.OfNamespace("n" + std::to_string(i));
   EXPECT_THAT(metrics.ListNamespaces(), SizeIs(kMaxNames + 1));
 }

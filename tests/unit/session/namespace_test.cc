@@ -318,7 +318,8 @@ TEST_F(NamespaceTest, UidsOfANamespaceBeginAlike) {
 }
 
 TEST(AccountTest, HasNoMoreStreamsThanItMay) {
-  Accounts accounts;
+  metrics::Metrics metrics("1");
+  Accounts accounts(metrics);
   Account& blue = accounts.Of("blue");
   accounts.SetLimits({{"blue", {.streams = 2}}}, {});
   EXPECT_THAT(blue.OpenStream(), IsOk());
@@ -330,7 +331,8 @@ TEST(AccountTest, HasNoMoreStreamsThanItMay) {
 }
 
 TEST(AccountTest, LimitsOfOthersAreForThoseWithoutTheirOwn) {
-  Accounts accounts;
+  metrics::Metrics metrics("1");
+  Accounts accounts(metrics);
   Account& early = accounts.Of("early");
   accounts.SetLimits({{"blue", {.streams = 2}}}, {.streams = 1});
   for (Account* account : {&early, &accounts.Of("late")}) {

@@ -336,7 +336,8 @@ class TableTest : public SessionsTest {
   static absl::Time DueTime(const Session& session) { return session.NextDue().when; }
 
   Watchers watchers_;
-  Accounts accounts_;
+  metrics::Metrics metrics_{"1"};
+  Accounts accounts_{metrics_};
   CrashMarks marks_;
   SessionEnvironment environment_;
   Pace pace_;
@@ -344,7 +345,8 @@ class TableTest : public SessionsTest {
                     .definition = catalog_.Find("echo"),
                     .catalog_revision = 0,
                     .account = accounts_.Of("default"),
-                    .pace = pace_};
+                    .pace = pace_,
+                    .counters = metrics_.OfCoroutine("echo")};
 };
 
 TEST_F(TableTest, FindsWhatWasAddedUntilItIsRemoved) {

@@ -1,0 +1,42 @@
+#include "server/rpc/call_counter.h"
+
+#include <utility>
+
+#include "server/log/log.h"
+
+namespace corod::rpc {
+
+const metrics::CommandCounters& CountersOf(metrics::Metrics& metrics, std::string_view coroutine) {
+  return coroutine.empty() ? metrics.without_coroutine() : metrics.OfCoroutine(coroutine);
+}
+
+void CallCounter::Refused(const absl::Status& status, const metrics::CommandCounters* counters, absl::Duration took,
+                          const Subject& subject) const {
+  Answered(counters, metrics::Result::kRefused, took);
+  Ended(status, subject);
+}
+
+void CallCounter::Ended(const absl::Status& status, const Subject& subject) const {
+  metrics_->refusals.Count(status);
+  if (account_) account_->metrics().refusals.Count(status);
+  COROD_LOG(kRpc, kDebug, "refused",
+            {{"rpc", metrics::NameOf(rpc_)},
+             {"reason", metrics::RefusalCounters::NameOfKind(metrics::RefusalCounters::KindOf(status))},
+             {"namespace", account_ ? std::string_view(account_->name_space()) : std::string_view()},
+             {"session_id", subject.session_id},
+             {"request_id", subject.request_id},
+             {"error", status}});
+}
+
+void AnswerTally::EndRun() {
+  if (run_ == 0) return;
+  counter_.Count(counters_, result_, run_);
+  all_ += std::exchange(run_, 0);
+}
+
+void AnswerTally::Flush(absl::Duration took) {
+  EndRun();
+  if (all_ > 0) counter_.CountTimes(took, std::exchange(all_, 0));
+}
+
+}  // namespace corod::rpc
