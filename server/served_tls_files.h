@@ -13,8 +13,8 @@
 
 namespace corod {
 
-// The certificate, key and clients' roots that gRPC serves with, and how they are renewed: gRPC reads its files again by
-// itself, but takes whatever stands there. So it is given copies, in memory, of what has been checked; files that do
+// The certificate, key and clients' roots that gRPC serves with, and how they are renewed: gRPC reads its files again
+// by itself, but takes whatever stands there. So it is given copies, in memory, of what has been checked; files that do
 // not fit each other, because one is damaged or only the first of them has been replaced, change nothing. For one
 // thread.
 class ServedTlsFiles {

@@ -13,11 +13,7 @@ constexpr absl::Duration kInterval = absl::Seconds(1);
 }  // namespace
 
 WatchedSettings::WatchedSettings(const Flags& flags, const Clock& clock, metrics::Metrics& metrics)
-    : flags_(flags),
-      clock_(clock),
-      metrics_(metrics),
-      limits_file_(flags.limits),
-      tls_files_(flags.tls) {}
+    : flags_(flags), clock_(clock), metrics_(metrics), limits_file_(flags.limits), tls_files_(flags.tls) {}
 
 absl::Status WatchedSettings::Open() {
   if (!flags_.identities.empty() || !flags_.jwks.empty()) {

@@ -202,7 +202,8 @@ void CheckThrow(std::string_view bytes, const ValueLimits& limits) {
 }
 
 const rpc::Caller& Anybody() {
-  static auto& accounts = *new Accounts;
+  static auto& counted = *new metrics::Metrics("fuzz");
+  static auto& accounts = *new Accounts(counted);
   static const auto& caller = *new rpc::Caller(accounts.Of(kDefaultNamespace));
   return caller;
 }

@@ -506,7 +506,7 @@ void Schedule::Try(int number) {
                                            defined.ok() ? (*defined)->version : 0);
                          });
   } else if (wish.kind == Wish::Kind::kRemove) {
-    definitions_->Remove(wish.script, [this, number, server, asked](const absl::Status& removed) {
+    definitions_->Remove("default", wish.script, [this, number, server, asked](const absl::Status& removed) {
       AnsweredCatalog(number, server, asked, removed, 0);
     });
   } else if (wish.kind == Wish::Kind::kImport) {

@@ -25,7 +25,8 @@ std::string ParameterOf(const absl::StatusOr<T>& result) {
 }
 
 Caller Anybody() {
-  static auto* const accounts = new Accounts;
+  static auto* const counted = new metrics::Metrics("test");
+  static auto* const accounts = new Accounts(*counted);
   return Caller(accounts->Of(kDefaultNamespace));
 }
 

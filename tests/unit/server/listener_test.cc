@@ -54,7 +54,8 @@ TEST(ListenerTest, OtherMachinesNeedBothTlsAndCredentials) {
 }
 
 TEST(ListenerTest, ReflectionIsServedWhereItsCallsCanBeHeldToSomething) {
-  Accounts accounts;
+  metrics::Metrics metrics("test");
+  Accounts accounts(metrics);
   Flags flags;
   EXPECT_TRUE(ServesReflection(flags, rpc::Access(nullptr, accounts)));
   const TemporaryFolder folder;
