@@ -132,7 +132,9 @@ class DriveCommand final : public Command {
  private:
   static constexpr std::size_t kMaxIdKept = 256;
 
-  absl::Duration Took() const { return (executed > arrived ? executed : stream_.sessions_.Now()) - arrived; }
+  absl::Duration Took() const {
+    return (executed != absl::InfinitePast() ? executed : stream_.sessions_.Now()) - arrived;
+  }
 
   void Fail(const absl::Status& status) {
     CountRefusal(status);

@@ -261,7 +261,7 @@ class SendCall final : public Command {
     End({message, status});
   }
 
-  absl::Duration Took() const { return (executed > arrived_ ? executed : sessions_.Now()) - arrived_; }
+  absl::Duration Took() const { return (executed != absl::InfinitePast() ? executed : sessions_.Now()) - arrived_; }
 
   void Refuse(const absl::Status& refused) {
     counter_.Refused(refused, counters, Took(), {.session_id = session_id_, .request_id = request_id});
