@@ -51,7 +51,7 @@ class CommandCall final : public UnaryCall<Request, Response>, public Command {
     ToProto(*reply, IsQuiet(this->request()) ? Loudness::kQuiet : Loudness::kLoud, this->response()->mutable_outcome());
     SetReplayed(*reply, this->response());
     if (operation == Operation::kDelete) {
-      COROD_LOG(kAudit, kInfo, "session deleted",
+      COROD_LOG(kRpc, kDebug, "session deleted",
                 {{"who", this->caller().name()},
                  {"namespace", this->caller().name_space()},
                  {"session_id", this->request().session_id()}});

@@ -447,6 +447,7 @@ def beyond_limits(world):
                     check((reply.value, reply.step), (1.0, entry[1]), entry[0])
             with world.connect() as first, world.connect() as second:
                 streams = [testing.DriveCall(one) for one in (first, second)]
+                first.lost("Drive", 2)  # which may be refused themselves, if those before them are still being closed
                 try:
                     replies = client.drive_once(*[testing.sends(entry[0], 1) for entry in held[:1]],
                                                 may={"TOO_MANY_STREAMS", *limits})
