@@ -563,7 +563,7 @@ class MetricsTest(testing.DurableServerTest):
                                 timeout=testing.CALL_SECONDS)
         self.client.catalog.DeleteCoroutine(catalog_pb.DeleteCoroutineRequest(name="ones"))
         for message, of in (("coroutine defined", {"coroutine": "ones", "version": 1}),
-                            ("session deleted", {"session_id": "a"}), ("session imported", {"session_id": "b"}),
+                            ("session imported", {"session_id": "b"}),
                             ("coroutine deleted", {"coroutine": "ones"})):
             with self.subTest(message):
                 line, = self.lines("audit", "info", message)

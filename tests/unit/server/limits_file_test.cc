@@ -70,11 +70,11 @@ TEST(LimitsFileTest, RefusalsNameTheFileAndTheLine) {
 
 TEST(LimitsFileTest, WhatIsNoLimitIsRefused) {
   EXPECT_THAT(Refused("a memory=1"), HasSubstr("there is no limit 'memory'"));
-  EXPECT_THAT(Refused("a sessions"), HasSubstr("write sessions=NUMBER"));
+  EXPECT_THAT(Refused("a sessions"), HasSubstr("write sessions=1000"));
   for (const char* number : {"", "-1", "1.5", "1e3", "many", "0x10", "99999999999999999999", "18446744073709551615"}) {
-    EXPECT_THAT(Refused(std::string("a commands=") + number), HasSubstr("write commands=NUMBER")) << number;
+    EXPECT_THAT(Refused(std::string("a commands=") + number), HasSubstr("write commands=1000")) << number;
   }
-  EXPECT_THAT(Refused("a sessions = 1"), HasSubstr("write sessions=NUMBER"));
+  EXPECT_THAT(Refused("a sessions = 1"), HasSubstr("write sessions=1000"));
   EXPECT_THAT(Refused("a commands=0"), HasSubstr("write 1 at least"));
 }
 
@@ -88,6 +88,20 @@ TEST(LimitsFileTest, WhatIsNoNamespaceIsRefused) {
   for (const char* name : {"A", "a_b", "-a", "a-", "sessions=1", "a/b", "\xff"}) {
     EXPECT_THAT(Refused(std::string(name) + " streams=1"), HasSubstr("is no namespace")) << name;
   }
+}
+
+TEST(LimitsFileTest, BytesMayHaveAUnit) {
+  const auto journal = [](const std::string& text) { return Read("a journal=" + text).by_namespace["a"].journal_bytes; };
+  EXPECT_EQ(journal("0"), 0u);
+  EXPECT_EQ(journal("1000"), 1'000u);
+  EXPECT_EQ(journal("2KiB"), 2'048u);
+  EXPECT_EQ(journal("3MiB"), std::uint64_t{3} << 20);
+  EXPECT_EQ(journal("10GiB"), std::uint64_t{10} << 30);
+  EXPECT_EQ(journal("1TiB"), std::uint64_t{1} << 40);
+  for (const char* wrong : {"GiB", "1GB", "1.5GiB", "-1KiB", "20000000TiB", "1KiBKiB"}) {
+    EXPECT_THAT(Refused(std::string("a journal=") + wrong), HasSubstr("write journal=10GiB")) << wrong;
+  }
+  EXPECT_THAT(Refused("a sessions=1KiB"), HasSubstr("write sessions=1000"));
 }
 
 }  // namespace
