@@ -166,7 +166,7 @@ TEST(ArgumentsTest, EachFlagOfTlsTurnsItOn) {
 
 TEST(ArgumentsTest, ATokenIsNoFlag) {
   EXPECT_EQ(Parsed({"list", "--token-file", "t"}).global.security.token_file, "t");
-  EXPECT_THAT(Refused({"--token", "t", "list"}), HasSubstr("there is no option --token"));
+  EXPECT_THAT(Refused({"--token", "t", "list"}), HasSubstr("not expected: t --token"));
 }
 
 TEST(ArgumentsTest, SecurityComesFromTheEnvironment) {

@@ -61,7 +61,10 @@ TEST_F(CountingTest, FinishedSessionsInMemoryAreCounted) {
   EXPECT_EQ(sessions_->finished(), 2u);
   ASSERT_THAT(Do(Deleting().To("a")), IsOk());
   EXPECT_EQ(sessions_->finished(), 1u);
-  Make(Ephemeral("returns_at_once", "r"));
+  CreateSpec brief = Ephemeral("returns_at_once", "r");
+  brief.arguments = {{"value", Value(1)}};
+  Make(brief);
+  EXPECT_EQ(sessions_->finished(), 2u);
 }
 
 TEST_F(CountingTest, ADeleteThatFinishesASessionLeavesNone) {
