@@ -121,6 +121,7 @@ void Accounts::SetLimits(std::map<std::string, NamespaceLimits, std::less<>> lim
 std::vector<Account*> Accounts::All() {
   const MutexLock lock(mutex_);
   std::vector<Account*> all;
+  all.reserve(accounts_.size());
   for (const auto& [unused, account] : accounts_) all.push_back(account.get());
   return all;
 }

@@ -219,10 +219,10 @@ class BackupTest(testing.DurableServerTest):
         self.server = testing.Server(testing.binary(self.BINARY), data_dir=self.data, log_level="info")
         self.good("backup", self.copy, "--data-dir", self.data)
         self.line("backup", self.copy, "--data-dir", self.data, status=WRONG)
-        lines = [line for line in self.server.stderr().splitlines() if "audit: " in line]
+        lines = [line for line in self.server.stderr().splitlines() if " audit: backup " in line]
         self.assertEqual(len(lines), 2, lines)
-        self.assertRegex(lines[0], rf"audit: unix:\S* made a backup of 0 sessions \(\d+ bytes\) at {self.copy}$")
-        self.assertRegex(lines[1], rf"audit: unix:\S* made no backup: {self.copy} is not empty")
+        self.assertRegex(lines[0], rf"audit: backup made who=operator directory={self.copy} sessions=0 bytes=\d+$")
+        self.assertRegex(lines[1], rf"audit: backup failed who=operator directory={self.copy} error=.*{self.copy} is not empty")
 
     def test_in_memory_there_is_no_socket(self):
         server = testing.Server(testing.binary("COROD_BIN"))

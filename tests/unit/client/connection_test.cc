@@ -75,7 +75,7 @@ TEST_F(ConnectionTest, RetriesUnavailableWithTheSameRequestId) {
 TEST_F(ConnectionTest, WhatPassesIsTriedAgainWhenTheServerSays) {
   for (const Refusal& refusal :
        {Refusal{.code = kResourceExhausted, .reason = "RATE_LIMITED", .metadata = {{"executed", "no"}}},
-        Refusal{.code = kUnavailable, .reason = "OVERLOADED", .metadata = {{"executed", "no"}}}}) {
+        Refusal{.code = kUnavailable, .reason = "DRAINING", .metadata = {{"executed", "no"}}}}) {
     Refusal delayed = refusal;
     delayed.retry_delay = absl::Seconds(3);
     FailWith(1, delayed);
