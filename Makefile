@@ -52,9 +52,9 @@ test-release: setup-test  ## every test, optimised
 	$(call ctest,release)
 
 .PHONY: test-asan-ubsan
-test-asan-ubsan: setup-test  ## unit tests and a minute of soak under AddressSanitizer and UndefinedBehaviorSanitizer
+test-asan-ubsan: setup-test  ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	cmake --preset asan-ubsan
-	$(call build,asan-ubsan,corod_unit_tests corod_soak)
+	$(call build,asan-ubsan,corod_unit_tests)
 	$(call ctest,asan-ubsan)
 
 .PHONY: soak
