@@ -91,7 +91,9 @@ TEST(LimitsFileTest, WhatIsNoNamespaceIsRefused) {
 }
 
 TEST(LimitsFileTest, BytesMayHaveAUnit) {
-  const auto journal = [](const std::string& text) { return Read("a journal=" + text).by_namespace["a"].journal_bytes; };
+  const auto journal = [](const std::string& text) {
+    return Read("a journal=" + text).by_namespace["a"].journal_bytes;
+  };
   EXPECT_EQ(journal("0"), 0u);
   EXPECT_EQ(journal("1000"), 1'000u);
   EXPECT_EQ(journal("2KiB"), 2'048u);
