@@ -28,7 +28,9 @@ std::string CheckListen(const std::string& address) {
   const std::string port = colon == std::string::npos ? "" : address.substr(colon + 1);
   const bool digits = !port.empty() && port.size() <= 5 &&
                       std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (colon == 0 || !digits || std::stoi(port) > 65535) {
+  // Whoever comes over a Unix socket counts as the server's owner, so that only its own may be one.
+  const bool is_socket = address.starts_with("unix:") || address.starts_with("unix-abstract:");
+  if (colon == 0 || is_socket || !digits || std::stoi(port) > 65535) {
     return "'" + address + "' is not an address; write HOST:PORT, 127.0.0.1:7117 say (port 0: any that is free)";
   }
   return "";

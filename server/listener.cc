@@ -21,7 +21,6 @@ namespace {
 constexpr unsigned int kLooksAtFilesEverySeconds = 1;
 
 bool IsLoopback(const std::string& address) {
-  if (address.starts_with("unix:")) return true;
   std::string host = address.substr(0, address.rfind(':'));
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   if (host == "localhost" || host == "::1") return true;

@@ -6,7 +6,6 @@
 #include <optional>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "server/base/failure.h"
 
@@ -27,18 +26,16 @@ std::string_view TokenIn(std::string_view authorization) {
 // What a verified client certificate is called; nullopt: there is none.
 std::optional<CertificateNames> NamesOf(const grpc::AuthContext* peer) {
   if (!peer || !peer->IsPeerAuthenticated()) return std::nullopt;
-  const auto first = [peer](const char* property) {
-    const std::vector<grpc::string_ref> values = peer->FindPropertyValues(property);
-    return values.empty() ? std::string() : std::string(values.front().data(), values.front().size());
-  };
   CertificateNames names;
   for (const char* property : {GRPC_PEER_DNS_PROPERTY_NAME, GRPC_PEER_URI_PROPERTY_NAME}) {
     for (const grpc::string_ref& name : peer->FindPropertyValues(property)) {
       names.alternative.emplace_back(name.data(), name.size());
     }
   }
-  if (peer->FindPropertyValues(GRPC_X509_SAN_PROPERTY_NAME).empty())
-    names.common_name = first(GRPC_X509_CN_PROPERTY_NAME);
+  const std::vector<grpc::string_ref> common = peer->FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME);
+  if (peer->FindPropertyValues(GRPC_X509_SAN_PROPERTY_NAME).empty() && !common.empty()) {
+    names.common_name = std::string(common.front().data(), common.front().size());
+  }
   return names;
 }
 

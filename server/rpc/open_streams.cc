@@ -6,6 +6,11 @@
 #include "server/base/failure.h"
 
 namespace corod::rpc {
+namespace {
+
+constexpr absl::Duration kInterval = absl::Seconds(1);
+
+}  // namespace
 
 absl::Status ReaderTooSlow(absl::Duration timeout) {
   return Doubtful(Reason::READER_TOO_SLOW,
@@ -25,6 +30,8 @@ void OpenStreams::Remove(OpenStream* stream) {
 }
 
 void OpenStreams::Look(absl::Time now) {
+  if (now - looked_ < kInterval && now >= looked_) return;
+  looked_ = now;
   std::vector<IntrusivePtr<OpenStream>> streams;
   {
     const MutexLock lock(mutex_);

@@ -26,12 +26,13 @@ class OpenStream : public ReferenceCounted {
 class Progress {
  public:
   void Wrote() { ++writes_; }
-  // `writing`: something is being written. Whether that has been so for `timeout` without an end; if so, it is asked
-  // again after as long a time.
+  // `writing`: something is being written. Whether one write has been seen under way for `timeout`; if so, it is asked
+  // again after as long a time. Nobody knows when a write began that was not seen before, however long ago that was.
   bool IsStuck(bool writing, absl::Time now, absl::Duration timeout) {
-    const bool goes_on = !writing || writes_ != seen_;
+    const bool is_same = writing && was_writing_ && writes_ == seen_;
+    was_writing_ = writing;
     seen_ = writes_;
-    if (goes_on) since_ = now;
+    if (!is_same) since_ = now;
     if (now - since_ < timeout) return false;
     since_ = now;
     return true;
@@ -39,7 +40,8 @@ class Progress {
 
  private:
   std::uint64_t writes_ = 0;
-  std::uint64_t seen_ = 0;
+  std::uint64_t seen_ = 0;  // at the last look, as was_writing_
+  bool was_writing_ = false;
   absl::Time since_ = absl::InfiniteFuture();
 };
 
@@ -55,12 +57,13 @@ class OpenStreams {
 
   void Add(OpenStream* stream);
   void Remove(OpenStream* stream);
-  // To be called about once a second.
+  // Looks at each, if the last look was a second ago or more; by one thread.
   void Look(absl::Time now);
   absl::Duration timeout() const { return timeout_; }
 
  private:
   const absl::Duration timeout_;
+  absl::Time looked_ = absl::InfinitePast();  // of whoever looks
   Mutex mutex_;
   absl::flat_hash_set<OpenStream*> streams_ ABSL_GUARDED_BY(mutex_);
 };

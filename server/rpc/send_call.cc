@@ -193,7 +193,7 @@ class SendCall final : public Command {
 
   // False: nothing is done.
   bool TakeAtOnce(Session& session, PlainSend& send) {
-    absl::Time now = sessions_.Now();
+    absl::Time now = arrived_;
     if (now > ToTime(context_.deadline())) return false;
     Reply reply;
     if (!session.BeginSend(now, reply)) return false;

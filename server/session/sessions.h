@@ -213,6 +213,8 @@ class Sessions {
   void CloseInBackground(const SessionPtr& session, CloseCause cause, bool forgets, std::function<void()> done);
   void SweepEphemeral(absl::Time now);
   void SweepJournal(absl::Time now);
+  // Accounts for all that the journal has sessions of, also if nobody has used them yet. False: it cannot be read now.
+  bool FindNamespaces();
   void MeasureJournal(absl::Time now);
   void SweepEntry(const Journal::Due& entry, absl::Time now);
   absl::Time DueOf(const Head& head) const;

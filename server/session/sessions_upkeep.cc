@@ -112,8 +112,22 @@ absl::Time Sessions::Sweep() {
   return std::max(now + kPause, std::min({timers_.Earliest(), recency_.Earliest(), journal_.EarliestDue()}));
 }
 
+bool Sessions::FindNamespaces() {
+  // In order, those of the namespaces come first, and all of one lie together.
+  std::string after = "/";
+  while (true) {
+    const absl::StatusOr<std::vector<Journal::Listed>> next = journal_.List(after, 1);
+    if (!next.ok()) return false;
+    if (next->empty() || !next->front().id.starts_with('/')) return true;
+    const std::string_view name_space = NamespaceOf(next->front().id);
+    accounts_.Of(name_space);
+    after = BeforeNamesOf(name_space) + "~";  // behind every name
+  }
+}
+
 void Sessions::MeasureJournal(absl::Time now) {
   if (!accounts_.LimitJournal() || now - measured_ < kMeasures) return;
+  if (measured_ == absl::InfinitePast() && !FindNamespaces()) return;  // the next Sweep tries again
   measured_ = now;
   std::uint64_t others = 0;
   for (Account* account : accounts_.All()) {

@@ -184,7 +184,7 @@ std::string Changed(std::string_view file, Input& input) {
         part.erase(at, 1 + input.Pick(16));
         break;
       case 4:
-        parts.push_back(part);  // NOLINT: a copy is made first
+        parts.push_back(part);  // an element of its own, which a vector allows
         continue;
       default:
         std::swap(part, parts[input.Byte() % parts.size()]);

@@ -87,8 +87,8 @@ TEST_F(FlagsTest, ListenTakesAHostAndAPort) {
 }
 
 TEST_F(FlagsTest, ListenWithoutHostOrPortIsRefused) {
-  for (const char* address :
-       {"", "7117", ":7117", "localhost:", "localhost:x", "localhost:65536", "localhost:123456", "localhost:-1"}) {
+  for (const char* address : {"", "7117", ":7117", "localhost:", "localhost:x", "localhost:65536", "localhost:123456",
+                              "localhost:-1", "unix:/run/corod.sock:1", "unix-abstract:corod:1"}) {
     EXPECT_THAT(Bad({"--listen", address}), HasSubstr("--listen")) << address;
   }
 }

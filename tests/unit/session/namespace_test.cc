@@ -305,6 +305,21 @@ TEST_F(NamespaceTest, DefaultHasWhatOthersLeave) {
   EXPECT_THAT(Do(Sending(1).To("/blue/s")), IsOk());
 }
 
+TEST_F(NamespaceTest, WhatANamespaceThatIsNotUsedHasIsNotThatOfDefault) {
+  Make(In("default", "s"));
+  Make(In("blue", "s"));
+  Make(In("green", "s"));
+  const std::uint32_t blue = *sessions_->accounts().Of("blue").uid_group();
+  const std::uint32_t green = *sessions_->accounts().Of("green").uid_group();
+  CrashAndRestart();
+  Limit("default", {.journal_bytes = 1'000});
+  durable_journal_.SetBytesOnDisk(5'000);
+  durable_journal_.SetBytes(blue, 2'500);
+  durable_journal_.SetBytes(green, 2'000);
+  Pass(absl::Seconds(2));
+  EXPECT_THAT(Do(Sending(1).To("s")), IsOk());
+}
+
 TEST_F(NamespaceTest, UidsOfANamespaceBeginAlike) {
   Make(In("blue", "a"));
   Make(In("blue", "b"));
