@@ -38,8 +38,12 @@ absl::Status FailedOpen(const std::string& directory, const rocksdb::Status& sta
 // is room.
 class EndsAtTheFirstFailure : public rocksdb::EventListener {
  public:
+  explicit EndsAtTheFirstFailure(std::atomic<bool>& failed) : failed_(failed) {}
+
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
-    if (!IsHarmless(reason, *error)) *error = rocksdb::Status(*error, rocksdb::Status::kFatalError);
+    if (IsHarmless(reason, *error)) return;
+    *error = rocksdb::Status(*error, rocksdb::Status::kFatalError);
+    failed_ = true;
   }
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason reason, rocksdb::Status error, bool* recovers) override {
     if (!IsHarmless(reason, error)) *recovers = false;
@@ -49,6 +53,8 @@ class EndsAtTheFirstFailure : public rocksdb::EventListener {
   static bool IsHarmless(rocksdb::BackgroundErrorReason reason, const rocksdb::Status& error) {
     return reason == rocksdb::BackgroundErrorReason::kCompaction && error.IsNoSpace();
   }
+
+  std::atomic<bool>& failed_;
 };
 
 // Applied entries need no log of RocksDB's: they have ours.
@@ -109,7 +115,7 @@ rocksdb::Status RocksDatabase::OpenRocks(const Options& wanted) {
   options.allow_fallocate = false;
   // After a failure the database is opened anew, by Recover alone.
   options.max_bgerror_resume_count = 0;
-  options.listeners.push_back(std::make_shared<EndsAtTheFirstFailure>());
+  options.listeners.push_back(std::make_shared<EndsAtTheFirstFailure>(failed_));
   options.listeners.push_back(std::make_shared<SyncsTheLogFirst>(*this));
   // Nothing that grows with the number of tables, when it is opened or while it is.
   options.max_open_files = 512;

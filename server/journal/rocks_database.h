@@ -72,6 +72,8 @@ class RocksDatabase {
   // neither `rocksdb` nor `log`. Synced, but for the names of these two. On any thread, one at a time; others write
   // meanwhile.
   rocksdb::Status CopyTo(const std::string& directory);
+  // RocksDB takes no more writes, and CopyTo cannot do its work, until it is opened anew.
+  bool failed() const { return failed_; }
   // Reads all of RocksDB's tables and compares their checksums.
   rocksdb::Status Verify() const { return db_->VerifyChecksum(); }
 
@@ -107,6 +109,7 @@ class RocksDatabase {
   std::unique_ptr<rocksdb::Env> env_;
   GroupLog log_;
   std::atomic<bool> log_failed_{false};
+  std::atomic<bool> failed_{false};
   Unsettled unsettled_;
   rocksdb::WriteBatch batch_;
   std::unique_ptr<rocksdb::DB> db_;

@@ -46,6 +46,12 @@ absl::StatusOr<Journal::BackedUp> RocksJournal::CopyToStage(const std::string& s
   {
     Lease lease(*this);
     if (lease) copied = lease.database().CopyTo(stage);
+    if (lease && !copied.ok() && lease.database().failed()) {
+      // A write would find out, but there may be none for long.
+      const MutexLock lock(mutex_);
+      BecomeUnavailable();
+      changed_.NotifyOne();
+    }
   }
   {
     const MutexLock lock(mutex_);

@@ -484,6 +484,33 @@ TEST_F(BackupTest, WhicheverCallFailsItIsWholeOrNotThere) {
   ExpectWhole(*journal_, writer);
 }
 
+// What RocksDB writes for it fails, and nobody writes anything then.
+TEST_F(BackupTest, AfterAFailureOfRocksDBTheNextIsMade) {
+  const auto planted = std::make_shared<PlantedFileSystem>();
+  Open(planted);
+  Writer writer = New("s");
+  int failed = 0;
+  bool was_planted = true;
+  for (int call = 0; was_planted; ++call) {
+    SCOPED_TRACE(call);
+    ASSERT_TRUE(New(std::to_string(call)).Write().ok());  // something to be flushed
+    planted->FailOnce("/data/rocksdb/MANIFEST", call);
+    const bool made = BackUp(copy()).ok();
+    was_planted = planted->failed();
+    planted->FailOnce("", 0);
+    if (!made) {
+      ++failed;
+      EXPECT_FALSE(fs::exists(copy()));
+      while (!BackUp(copy()).ok()) std::this_thread::yield();
+    }
+    const std::unique_ptr<RocksJournal> opened = OpenCopy(copy());
+    ASSERT_NE(opened, nullptr);
+    ExpectWhole(*opened, writer);
+    fs::remove_all(copy());
+  }
+  EXPECT_GT(failed, 0);
+}
+
 TEST_F(BackupTest, WhileAnythingFailsItIsWholeOrNotThere) {
   const auto faulty =
       std::make_shared<FaultyFileSystem>(rocksdb::FileSystem::Default(), FaultyFileSystem::Options{.seed = 7});
