@@ -81,8 +81,9 @@ class [[nodiscard]] Coroutine {
   // SUSPENDED at a yield of its own, neither delegating nor handling anything (Handling). Else nullopt.
   // Shares what it holds with the body, exceptions as objects (Snapshot). Not bounded by the limits of a reply.
   std::optional<Value> Save() const;
-  // Brings its frame nearer to the processor, for a call that follows soon.
+  // Brings its frame, if there is one, nearer to the processor, for a call that follows soon.
   void Prefetch() const {
+    if (promise_ == nullptr) return;
     const auto* frame = reinterpret_cast<const char*>(promise_);
     __builtin_prefetch(frame - 16);
     __builtin_prefetch(frame + 48);
