@@ -172,6 +172,10 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
   app.add_option("--max-connection-calls", flags.connections.max_calls, "Calls and streams of one connection at a time")
       ->capture_default_str()
       ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}));
+  add_duration(
+      "--max-queue-delay", flags.sessions.max_queue_delay,
+      "Unary calls are refused with OVERLOADED when what they need a thread or the disk for would wait longer; 0: "
+      "none is");
   add_duration("--min-ping-interval", flags.connections.min_ping,
                "Connections whose client pings more often than this are closed");
   add_duration("--ping-after", flags.connections.ping_after, "The server pings a client that is silent for this long");

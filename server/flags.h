@@ -32,7 +32,7 @@ struct Flags {
   // What a connection may ask for.
   struct Connections {
     std::size_t max_message_bytes = std::size_t{64} << 20;
-    std::size_t max_calls = 5'000;                    // at a time
+    std::size_t max_calls = 1'000;                    // at a time
     absl::Duration min_ping = absl::Seconds(10);      // a client that pings more often is disconnected
     absl::Duration ping_after = absl::Minutes(2);     // of silence
     absl::Duration ping_timeout = absl::Seconds(20);  // without an answer

@@ -33,8 +33,8 @@ ServiceError ErrorOf(const absl::Status& status);
 // which is how gRPC answers for a server that is ending. REQUIRES: the call was not cancelled on this side.
 bool IsAway(const absl::Status& status);
 
-// Whether the same call may succeed later, if it is safe to repeat: the service is away, or its caller makes more calls
-// than he may (RATE_LIMITED). REQUIRES: as IsAway.
+// Whether the same call may succeed later, if it is safe to repeat: the service is away or has more work than it can do
+// (OVERLOADED), or its caller makes more calls than he may (RATE_LIMITED). REQUIRES: as IsAway.
 bool MayPass(const absl::Status& status);
 
 // The same status, with what its google.rpc.Status details hold as payloads, under their type URLs.

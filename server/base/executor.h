@@ -3,6 +3,8 @@
 
 #include <functional>
 
+#include "absl/time/time.h"
+
 namespace corod {
 
 // Runs what must not run on the thread at hand. Safe from many threads.
@@ -12,6 +14,8 @@ class Executor {
   // Runs `task` later, once, on another thread or at another time; never before Run returns. Tasks of one caller may
   // overtake each other.
   virtual void Run(std::function<void()> task) = 0;
+  // How long the task has waited that is next; zero: none waits. Takes no lock.
+  virtual absl::Duration LongestWait() const { return absl::ZeroDuration(); }
 };
 
 }  // namespace corod

@@ -48,6 +48,7 @@ namespace corod {
   X(TOO_MANY_STREAMS, kResourceExhausted)        \
   X(JOURNAL_LIMIT, kResourceExhausted)           \
   X(READER_TOO_SLOW, kResourceExhausted)         \
+  X(OVERLOADED, kUnavailable)                    \
   X(BACKUP_FAILED, kFailedPrecondition)          \
   X(DRAINING, kUnavailable)                      \
   X(JOURNAL_UNAVAILABLE, kUnavailable)           \

@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "server/base/executor.h"
 #include "server/base/mutex.h"
+#include "server/base/oldest.h"
 
 namespace corod {
 
@@ -20,13 +21,20 @@ class LimitedExecutor : public Executor {
   LimitedExecutor(Executor& executor, std::size_t limit) : executor_(executor), limit_(limit) {}
 
   void Run(std::function<void()> task) override;
+  // Here, or on the other executor.
+  absl::Duration LongestWait() const override;
 
  private:
+  struct Task {
+    std::function<void()> run;
+    Oldest::Time since;
+  };
   struct Queue {
     void Work();
 
     Mutex mutex;
-    std::deque<std::function<void()>> tasks ABSL_GUARDED_BY(mutex);  // behind those that are at work
+    std::deque<Task> tasks ABSL_GUARDED_BY(mutex);  // behind those that are at work
+    Oldest oldest;                                  // of tasks
     std::size_t working ABSL_GUARDED_BY(mutex) = 0;
   };
 

@@ -19,14 +19,16 @@ void WorkerPool::Run(std::function<void()> task) {
   {
     const MutexLock lock(mutex_);
     if (!shutdown_) {
-      tasks_.push_back(std::move(task));
+      tasks_.push_back({std::move(task), std::chrono::steady_clock::now()});
+      oldest_.NoteFirst(tasks_);
       if (idle_ >= tasks_.size()) {
         work_or_shutdown_.NotifyOne();
         return;
       }
       if (threads_.size() >= max_threads_ || StartThread() || !threads_.empty()) return;
-      task = std::move(tasks_.back());  // there is no thread that would come to it
+      task = std::move(tasks_.back().run);  // there is no thread that would come to it
       tasks_.pop_back();
+      oldest_.NoteFirst(tasks_);
     }
   }
   task();
@@ -52,8 +54,9 @@ void WorkerPool::Work(std::list<std::thread>::iterator self) {
   mutex_.Lock();
   while (true) {
     if (!tasks_.empty()) {
-      const std::function<void()> task = std::move(tasks_.front());
+      const std::function<void()> task = std::move(tasks_.front().run);
       tasks_.pop_front();
+      oldest_.NoteFirst(tasks_);
       mutex_.Unlock();
       task();
       mutex_.Lock();

@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "server/base/executor.h"
 #include "server/base/mutex.h"
+#include "server/base/oldest.h"
 
 namespace corod {
 
@@ -23,6 +24,7 @@ class WorkerPool : public Executor {
   ~WorkerPool() override;
 
   void Run(std::function<void()> task) override;
+  absl::Duration LongestWait() const override { return oldest_.Wait(); }
 
   // How many tasks wait for a thread.
   std::size_t Queued() const;
@@ -31,6 +33,11 @@ class WorkerPool : public Executor {
   void Shutdown();
 
  private:
+  struct Task {
+    std::function<void()> run;
+    Oldest::Time since;
+  };
+
   // False if the system gives no more threads.
   bool StartThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Work(std::list<std::thread>::iterator self);
@@ -39,7 +46,8 @@ class WorkerPool : public Executor {
   mutable Mutex mutex_;
   CondVar work_or_shutdown_;
   CondVar thread_ended_;
-  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Task> tasks_ ABSL_GUARDED_BY(mutex_);
+  Oldest oldest_;  // of tasks_
   std::list<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
   std::list<std::thread> ended_ ABSL_GUARDED_BY(mutex_);  // to be joined
   std::size_t idle_ ABSL_GUARDED_BY(mutex_) = 0;

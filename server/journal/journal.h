@@ -198,6 +198,8 @@ class Journal {
 
   // How many writes wait for their turn.
   virtual std::size_t QueuedWrites() const { return 0; }
+  // How long that has waited which is written next; zero: nothing waits. Takes no lock.
+  virtual absl::Duration LongestWait() const { return absl::ZeroDuration(); }
   // What it takes on the disk; nullopt: nothing is there, or it cannot be read now. Looks at the directory.
   virtual std::optional<std::uint64_t> BytesOnDisk() const { return std::nullopt; }
   // About how much of that is of the logs and checkpoints of sessions whose uids are UUIDs that begin with this number

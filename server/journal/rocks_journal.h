@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "server/base/compact_text.h"
 #include "server/base/mutex.h"
+#include "server/base/oldest.h"
 #include "server/journal/journal.h"
 #include "server/journal/log_entries.h"
 #include "server/journal/session_counts.h"
@@ -109,6 +110,7 @@ class RocksJournal : public Journal {
     return prefix.empty() ? size() - std::min(size(), counts_.Prefixed()) : counts_.Of(prefix);
   }
   std::size_t QueuedWrites() const override;
+  absl::Duration LongestWait() const override { return oldest_.Wait(); }
   std::optional<std::uint64_t> BytesOnDisk() const override;
   std::optional<std::uint64_t> BytesOf(std::uint32_t uid_group) const override;
   void LogMemory() const override;
@@ -176,6 +178,7 @@ class RocksJournal : public Journal {
     std::size_t bytes = 0;  // with what the others will write
     std::size_t appends = 0;
     SteadyTime first_append;  // when it came; if that is counted
+    SteadyTime since;         // when it came into the queue
     bool only_appends = true;
   };
   // What the thread that writes knows of one life of a session.
@@ -227,6 +230,7 @@ class RocksJournal : public Journal {
   // Whether who is about to put something into the queue must wake a thread for it.
   bool MustWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Where the next write goes.
+  void PutIntoQueue(std::unique_ptr<Chunk> chunk) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Chunk& ChunkFor(std::size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::unique_ptr<Chunk> NewChunk() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsFull(const Chunk& chunk, std::size_t bytes) const;
@@ -295,6 +299,7 @@ class RocksJournal : public Journal {
   CondVar finished_;
   // The last one is added to.
   mutable std::deque<std::unique_ptr<Chunk>> queue_ ABSL_GUARDED_BY(mutex_);
+  mutable Oldest oldest_;  // of queue_
   mutable std::vector<std::unique_ptr<Chunk>> empty_chunks_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool available_ ABSL_GUARDED_BY(mutex_) = true;

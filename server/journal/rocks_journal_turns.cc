@@ -132,8 +132,14 @@ std::unique_ptr<RocksJournal::Chunk> RocksJournal::NewChunk() const {
   return chunk;
 }
 
+void RocksJournal::PutIntoQueue(std::unique_ptr<Chunk> chunk) const {
+  chunk->since = std::chrono::steady_clock::now();
+  if (queue_.empty()) oldest_.Note(chunk->since);
+  queue_.push_back(std::move(chunk));
+}
+
 RocksJournal::Chunk& RocksJournal::ChunkFor(std::size_t bytes) const {
-  if (queue_.empty() || IsFull(*queue_.back(), bytes)) queue_.push_back(NewChunk());
+  if (queue_.empty() || IsFull(*queue_.back(), bytes)) PutIntoQueue(NewChunk());
   return *queue_.back();
 }
 
@@ -142,7 +148,7 @@ void RocksJournal::TakeOver(std::unique_ptr<Chunk>& chunk) {
   if (shutdown_) {
     for (Write& write : chunk->writes) Refuse(write);
   }
-  queue_.push_back(std::exchange(chunk, NewChunk()));
+  PutIntoQueue(std::exchange(chunk, NewChunk()));
 }
 
 void RocksJournal::WriteHere(std::unique_ptr<Chunk>& chunk) {
@@ -349,6 +355,7 @@ void RocksJournal::TakeTurn(Thread thread) {
     bytes += chunks.back()->bytes;
   } while (!queue_.empty() && writes + queue_.front()->writes.size() <= kMaxGroupWrites &&
            bytes + queue_.front()->bytes <= max_group_bytes_);
+  queue_.empty() ? oldest_.NoteNone() : oldest_.Note(queue_.front()->since);
   const bool only_appends = std::all_of(chunks.begin(), chunks.end(),
                                         [](const std::unique_ptr<Chunk>& chunk) { return chunk->only_appends; });
   ++answering_;

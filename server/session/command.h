@@ -49,6 +49,9 @@ class Command {
   // runs the session.
   virtual absl::Status Admit() { return absl::OkStatus(); }
 
+  // Answers it before its turn: if it has a request id, it may have been executed before.
+  void TurnAway(const absl::Status& refusal);
+
   // The answer; the command may destroy itself. On any thread, possibly before Submit returns; must not block. Answers
   // of one session come in the order of its steps.
   virtual void Finish(absl::StatusOr<Reply> reply) = 0;

@@ -220,6 +220,8 @@ Session::Gathered Session::GatherBatch(Thread thread, Turn& turn, Gathering& gat
     const MutexLock lock(mutex_);
     PutBackLocked(commands);
   };
+  const std::uint32_t most =
+      MayRunHere() ? kMaxBatchCommands : std::min(kMaxBatchCommands, kind_->pace.StepsWithin(kTimeInARow));
   int answered = 0;
   while (true) {
     if (commands.empty() && !TakeTurn(turn)) return Gathered::kNothing;
@@ -232,7 +234,7 @@ Session::Gathered Session::GatherBatch(Thread thread, Turn& turn, Gathering& gat
     while (Command* command = commands.Pop()) {
       // What the server does by itself depends on what the steps before it did; a known id on whether they succeed.
       const bool alone = command->cause != CloseCause::kClient || ids.Contains(command->request_id);
-      if (count != 0 && (alone || count == kMaxBatchCommands || bytes >= kMaxBatchBytes)) {
+      if (count != 0 && (alone || count >= most || bytes >= kMaxBatchBytes)) {
         commands.PushFront(command);
         break;
       }
@@ -331,7 +333,7 @@ const Journal::Then::Kind Session::kAppended = {
             running.OnAppended(status, std::move(batch), Thread::kCallers, std::move(keep));
             return;
           }
-          running.environment().executor.Run(
+          running.executor().Run(
               [self = std::move(keep), batched = batch.Detach(), status = std::move(status)]() mutable {
                 Session& elsewhere = *self;
                 elsewhere.OnAppended(status, CommandQueue::Attach(batched), Thread::kExecutors, std::move(self));
@@ -761,7 +763,7 @@ bool Session::Sleep(std::function<void(bool asleep)> done) {
     saved = log.saved && (state_ != CoroutineState::kClosed || log.saved_finished) && steps_ > 0;
   }
   if (unsettled) {  // first it finds out what became of its last batch, or goes; it sleeps another time
-    environment().executor.Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
+    executor().Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
     return false;
   }
   const auto leave = [self = SessionPtr(this), done = std::move(done)](const absl::Status& status) {
@@ -775,7 +777,7 @@ bool Session::Sleep(std::function<void(bool asleep)> done) {
     done(gone);
     // Somebody came meanwhile, or it could not be saved; or a change is not in the journal yet, from where the session
     // may be read as soon as it has left.
-    if (!gone) self->environment().executor.Run([self] { self->Run(Thread::kExecutors); });
+    if (!gone) self->executor().Run([self] { self->Run(Thread::kExecutors); });
   };
   if (saved) {
     leave(absl::OkStatus());

@@ -1,8 +1,10 @@
 #ifndef COROD_SERVER_SESSION_PACE_H_
 #define COROD_SERVER_SESSION_PACE_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 
 #include "absl/time/time.h"
 
@@ -24,11 +26,19 @@ class Pace {
            average_ns_.load(std::memory_order_relaxed) < kQuickNs;
   }
 
+  // How many steps take about so long; at least one. Any number while nothing is known.
+  std::uint32_t StepsWithin(absl::Duration duration) const {
+    const std::int64_t average = average_ns_.load(std::memory_order_relaxed);
+    const std::int64_t steps = absl::ToInt64Nanoseconds(duration) / std::max<std::int64_t>(average, 1);
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(steps, 1, std::numeric_limits<std::uint32_t>::max()));
+  }
+
   void Record(absl::Duration step) {
     const std::int64_t ns = absl::ToInt64Nanoseconds(step);
     const std::uint32_t enough = enough_.load(std::memory_order_relaxed);
     if (ns > kSlowNs) {
       samples_.store(0, std::memory_order_relaxed);
+      average_ns_.store(ns, std::memory_order_relaxed);  // until there are others
       if (learns_ && enough < kMost) enough_.store(2 * enough, std::memory_order_relaxed);
       return;
     }

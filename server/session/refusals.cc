@@ -1,5 +1,6 @@
 #include "server/session/refusals.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -8,6 +9,10 @@
 
 namespace corod {
 namespace {
+
+// For a server that has more work than it can do.
+constexpr absl::Duration kLeastRetryDelay = absl::Milliseconds(100);
+constexpr absl::Duration kMostRetryDelay = absl::Seconds(10);
 
 std::string Local(std::string_view id) { return std::string(LocalName(id)); }
 
@@ -88,6 +93,13 @@ absl::Status NotDurable(std::string_view id, std::string_view what) {
 
 absl::Status Draining() {
   return Failed(Reason::DRAINING, "the server is shutting down; try again when it is back", {}, absl::Seconds(1));
+}
+
+absl::Status Overloaded(std::string_view id, absl::Duration wait) {
+  // At the rate of late, what waits is over after as long.
+  const absl::Duration delay = std::clamp(absl::Trunc(wait, absl::Milliseconds(1)), kLeastRetryDelay, kMostRetryDelay);
+  return Failed(Reason::OVERLOADED, "the server has more work than it can do; try again later, or ask for less",
+                {{"session_id", Local(id)}}, delay);
 }
 
 }  // namespace corod

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "server/journal/record.h"
 
 // What sessions are refused with, and the problems that they may have.
@@ -50,6 +51,9 @@ absl::Status NotDurable(std::string_view id, std::string_view what);
 
 // DRAINING.
 absl::Status Draining();
+
+// OVERLOADED: what waits for what the command needs has waited for so long.
+absl::Status Overloaded(std::string_view id, absl::Duration wait);
 
 }  // namespace corod
 

@@ -15,7 +15,8 @@
 namespace corod {
 namespace {
 
-// A thread that runs a busy session lets go of it after so many steps, so that its own call goes on.
+// A thread that runs a busy session lets go of it after so many steps, or so long (kTimeInARow), so that its own call
+// goes on, or others get their turn.
 constexpr int kStepsInARow = 256;
 constexpr std::size_t kMaxLabels = 64;
 constexpr std::size_t kMaxLabelNameBytes = 256;
@@ -42,6 +43,8 @@ std::uint64_t Mix(std::uint64_t bits) {
   bits = (bits ^ bits >> 27) * 0x94d049bb133111ebULL;
   return bits ^ bits >> 31;
 }
+
+bool Ends(Operation operation) { return operation == Operation::kClose || operation == Operation::kDelete; }
 
 }  // namespace
 
@@ -169,7 +172,7 @@ void Session::RunOnSomeThread() {
   if (MayRunHere()) {
     Run(Thread::kCallers);
   } else {
-    environment().executor.Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
+    executor().Run([self = SessionPtr(this)] { self->Run(Thread::kExecutors); });
   }
 }
 
@@ -193,15 +196,38 @@ CommandQueue Session::TakeQueueLocked() {
   return std::exchange(queue_, CommandQueue());
 }
 
+absl::Status Session::CheckLoad() const { return CheckLoad(MayRunHere(), 0); }
+
+absl::Status Session::CheckLoad(bool here, std::uint32_t before) const {
+  const SessionEnvironment& shared = environment();
+  absl::Duration wait = here ? absl::ZeroDuration() : executor().LongestWait();
+  if (wait > absl::ZeroDuration()) {
+    // Those before it may take the session more than one turn; in each a durable one waits before and after the append.
+    wait *= 1 + before / kind_->pace.StepsWithin(kTimeInARow);
+    if (durable_) wait *= 2;
+  }
+  if (durable_) wait += shared.journal.LongestWait();
+  return wait > shared.max_queue_delay ? Overloaded(id(), wait) : absl::OkStatus();
+}
+
+absl::Status Session::CheckRoomLocked(const Command& command, bool here) const {
+  if (queue_.size() >= environment().max_queued) {
+    return Failed(Reason::QUEUE_FULL, "too many commands wait for this session; send the next when one is answered",
+                  {{"session_id", local_id()}, {"max_queued", std::to_string(environment().max_queued)}},
+                  absl::Milliseconds(100));
+  }
+  return Ends(command.operation) ? absl::OkStatus() : CheckLoad(here, queue_.size());
+}
+
 bool Session::Submit(Command* command) {
   const bool here = MayRunHere();
-  bool full = false;
+  absl::Status refused;
   Turn turn;
   {
     const MutexLock lock(mutex_);
     if (gone_) return false;
-    full = !command->bounded_by_sender && queue_.size() >= environment().max_queued;
-    if (!full) {
+    if (!command->bounded_by_sender) refused = CheckRoomLocked(*command, here);
+    if (refused.ok()) {
       PushLocked(command);
       if (running_) return true;
       running_ = true;
@@ -212,12 +238,9 @@ bool Session::Submit(Command* command) {
     RunDurable(Thread::kCallers, SessionPtr(this), turn);
     return true;
   }
-  if (full) {
+  if (!refused.ok()) {
     command->counters = &counters();
-    command->Finish(Failed(Reason::QUEUE_FULL,
-                           "too many commands wait for this session; send the next when one is answered",
-                           {{"session_id", local_id()}, {"max_queued", std::to_string(environment().max_queued)}},
-                           absl::Milliseconds(100)));
+    command->TurnAway(refused);
     return true;
   }
   RunOnSomeThread();
@@ -243,10 +266,11 @@ void Session::Run(Thread thread) {
 }
 
 void Session::GoOnElsewhere(SessionPtr keep) {
-  environment().executor.Run([keep = std::move(keep)] { keep->Run(Thread::kExecutors); });
+  executor().Run([keep = std::move(keep)] { keep->Run(Thread::kExecutors); });
 }
 
 bool Session::RunEphemeral(Thread thread) {
+  absl::Time began;
   for (int steps = 0; steps < kStepsInARow; ++steps) {
     Command* command = nullptr;
     Standing standing;
@@ -261,9 +285,11 @@ bool Session::RunEphemeral(Thread thread) {
       standing = StandLocked();
     }
     const absl::Time now = environment().clock.Now();
+    if (steps == 0) began = now;
     absl::StatusOr<Reply> answer;
     if (Check(*command, standing, now, answer) == Verdict::kStep) answer = TakeStep(*command, now);
     command->Finish(std::move(answer));
+    if (now - began >= kTimeInARow) break;
   }
   return true;
 }
@@ -380,7 +406,7 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
   if (standing.created && command.operation == Operation::kSend && !command.value.is_null()) {
     return failed(Reason::NOT_PRIMED, "can't send non-None value to a just-started generator");
   }
-  const bool ends = command.operation == Operation::kClose || command.operation == Operation::kDelete;
+  const bool ends = Ends(command.operation);
   if (!ends && durable_ && command.cause == CloseCause::kClient) {
     if (absl::Status room = account().CheckJournal(); !room.ok()) return refused(std::move(room));
   }

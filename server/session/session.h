@@ -59,6 +59,7 @@ struct DurabilityOptions {
 struct SessionEnvironment {
   const Clock& clock;
   Executor& executor;
+  Executor& computing;  // a few threads of it, for what needs nothing but a processor
   Random& random;
   Journal& journal;
   Watchers& watchers;
@@ -67,6 +68,7 @@ struct SessionEnvironment {
   ReplayEnvironment replay;
   ValueLimits limits;
   std::uint32_t max_queued;        // commands of one session that wait
+  absl::Duration max_queue_delay;  // of commands that are not bounded by their sender; infinite: whatever
   std::size_t max_remembered_ids;  // see ReplyWindow
   std::size_t max_remembered_bytes;
   absl::Duration retention;  // how long a finished session is kept
@@ -175,8 +177,10 @@ class Session : public ReferenceCounted {
   // True: it is, and `then` is called when that is known (on any thread; it must not block). False: it is not.
   bool WaitForCreation(std::function<void()> then);
 
-  // Queues a command. QUEUE_FULL goes to its Finish, like every other answer. False: the session has left memory and
-  // did not take the command; whoever looks for it again finds what is there now.
+  // OVERLOADED if its first command would wait too long for a thread or for the journal.
+  absl::Status CheckLoad() const;
+  // Queues a command. QUEUE_FULL and OVERLOADED go to its Finish, like every other answer. False: the session has left
+  // memory and did not take the command; whoever looks for it again finds what is there now.
   [[nodiscard]] bool Submit(Command* command);
   // The first half of it, for whoever has commands for many sessions: queues the command and runs nothing. `runs`:
   // nobody ran the session, so it is the caller's, who calls Release soon, since others wait. REQUIRES:
@@ -257,6 +261,10 @@ class Session : public ReferenceCounted {
   };
 
   absl::Status ChangeLocked(const Changes& changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // QUEUE_FULL, or OVERLOADED.
+  absl::Status CheckRoomLocked(const Command& command, bool here) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `before`: commands that wait before the one it is about. `here`: it runs on the thread at hand.
+  absl::Status CheckLoad(bool here, std::uint32_t before) const;
   // The queue is changed by these alone, which count what waits in it.
   void PushLocked(Command* command) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PutBackLocked(CommandQueue& commands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -264,7 +272,13 @@ class Session : public ReferenceCounted {
   CommandQueue TakeQueueLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunOnSomeThread();
   void Run(Thread thread);
+  // For so long one session has a thread of the executor's while others wait for it.
+  static constexpr absl::Duration kTimeInARow = absl::Milliseconds(10);
   bool RunEphemeral(Thread thread);
+  // Where it runs if not on the thread at hand. More threads than processors help whoever waits, and harm all others.
+  Executor& executor() const {
+    return definition() && definition()->never_blocks ? environment().computing : environment().executor;
+  }
   bool MayRunHere() const { return definition() && definition()->never_blocks && kind_->pace.IsQuick(); }
   Standing Stand() const;
   Standing StandLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

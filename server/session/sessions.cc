@@ -1,6 +1,7 @@
 #include "server/session/sessions.h"
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "server/base/failure.h"
@@ -15,6 +16,9 @@ namespace {
 
 // At a time. Nearly every Create only looks whether its id is there, for which a thread each would be too much.
 constexpr std::size_t kMaxLoading = 64;
+// More than processors, since scripts of one universe wait for each other. Not many more: those that have begun share
+// the processors, and with whoever reads calls and writes the journal.
+std::size_t MaxComputing() { return std::max<std::size_t>(4, std::size_t{2} * std::thread::hardware_concurrency()); }
 
 absl::Time DueTimeOf(const Session& session) { return session.NextDue().when; }
 absl::Time SleepTimeOf(const Session& session) { return session.SleepDue(); }
@@ -121,6 +125,7 @@ Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& 
       accounts_(metrics ? *metrics : *own_metrics_),
       environment_{.clock = clock,
                    .executor = executor,
+                   .computing = computing_executor_,
                    .random = random,
                    .journal = journal,
                    .watchers = watchers_,
@@ -133,6 +138,7 @@ Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& 
                               .metrics = &accounts_.metrics().replay},
                    .limits = options.limits,
                    .max_queued = options.max_queued,
+                   .max_queue_delay = NeverIfZero(options.max_queue_delay),
                    .max_remembered_ids = options.max_remembered_ids,
                    .max_remembered_bytes = options.max_remembered_bytes,
                    .retention = options.retention,
@@ -151,6 +157,7 @@ Sessions::Sessions(const Options& options, const Catalog& catalog, const Clock& 
                    .uid_key = {random.Next(), random.Next()}},
       history_(environment_.replay),
       factory_(environment_),
+      computing_executor_(executor, MaxComputing()),
       loading_executor_(executor, kMaxLoading),
       overview_(environment_.replay, table_, history_),
       timers_(clock.Now(), &DueTimeOf),
@@ -264,6 +271,9 @@ absl::StatusOr<SessionFactory::Built> Sessions::Build(const CreateSpec& spec, co
   const absl::Time now = environment_.clock.Now();
   if (!spec.prime && !account.TakeCommand(now)) return account.RateLimited(now);  // else its first step is counted
   absl::StatusOr<SessionFactory::Built> built = factory_.Build(spec);
+  if (built.ok() && !spec.bounded_by_sender) {
+    if (absl::Status overloaded = built->session->CheckLoad(); !overloaded.ok()) return overloaded;
+  }
   if (built.ok() && built->session->durable()) {
     if (absl::Status room = account.CheckJournal(); !room.ok()) return room;
   }
@@ -439,6 +449,13 @@ void Sessions::Give(const absl::StatusOr<SessionPtr>& opened, const Opened& then
 }
 
 void Sessions::Wait(std::string_view id, Command* command, Opened then) {
+  if (command && !command->bounded_by_sender) {
+    const absl::Duration wait = loading_executor_.LongestWait();
+    if (wait > environment_.max_queue_delay) {
+      command->TurnAway(Overloaded(id, wait));
+      return;
+    }
+  }
   const std::string key(id);
   bool begins = false;
   SessionPtr found;

@@ -60,8 +60,10 @@ class Sessions {
     // Of a session that names none; infinite: never.
     absl::Duration idle_timeout = absl::Hours(1);
     absl::Duration durable_idle_timeout = absl::InfiniteDuration();
-    absl::Duration retention = absl::Minutes(5);   // of finished sessions
-    std::uint32_t max_queued = 1024;               // commands that wait for one session
+    absl::Duration retention = absl::Minutes(5);  // of finished sessions
+    std::uint32_t max_queued = 1024;              // commands that wait for one session
+    // What would have to wait longer for a thread or the disk is refused; 0: nothing is.
+    absl::Duration max_queue_delay = absl::Seconds(1);
     std::size_t max_remembered_ids = 1024;         // request ids of one session; at least max_queued
     std::size_t max_remembered_bytes = 64 * 1024;  // of the answers kept for them
     ValueLimits limits;
@@ -236,6 +238,7 @@ class Sessions {
   SessionTable table_;
   History history_;
   SessionFactory factory_;
+  LimitedExecutor computing_executor_;
   LimitedExecutor loading_executor_;
   Overview overview_;
   TimerIndex timers_;   // of ephemeral sessions: when they are idle, expire, or may be forgotten

@@ -62,6 +62,7 @@ REASONS = {
     "PREDECESSOR_FAILED": Contract("ABORTED", (DRIVE,)),  # unary calls stand for themselves
     "TOO_MANY_SESSIONS": Contract("RESOURCE_EXHAUSTED", retry=True),
     "QUEUE_FULL": Contract("RESOURCE_EXHAUSTED", (UNARY,), retry=True),  # Drive stops reading instead
+    "OVERLOADED": Contract("UNAVAILABLE", (UNARY,), retry=True),  # so does it then
     "DRAINING": Contract("UNAVAILABLE", retry=True),
     # Of durable sessions: durability_test.py and tests/unit/session provoke them.
     "JOURNAL_UNAVAILABLE": Contract("UNAVAILABLE", (), retry=True),
@@ -839,6 +840,7 @@ class TooManySessionsTest(ErrorTest):
 
 
 class QueueTest(ErrorTest):
+    FLAGS = ("--max-connection-calls", "2000", "--max-queue-delay", "0")  # more than wait for one session, for as long as it takes
     MAX_QUEUED = 1024
 
     def blocked_session(self, gate):
@@ -891,6 +893,38 @@ class QueueTest(ErrorTest):
         self.assertEqual(testing.answer(running).step, 2)
         self.assertEqual([reply.step for reply in replies], list(range(3, 10 * total + 3)))
         self.assertEqual(taken, total)
+
+
+class OverloadedTest(ErrorTest):
+    """A server all of whose threads for steps that may block read a pipe, and more of those wait."""
+    THREADS = 512
+
+    @provokes("OVERLOADED", UNARY)
+    def test_overloaded_unary(self):
+        pipe = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "pipe")
+        os.mkfifo(pipe)
+        kept, waits, *reads = [self.new_session("reads_pipe", {"path": pipe}) for _ in range(self.THREADS + 2)]
+        running = [self.client.start_send(session) for session in reads]
+        for session in reads:
+            self.client.wait_until_running(session)
+        with testing.DriveCall(self.client) as call:
+            call.write(sends(waits, expected_step=99))  # Drive stops reading instead: its commands only wait
+            testing.eventually(lambda: self.is_refused(kept), "one has waited for a thread for a second")
+            self.assert_unary("OVERLOADED", self.client.send, kept, metadata={"session_id": kept})
+            self.assert_unary("OVERLOADED", self.client.throw, kept, ValueError(), metadata={"session_id": kept})
+            self.assert_unary("OVERLOADED", self.client.create, "reads_pipe", self.new_id(), {"path": pipe}, prime=True)
+            doubtful = refused(self.client.send, kept, request_id="sent-before")  # and executed, for all the server knows
+            self.assertEqual((doubtful.reason, doubtful.metadata.get("executed")), ("OVERLOADED", None))
+            self.assertFalse(any(read.done() for read in running))
+            with open(pipe, "w"):
+                pass
+            self.assertEqual([testing.answer(read).kind for read in running], ["yielded"] * self.THREADS)
+            self.assertEqual(call.read()[0].reason, "STEP_MISMATCH")
+        self.assertEqual(self.client.get(kept).steps, 1)
+
+    def is_refused(self, session):
+        """Whether a Send is; one that waits as well is given up before its turn, so that it is no step."""
+        return refused(self.client.send, session, timeout=0.05).reason == "OVERLOADED"
 
 
 class DrainingTest(ErrorTest):

@@ -23,12 +23,14 @@ using testing::IsEmpty;
 class Held : public Executor {
  public:
   void Run(std::function<void()> task) override { tasks.push_back(std::move(task)); }
+  absl::Duration LongestWait() const override { return wait; }
   void RunNext() {
     const std::function<void()> task = std::move(tasks.front());
     tasks.pop_front();
     task();
   }
   std::deque<std::function<void()>> tasks;
+  absl::Duration wait = absl::ZeroDuration();
 };
 
 TEST(LimitedExecutorTest, TakesNoMoreThanItsLimit) {
@@ -45,6 +47,23 @@ TEST(LimitedExecutorTest, TakesNoMoreThanItsLimit) {
   held.RunNext();
   held.RunNext();
   EXPECT_THAT(ran, ElementsAre(0, 2, 3, 4, 1, 5));
+}
+
+TEST(LimitedExecutorTest, SaysHowLongTheNextHasWaited) {
+  Held held;
+  LimitedExecutor limited(held, 1);
+  absl::Duration seen;
+  limited.Run([&] { seen = limited.LongestWait(); });
+  EXPECT_EQ(limited.LongestWait(), absl::ZeroDuration());
+  limited.Run([] {});
+  limited.Run([] {});
+  const absl::Duration wait = limited.LongestWait();
+  EXPECT_GT(wait, absl::ZeroDuration());
+  held.RunNext();
+  EXPECT_GE(seen, wait);
+  EXPECT_EQ(limited.LongestWait(), absl::ZeroDuration());
+  held.wait = absl::Hours(1);
+  EXPECT_EQ(limited.LongestWait(), absl::Hours(1)) << "it waits there, too";
 }
 
 TEST(LimitedExecutorTest, ATaskMayRunAnother) {

@@ -48,6 +48,7 @@ TEST(WorkerPoolTest, SaysHowManyTasksWait) {
   std::latch all_ran(3);
   WorkerPool pool(1);
   EXPECT_EQ(pool.Queued(), 0);
+  EXPECT_EQ(pool.LongestWait(), absl::ZeroDuration());
   pool.Run([&] {
     blocked.count_down();
     release.wait();
@@ -55,9 +56,14 @@ TEST(WorkerPoolTest, SaysHowManyTasksWait) {
   blocked.wait();
   for (int i = 0; i < 3; ++i) pool.Run([&] { all_ran.count_down(); });
   EXPECT_EQ(pool.Queued(), 3);
+  const absl::Duration wait = pool.LongestWait();
+  EXPECT_GT(wait, absl::ZeroDuration());
+  while (pool.LongestWait() == wait) std::this_thread::yield();
+  EXPECT_GT(pool.LongestWait(), wait) << "the same task waits on";
   release.count_down();
   all_ran.wait();
   EXPECT_EQ(pool.Queued(), 0);
+  EXPECT_EQ(pool.LongestWait(), absl::ZeroDuration());
 }
 
 TEST(WorkerPoolTest, HasNoMoreThreadsThanItMay) {

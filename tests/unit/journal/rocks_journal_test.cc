@@ -411,10 +411,12 @@ TEST_F(RocksJournalTest, SaysWhatWaitsAndWhatItTakes) {
     journal_->Append(mine, BatchOf({1, 1}, {}, 1), {}, answers.Expect());
   }
   EXPECT_EQ(journal_->QueuedWrites(), 1);
+  EXPECT_GT(journal_->LongestWait(), absl::ZeroDuration());
   gated->Open();
   writes.join();
   for (const absl::Status& status : answers.Wait()) EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(journal_->QueuedWrites(), 0);
+  EXPECT_EQ(journal_->LongestWait(), absl::ZeroDuration());
   journal_.reset();
 }
 

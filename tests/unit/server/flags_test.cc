@@ -57,7 +57,7 @@ TEST_F(FlagsTest, WithoutFlagsAreTheDefaults) {
   EXPECT_TRUE(flags.tls.requires_client);
   EXPECT_EQ(flags.identities + flags.jwks + flags.limits + flags.metrics, "");
   EXPECT_EQ(flags.connections.max_message_bytes, std::size_t{64} << 20);
-  EXPECT_EQ(flags.connections.max_calls, 5'000u);
+  EXPECT_EQ(flags.connections.max_calls, 1'000u);
   EXPECT_EQ(flags.connections.max_age, absl::InfiniteDuration());
   EXPECT_EQ(flags.drain_timeout, absl::Seconds(30));
   EXPECT_EQ(flags.sessions.max_sessions, 1'000'000u);

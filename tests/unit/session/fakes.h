@@ -32,6 +32,9 @@ class ManualExecutor : public Executor {
     const MutexLock lock(mutex_);
     tasks_.push_back(std::move(task));
   }
+  // What the tasks are said to have waited.
+  void SetLongestWait(absl::Duration wait) { wait_ns_ = absl::ToInt64Nanoseconds(wait); }
+  absl::Duration LongestWait() const override { return absl::Nanoseconds(wait_ns_.load()); }
   // False if there was none.
   bool RunOne() {
     std::function<void()> task;
@@ -50,6 +53,7 @@ class ManualExecutor : public Executor {
   }
 
  private:
+  std::atomic<std::int64_t> wait_ns_{0};
   Mutex mutex_;
   std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
 };

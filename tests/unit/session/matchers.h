@@ -44,6 +44,12 @@ MATCHER_P(FailsWith, reason, "fails with " + std::string(NameOf(reason))) {
   return IsFailure(StatusOf(arg), reason) && DetailsOf(StatusOf(arg)).metadata["executed"] == "no";
 }
 
+// The same of one that may have been executed before.
+MATCHER_P(FailsInDoubtWith, reason, "fails with " + std::string(NameOf(reason)) + ", executed or not") {
+  *result_listener << StatusOf(arg);
+  return IsFailure(StatusOf(arg), reason) && !DetailsOf(StatusOf(arg)).metadata.contains("executed");
+}
+
 // The same of one that has a code and no reason.
 MATCHER_P(FailsWithCode, code, "fails with " + absl::StatusCodeToString(code)) {
   *result_listener << StatusOf(arg);

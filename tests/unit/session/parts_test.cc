@@ -306,6 +306,7 @@ class TableTest : public SessionsTest {
   TableTest()
       : environment_{.clock = clock_,
                      .executor = executor_,
+                     .computing = executor_,
                      .random = random_,
                      .journal = journal_,
                      .watchers = watchers_,
@@ -318,6 +319,7 @@ class TableTest : public SessionsTest {
                                 .metrics = &metrics_.replay},
                      .limits = {},
                      .max_queued = 1,
+                     .max_queue_delay = absl::InfiniteDuration(),
                      .max_remembered_ids = 1,
                      .max_remembered_bytes = 1,
                      .retention = absl::Minutes(5),
@@ -464,6 +466,17 @@ TEST_F(PaceTest, IsQuickAfter32QuickSteps) {
 TEST_F(PaceTest, IsNotQuickWhenTheAverageIsNot) {
   Record(absl::Microseconds(150), 100);
   EXPECT_FALSE(pace_.IsQuick());
+}
+
+TEST_F(PaceTest, SaysHowManyStepsTakeSoLong) {
+  EXPECT_GT(pace_.StepsWithin(absl::Milliseconds(10)), 1'000'000u) << "nothing is known";
+  Record(absl::Milliseconds(2), 1);
+  EXPECT_EQ(pace_.StepsWithin(absl::Milliseconds(10)), 5u);
+  EXPECT_EQ(pace_.StepsWithin(absl::Milliseconds(1)), 1u);
+  Record(absl::Milliseconds(20), 1);
+  EXPECT_EQ(pace_.StepsWithin(absl::Milliseconds(100)), 5u);
+  Record(absl::Milliseconds(1), 1);
+  EXPECT_EQ(pace_.StepsWithin(absl::Milliseconds(10)), 10u) << "one that was slow is forgotten";
 }
 
 TEST_F(PaceTest, OneStepOfMoreThan10MillisecondsEndsIt) {

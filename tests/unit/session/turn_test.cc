@@ -176,10 +176,13 @@ TEST_F(TurnTest, QueueThatIsFullRefusesAtOnce) {
   Prime("echo");
   Submit(Sending(1));
   Submit(Sending(2));
-  const Call& refused = Submit(Sending(3).Id("r"));
+  const Call& refused = Submit(Sending(3));
   ASSERT_TRUE(refused.answered());
   EXPECT_THAT(refused.answer(), FailsWith(Reason::QUEUE_FULL));
   EXPECT_GT(DetailsOf(refused.answer().status()).retry_delay, absl::ZeroDuration());
+  const Call& doubtful = Submit(Sending(4).Id("r"));  // which may have been sent, and executed, before
+  ASSERT_TRUE(doubtful.answered());
+  EXPECT_THAT(doubtful.answer(), FailsInDoubtWith(Reason::QUEUE_FULL));
   RunAll();
   EXPECT_THAT(Do(Sending(4).Id("r")), AllOf(IsStep(4), Yields(4)));
 }
@@ -191,6 +194,69 @@ TEST_F(TurnTest, QueueIsNotFullForWhoBoundsItsOwn) {
   Call& bounded = Sending(2);
   bounded.bounded_by_sender = true;
   EXPECT_THAT(Do(bounded), Yields(2));
+}
+
+TEST_F(TurnTest, WhileWhatWaitsHasWaitedTooLongCommandsAreRefused) {
+  Prime("echo");
+  executor_.SetLongestWait(absl::Milliseconds(999));
+  EXPECT_THAT(Send(1), Yields(1));
+  executor_.SetLongestWait(absl::Milliseconds(1001));
+  const absl::StatusOr<Reply> refused = Send(2);
+  EXPECT_THAT(refused, FailsWith(Reason::OVERLOADED));
+  EXPECT_EQ(DetailsOf(refused.status()).retry_delay, absl::Milliseconds(1001));
+  EXPECT_THAT(Do(Sending(3).Id("r")), FailsInDoubtWith(Reason::OVERLOADED));
+  Call& bounded = Sending(4);
+  bounded.bounded_by_sender = true;
+  EXPECT_THAT(Do(bounded), AllOf(IsStep(3), Yields(4))) << "who bounds its own is held back otherwise";
+  executor_.SetLongestWait(absl::ZeroDuration());
+  EXPECT_THAT(Do(Sending(3).Id("r")), AllOf(IsStep(4), Yields(3)));
+  executor_.SetLongestWait(absl::Seconds(2));
+  EXPECT_THAT(Close(), IsStep(5)) << "what ends sessions is not refused";
+}
+
+TEST_F(TurnTest, SessionsAreNotMadeThen) {
+  executor_.SetLongestWait(absl::Seconds(2));
+  EXPECT_THAT(Create(PrimedSpec("echo")), FailsWith(Reason::OVERLOADED));
+  executor_.SetLongestWait(absl::ZeroDuration());
+  EXPECT_THAT(Create(PrimedSpec("echo")), IsOk());
+}
+
+TEST_F(TurnTest, WhoeverNeedsNoThreadIsNotRefused) {
+  Prime("counter");
+  for (int i = 0; i < 40; ++i) ASSERT_THAT(Send(), IsOk());
+  executor_.SetLongestWait(absl::Seconds(2));
+  EXPECT_THAT(Send(), Yields(42));
+}
+
+TEST_F(TurnTest, CommandsThatWaitForTheSameSessionCount) {
+  probe_.during = [this] { clock_.Advance(absl::Milliseconds(6)); };
+  Prime("probing");
+  ASSERT_THAT(Send(), IsOk());
+  executor_.SetLongestWait(absl::Milliseconds(400));
+  for (int i = 0; i < 2; ++i) Submit(Sending());
+  const Call& third = Submit(Sending());
+  EXPECT_TRUE(third.answered());
+  EXPECT_THAT(third.answer(), FailsWith(Reason::OVERLOADED)) << "it would have to wait three times";
+  RunAll();
+}
+
+TEST_F(TurnTest, WithoutALimitNothingIsRefused) {
+  Restart({.max_queue_delay = absl::ZeroDuration()});
+  Prime("echo");
+  executor_.SetLongestWait(absl::Hours(1));
+  EXPECT_THAT(Send(1), Yields(1));
+}
+
+TEST_F(TurnTest, SlowSessionLetsGoOfItsThreadSoon) {
+  probe_.during = [this] { clock_.Advance(absl::Milliseconds(6)); };
+  Prime("probing");
+  std::vector<Call*> calls;
+  for (int i = 0; i < 4; ++i) calls.push_back(&Submit(Sending()));
+  ASSERT_TRUE(executor_.RunOne());
+  EXPECT_TRUE(calls[1]->answered());
+  EXPECT_FALSE(calls[3]->answered()) << "the thread goes to others after 10 ms";
+  RunAll();
+  EXPECT_TRUE(calls[3]->answered());
 }
 
 TEST_F(TurnTest, BusySessionLetsGoOfItsThread) {
