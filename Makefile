@@ -52,16 +52,16 @@ test-release: setup-test  ## every test, optimised
 	$(call ctest,release)
 
 .PHONY: test-asan-ubsan
-test-asan-ubsan: setup-test  ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+test-asan-ubsan: setup-test  ## unit tests and a minute of soak under AddressSanitizer and UndefinedBehaviorSanitizer
 	cmake --preset asan-ubsan
-	$(call build,asan-ubsan,corod_unit_tests)
+	$(call build,asan-ubsan,corod_unit_tests corod_soak)
 	$(call ctest,asan-ubsan)
 
 .PHONY: soak
 soak: setup-test  ## many clients at a server under sanitizers for MINUTES=10; ARGS="--seed N"
 	cmake --preset asan-ubsan
 	$(call build,asan-ubsan,corod_soak)
-	COROD_BIN=build-asan-ubsan/bin/corod PYTHONPATH=build-asan-ubsan/python:tests/conformance \
+	COROD_SOAK_SERVER=build-asan-ubsan/tests/corod_soak_server PYTHONPATH=build-asan-ubsan/python:tests/conformance \
 	  /usr/bin/python3 -B -W error tests/soak/soak_test.py --minutes $(MINUTES) $(ARGS)
 
 .PHONY: test-tsan

@@ -26,6 +26,13 @@ class Pace {
            average_ns_.load(std::memory_order_relaxed) < kQuickNs;
   }
 
+  // It is not known to be better since a step took long.
+  bool IsSlow() const {
+    const std::uint32_t enough = enough_.load(std::memory_order_relaxed);
+    return average_ns_.load(std::memory_order_relaxed) > kSlowNs ||
+           (enough > kEnough && samples_.load(std::memory_order_relaxed) < enough);
+  }
+
   // How many steps take about so long; at least one. Any number while nothing is known.
   std::uint32_t StepsWithin(absl::Duration duration) const {
     const std::int64_t average = average_ns_.load(std::memory_order_relaxed);

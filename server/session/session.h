@@ -59,7 +59,10 @@ struct DurabilityOptions {
 struct SessionEnvironment {
   const Clock& clock;
   Executor& executor;
-  Executor& computing;  // a few threads of it, for what needs nothing but a processor
+  // A few threads of it, for what needs nothing but a processor; a few others for what needs it for long, so that the
+  // rest does not wait behind that.
+  Executor& computing;
+  Executor& computing_long;
   Random& random;
   Journal& journal;
   Watchers& watchers;
@@ -277,7 +280,8 @@ class Session : public ReferenceCounted {
   bool RunEphemeral(Thread thread);
   // Where it runs if not on the thread at hand. More threads than processors help whoever waits, and harm all others.
   Executor& executor() const {
-    return definition() && definition()->never_blocks ? environment().computing : environment().executor;
+    if (!definition() || !definition()->never_blocks) return environment().executor;
+    return kind_->pace.IsSlow() ? environment().computing_long : environment().computing;
   }
   bool MayRunHere() const { return definition() && definition()->never_blocks && kind_->pace.IsQuick(); }
   Standing Stand() const;

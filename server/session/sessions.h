@@ -239,6 +239,7 @@ class Sessions {
   History history_;
   SessionFactory factory_;
   LimitedExecutor computing_executor_;
+  LimitedExecutor long_executor_;
   LimitedExecutor loading_executor_;
   Overview overview_;
   TimerIndex timers_;   // of ephemeral sessions: when they are idle, expire, or may be forgotten

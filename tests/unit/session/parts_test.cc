@@ -307,6 +307,7 @@ class TableTest : public SessionsTest {
       : environment_{.clock = clock_,
                      .executor = executor_,
                      .computing = executor_,
+                     .computing_long = executor_,
                      .random = random_,
                      .journal = journal_,
                      .watchers = watchers_,
@@ -466,6 +467,21 @@ TEST_F(PaceTest, IsQuickAfter32QuickSteps) {
 TEST_F(PaceTest, IsNotQuickWhenTheAverageIsNot) {
   Record(absl::Microseconds(150), 100);
   EXPECT_FALSE(pace_.IsQuick());
+}
+
+TEST_F(PaceTest, IsSlowUntilItIsKnownToBeBetter) {
+  Record(absl::Milliseconds(5), 3);
+  EXPECT_FALSE(pace_.IsSlow());
+  Record(absl::Milliseconds(11), 1);
+  EXPECT_TRUE(pace_.IsSlow());
+  Record(absl::Milliseconds(1), 1);
+  EXPECT_FALSE(pace_.IsSlow());
+  Pace learning(/*learns=*/true);
+  learning.Record(absl::Milliseconds(11));
+  for (int i = 0; i < 63; ++i) learning.Record(absl::Microseconds(1));
+  EXPECT_TRUE(learning.IsSlow()) << "it could be made to look better";
+  learning.Record(absl::Microseconds(1));
+  EXPECT_FALSE(learning.IsSlow());
 }
 
 TEST_F(PaceTest, SaysHowManyStepsTakeSoLong) {
