@@ -226,7 +226,8 @@ bool Session::Submit(Command* command) {
   {
     const MutexLock lock(mutex_);
     if (gone_) return false;
-    if (!command->bounded_by_sender) refused = CheckRoomLocked(*command, here);
+    const bool may_wait = !here || durable_ || !queue_.empty();
+    if (may_wait && !command->bounded_by_sender) refused = CheckRoomLocked(*command, here);
     if (refused.ok()) {
       PushLocked(command);
       if (running_) return true;
@@ -289,7 +290,7 @@ bool Session::RunEphemeral(Thread thread) {
     absl::StatusOr<Reply> answer;
     if (Check(*command, standing, now, answer) == Verdict::kStep) answer = TakeStep(*command, now);
     command->Finish(std::move(answer));
-    if (now - began >= kTimeInARow) break;
+    if (steps > 0 && now - began >= kTimeInARow) break;
   }
   return true;
 }

@@ -541,7 +541,8 @@ bool Schedule::Accept(Wish& wish, int server, const absl::Status& status) {
     ++totals_.answered;
     return true;
   }
-  if (SurelyNotExecuted(status)) {
+  // With a request id QUEUE_FULL leaves open whether an earlier attempt was executed; this one was not.
+  if (SurelyNotExecuted(status) || IsFailure(status, Reason::QUEUE_FULL)) {
     ++totals_.refused;
     const FailureDetails details = DetailsOf(status);
     // Waiting helps.

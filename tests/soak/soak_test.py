@@ -38,7 +38,7 @@ SANITIZERS = {
 # What memory may grow by from the middle of the second quarter to the middle of the last. In the long run that is less than
 # 100 bytes for each session that is made between the two; in the short run it only finds what is gross.
 LONG_SECONDS = 600
-MAY_GROW = {True: 16 << 20, False: 48 << 20}
+MAY_GROW = {True: 16 << 20, False: 32 << 20}
 LEAK_BYTES = 100
 
 # Who is there: a process for each line, in it a thread for each actor, and the namespace that it is in.
