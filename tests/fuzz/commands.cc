@@ -159,9 +159,9 @@ Told ToTold(const absl::Status& status) {
   for (const char* key : {"step", "actual_step"}) {
     if (details.metadata.contains(key)) told.step = std::stoull(details.metadata.at(key));
   }
-  // REPLY_FORGOTTEN: the same command was executed, once.
+  // REPLY_FORGOTTEN: the same command was executed, once. QUEUE_FULL: it may have been, if it has a request id.
   Require((details.metadata.contains("executed") && details.metadata.at("executed") == "no") ||
-              told.refusal == "REPLY_FORGOTTEN",
+              told.refusal == "REPLY_FORGOTTEN" || told.refusal == "QUEUE_FULL",
           "a refusal that does not say that nothing was executed");
   return told;
 }
