@@ -16,6 +16,9 @@
 namespace corod::client {
 namespace {
 
+// How long an attempt waits for the channel to connect again.
+constexpr std::chrono::milliseconds kConnects(500);
+
 absl::Status Validate(const ConnectionOptions& options) {
   const RetryPolicy& retry = options.retry;
   if (options.timeout <= absl::ZeroDuration()) return absl::InvalidArgumentError("timeout must be positive");
@@ -63,9 +66,9 @@ grpc::ChannelArguments ArgumentsFor(const std::string& address) {
   // How large a value may be is the server's to say.
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetMaxSendMessageSize(-1);
-  // A server that is being restarted is soon back.
+  // A server that is being restarted is soon back; a busy machine takes a while to connect.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 3000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
   // Its own machine is never reached through a proxy.
   if (IsThisMachine(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
@@ -85,8 +88,9 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& ad
 
 struct Connection::Stubs {
   explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
-      : coroutines(channel), catalog(channel), admin(channel), health(channel) {}
+      : channel(channel), coroutines(channel), catalog(channel), admin(channel), health(channel) {}
 
+  const std::shared_ptr<grpc::Channel> channel;
   v1::CoroutineService::Stub coroutines;
   v1::CatalogService::Stub catalog;
   v1::AdminService::Stub admin;
@@ -129,6 +133,9 @@ absl::StatusOr<Response> Connection::Call(Stub& stub, Method method, const Reque
     absl::Status failure = StatusOf(status);
     const bool safe = repeatable == Repeatable::kYes || ErrorOf(failure).metadata["executed"] == "no";
     if (!safe || !retry.WaitForNext(failure)) return failure;
+    // A channel only connects again while somebody waits for it, and until then calls fail at once.
+    if (ErrorOf(failure).reason.empty())
+      stubs_->channel->WaitForConnected(std::chrono::system_clock::now() + kConnects);
   }
 }
 
