@@ -3,6 +3,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -16,8 +17,8 @@
 namespace corod::client {
 namespace {
 
-// How long an attempt waits for the channel to connect again.
-constexpr std::chrono::milliseconds kConnects(500);
+// How long an attempt waits for the channel to connect again, at most.
+constexpr absl::Duration kConnects = absl::Milliseconds(500);
 
 absl::Status Validate(const ConnectionOptions& options) {
   const RetryPolicy& retry = options.retry;
@@ -134,8 +135,11 @@ absl::StatusOr<Response> Connection::Call(Stub& stub, Method method, const Reque
     const bool safe = repeatable == Repeatable::kYes || ErrorOf(failure).metadata["executed"] == "no";
     if (!safe || !retry.WaitForNext(failure)) return failure;
     // A channel only connects again while somebody waits for it, and until then calls fail at once.
-    if (ErrorOf(failure).reason.empty())
-      stubs_->channel->WaitForConnected(std::chrono::system_clock::now() + kConnects);
+    if (ErrorOf(failure).reason.empty()) {
+      const absl::Duration left = deadline - dependencies_.clock->Now();
+      const absl::Duration wait = std::min(left, kConnects);
+      stubs_->channel->WaitForConnected(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(wait));
+    }
   }
 }
 

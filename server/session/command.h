@@ -49,6 +49,9 @@ class Command {
   // runs the session.
   virtual absl::Status Admit() { return absl::OkStatus(); }
 
+  // Whether it is to end the session, which is not refused for want of room.
+  bool ends() const { return operation == Operation::kClose || operation == Operation::kDelete; }
+
   // Answers it before its turn: if it has a request id, it may have been executed before.
   void TurnAway(const absl::Status& refusal);
 

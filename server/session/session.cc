@@ -44,8 +44,6 @@ std::uint64_t Mix(std::uint64_t bits) {
   return bits ^ bits >> 31;
 }
 
-bool Ends(Operation operation) { return operation == Operation::kClose || operation == Operation::kDelete; }
-
 }  // namespace
 
 static_assert(sizeof(Session) == 104, "there are millions; docs/performance.md has the account");
@@ -216,7 +214,7 @@ absl::Status Session::CheckRoomLocked(const Command& command, bool here) const {
                   {{"session_id", local_id()}, {"max_queued", std::to_string(environment().max_queued)}},
                   absl::Milliseconds(100));
   }
-  return Ends(command.operation) ? absl::OkStatus() : CheckLoad(here, queue_.size());
+  return command.ends() ? absl::OkStatus() : CheckLoad(here, queue_.size());
 }
 
 bool Session::Submit(Command* command) {
@@ -407,7 +405,7 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
   if (standing.created && command.operation == Operation::kSend && !command.value.is_null()) {
     return failed(Reason::NOT_PRIMED, "can't send non-None value to a just-started generator");
   }
-  const bool ends = Ends(command.operation);
+  const bool ends = command.ends();
   if (!ends && durable_ && command.cause == CloseCause::kClient) {
     if (absl::Status room = account().CheckJournal(); !room.ok()) return refused(std::move(room));
   }

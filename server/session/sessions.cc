@@ -451,7 +451,7 @@ void Sessions::Give(const absl::StatusOr<SessionPtr>& opened, const Opened& then
 }
 
 void Sessions::Wait(std::string_view id, Command* command, Opened then) {
-  if (command && !command->bounded_by_sender) {
+  if (command && !command->bounded_by_sender && !command->ends()) {
     const absl::Duration wait = loading_executor_.LongestWait();
     if (wait > environment_.max_queue_delay) {
       command->TurnAway(Overloaded(id, wait));

@@ -30,6 +30,16 @@ TEST_F(WakeTest, SessionThatNobodyUsesLeavesMemoryAndComesBack) {
   EXPECT_TRUE(Exists());
 }
 
+TEST_F(WakeTest, WhileTooMuchWaitsNobodyIsWokenButToEnd) {
+  Prime("counter");
+  Sleep();
+  executor_.SetLongestWait(absl::Seconds(2));
+  EXPECT_THAT(Send(), FailsWith(Reason::OVERLOADED));
+  EXPECT_FALSE(Exists());
+  EXPECT_THAT(Close(), IsStep(2));
+  EXPECT_THAT(Delete(), IsOk());
+}
+
 TEST_F(WakeTest, OneReplayHoweverManyWait) {
   Prime("tallying");
   for (int i = 0; i < 9; ++i) ASSERT_THAT(Send(), IsOk());
