@@ -9,9 +9,9 @@ set(COROD_SDK_VERSION 1)
 # What corod/plugin.h includes, and what a plugin's tests do.
 set(COROD_SDK_HEADERS
   catalog/catalog.h catalog/definition.h catalog/namespaces.h catalog/registration.h catalog/restart_check.h
-  coroutine/cleanup.h coroutine/coroutine.h coroutine/errors.h coroutine/exception.h coroutine/iterator.h coroutine/kept.h
-  coroutine/map.h coroutine/outcome.h coroutine/promise.h coroutine/step_context.h coroutine/text_form.h coroutine/utf8.h
-  coroutine/value.h
+  coroutine/cleanup.h coroutine/coroutine.h coroutine/errors.h coroutine/exception.h coroutine/held.h
+  coroutine/iterator.h coroutine/kept.h coroutine/map.h coroutine/outcome.h coroutine/promise.h coroutine/step_context.h
+  coroutine/text_form.h coroutine/utf8.h coroutine/value.h
   plugin/plugin.h plugin/stamp.h)
 
 # The headers as they are installed: server/coroutine/value.h is corod/coroutine/value.h, and server/plugin/plugin.h is

@@ -17,6 +17,9 @@ namespace {
 std::atomic<std::size_t> live_frames{0};
 std::atomic<std::size_t> live_frame_bytes{0};
 
+// What a frame takes, about, in bytes.
+constexpr std::size_t kUsualFrame = 128;
+
 constexpr const char* kAlreadyExecuting = "generator already executing";
 constexpr const char* kIgnoredExit = "generator ignored GeneratorExit";
 constexpr const char* kTooDeep = "maximum recursion depth exceeded";
@@ -134,6 +137,8 @@ Outcome Coroutine::Close() { return promise_ ? promise_->Close(0) : Outcome::Ret
 
 std::optional<Value> Coroutine::Save() const { return promise_ ? promise_->Save() : std::nullopt; }
 
+std::size_t Coroutine::HeldBytes() const { return promise_ ? promise_->HeldBytes() : 0; }
+
 CoroutineRef Coroutine::ref() const { return CoroutineRef(promise_); }
 
 Outcome CoroutineRef::Send(Value value) const { return promise_->Send(std::move(value)); }
@@ -232,13 +237,28 @@ CoroutineState Promise::OtherState() const {
 }
 
 std::optional<Value> Promise::Save() const {
-  if (!save_ || state_ != State::kYielded || handling_ || IsRunning()) return std::nullopt;
+  const bool can_restart = holding_ && holding_->save;
+  if (!can_restart || state_ != State::kYielded || handling_ || IsRunning()) return std::nullopt;
   try {
-    // Not a pointer's arithmetic, which would stay within the promise.
-    return save_(reinterpret_cast<const void*>(Address(this) + kept_offset_));  // NOLINT(performance-no-int-to-ptr)
+    return holding_->save(Held());
   } catch (const py::BaseException&) {
     return std::nullopt;
   }
+}
+
+std::size_t Promise::HeldBytes() const {
+  std::size_t bytes = 0;
+  for (const Promise* level = this; level != nullptr;) {
+    bytes += kUsualFrame;
+    if (level->holding_) {
+      try {
+        bytes += level->holding_->held_bytes(level->Held());
+      } catch (const py::BaseException&) {  // the state cannot be saved, so what it takes is not known
+      }
+    }
+    level = level->delegation_ ? level->delegation_->owned.promise_ : nullptr;
+  }
+  return bytes;
 }
 
 Promise* Promise::Leaf() {

@@ -81,6 +81,10 @@ class [[nodiscard]] Coroutine {
   // SUSPENDED at a yield of its own, neither delegating nor handling anything (Handling). Else nullopt.
   // Shares what it holds with the body, exceptions as objects (Snapshot). Not bounded by the limits of a reply.
   std::optional<Value> Save() const;
+  // What it takes in memory, with what it delegates to, about, in bytes: its frames, and what its body keeps (kept.h; a
+  // state that knows better says so by `std::size_t HeldBytes() const`) or has as its first parameter, if that has such
+  // a function. What else hangs on locals is not known. Takes as long as Save. REQUIRES: it is not RUNNING.
+  std::size_t HeldBytes() const;
   // Brings its frame, if there is one, nearer to the processor, for a call that follows soon.
   void Prefetch() const {
     if (promise_ == nullptr) return;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "server/coroutine/coroutine.h"
+#include "server/coroutine/held.h"
 
 namespace corod::internal {
 
@@ -22,6 +23,19 @@ struct Delegation {
   std::unique_ptr<Iterator> iterator;
 };
 
+// What can be asked of the first parameter of a body, or of the state in it.
+struct Holding {
+  Value (*save)(const void* state);  // null: the body cannot be restarted
+  std::size_t (*held_bytes)(const void* state);
+};
+template <typename S>
+inline constexpr Holding kKeeps = {
+    .save = [](const void* state) { return Value(static_cast<const S*>(state)->Save()); },
+    .held_bytes = [](const void* state) { return HeldBytesOfKept(*static_cast<const S*>(state)); }};
+template <KnowsHeldBytes T>
+inline constexpr Holding kHolds = {
+    .save = nullptr, .held_bytes = [](const void* object) { return static_cast<const T*>(object)->HeldBytes(); }};
+
 // The state of a coroutine beside its locals. Created suspended; its owner resumes and destroys it.
 //
 // A chain of delegations by ownership has a root, which is resumed from outside, and a leaf, which runs. The root finds
@@ -31,9 +45,10 @@ class Promise {
   Promise() = default;
   // Of a body whose first parameter is kept: the parameter's copy in the frame.
   template <typename S, typename... Rest>
-  explicit Promise(Kept<S>& kept, const Rest&...) noexcept
-      : kept_offset_(static_cast<std::int32_t>(Address(&*kept) - Address(this))),
-        save_([](const void* state) { return Value(static_cast<const S*>(state)->Save()); }) {}
+  explicit Promise(Kept<S>& kept, const Rest&...) noexcept : Promise(&*kept, kKeeps<S>) {}
+  // Of one that knows what it holds.
+  template <KnowsHeldBytes T, typename... Rest>
+  explicit Promise(T& holder, const Rest&...) noexcept : Promise(&holder, kHolds<T>) {}
 
   Coroutine get_return_object() noexcept {
     link_ = this;
@@ -89,8 +104,10 @@ class Promise {
     kReturned,  // out: what is returned; what is left of the body are its destructors
     kRaised,    // out: what left the body
   };
-  using SaveFunction = Value (*)(const void* state);
   static constexpr int kMaxDepth = 1000;  // fits into depth_
+
+  Promise(const void* state, const Holding& holding) noexcept
+      : holding_offset_(static_cast<std::int32_t>(Address(state) - Address(this))), holding_(&holding) {}
 
   static std::intptr_t Address(const void* object) noexcept { return reinterpret_cast<std::intptr_t>(object); }
 
@@ -116,6 +133,11 @@ class Promise {
   }
   CoroutineState OtherState() const;
   std::optional<Value> Save() const;
+  std::size_t HeldBytes() const;
+  // What `holding_` is about. Not a pointer's arithmetic, which would stay within the promise.
+  const void* Held() const {
+    return reinterpret_cast<const void*>(Address(this) + holding_offset_);  // NOLINT(performance-no-int-to-ptr)
+  }
   bool IsSuspended() const { return state_ == State::kYielded || state_ == State::kDelegates; }
   // The chain that this level belongs to is running.
   bool IsRunning() const;
@@ -163,11 +185,11 @@ class Promise {
   bool dropping_ : 1 = false;
   bool under_handling_ : 1 = false;     // attached, and a level above is handling something
   std::uint16_t depth_ : 10 = 0;        // levels of the chain above
-  std::int32_t kept_offset_ = 0;        // with save_: from here to the kept state, which is in the same frame
+  std::int32_t holding_offset_ = 0;     // from here to what holding_ is about, which is in the same frame
   Promise* link_;                       // attached: the delegator; else the leaf of the chain that begins here
   Delegation* delegation_ = nullptr;    // set while suspended in `yield from`
   const Handling* handling_ = nullptr;  // the innermost, while the body has one
-  SaveFunction save_ = nullptr;         // of a restartable body
+  const Holding* holding_ = nullptr;    // null: nothing is known
 };
 
 static_assert(sizeof(void*) != 8 || sizeof(Promise) == 48, "each session has one");

@@ -33,7 +33,7 @@ Coroutine MakeDelegate(const Catalog& catalog, const CatalogView& view, Thread& 
   return definition->create(std::get<std::vector<Value>>(std::move(bound)), view);
 }
 
-Thread& ThreadIn(const std::unique_ptr<Thread>& owner) { return *owner; }
+Thread& ThreadIn(const ScriptState& owner) { return owner.thread(); }
 Thread& ThreadIn(const Kept<ScriptState>& owner) { return owner->thread(); }
 
 // Goes from stop to stop of the script. There are as many frames of this as sessions: what is here while it is
@@ -67,7 +67,7 @@ ScriptState ScriptState::Load(const Value& /*saved*/) {
 }
 
 Coroutine RunScript(std::unique_ptr<Thread> thread, const Catalog* catalog, CatalogView view) {
-  return Run(std::move(thread), catalog, view);
+  return Run(ScriptState(std::move(thread)), catalog, view);
 }
 
 Coroutine RunRestartableScript(Kept<ScriptState> state, const Catalog* catalog, CatalogView view) {

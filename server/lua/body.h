@@ -1,6 +1,7 @@
 #ifndef COROD_SERVER_LUA_BODY_H_
 #define COROD_SERVER_LUA_BODY_H_
 
+#include <cstddef>
 #include <memory>
 #include <utility>
 
@@ -15,12 +16,13 @@ namespace corod::lua {
 // The coroutine that a script is. It looks up what it delegates to in that view of the catalog.
 Coroutine RunScript(std::unique_ptr<Thread> thread, const Catalog* catalog, CatalogView view);
 
-// What a restartable script keeps: its state table.
+// A script that has begun, or is to. What a restartable one keeps is its state table.
 class ScriptState {
  public:
   ScriptState() = default;
   explicit ScriptState(std::unique_ptr<Thread> thread) : thread_(std::move(thread)) {}
   Value Save() const { return thread_->SaveState(); }
+  std::size_t HeldBytes() const { return thread_->HeldBytes(); }
   // A thread belongs to it, so this is not how one is made again (scripts.cc).
   static ScriptState Load(const Value& saved);
   Thread& thread() const { return *thread_; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <limits>
 #include <unordered_set>
 
 #include "server/coroutine/errors.h"
@@ -23,6 +24,12 @@ constexpr std::uint64_t kTurn = std::uint64_t{4} * kHookInterval;  // others wai
 // is more than happens everywhere.
 constexpr std::size_t kBytesOfDepth = 20;
 constexpr std::size_t kFreeDepth = std::size_t{64} << 10;
+
+// What a script may ask for, in bytes, before what it holds is looked at, which takes a while; so much again as it
+// held, if that was more.
+constexpr std::size_t kUnmeasured = std::size_t{8} << 10;
+// What a script holds that has just begun.
+constexpr std::uint32_t kHeldAtFirst = 1'600;
 
 // Where the registry has a thread's state table.
 const void* StateKey(const Thread& thread) { return &thread; }
@@ -389,6 +396,7 @@ int Thread::Begin(lua_State* main) {
 }
 
 bool Thread::Start() {
+  held_ = kHeldAtFirst;
   lua_State* main = universe_.main();
   lua_pushcfunction(main, &Begin);
   lua_pushlightuserdata(main, this);
@@ -397,15 +405,23 @@ bool Thread::Start() {
   return false;
 }
 
-void Thread::MeasureHeld() {
+std::optional<std::size_t> Thread::MeasureHeld() {
   lua_State* main = universe_.main();
   lua_pushcfunction(main, &MeasureHoldings);
   lua_pushlightuserdata(main, this);
   const bool measured = lua_pcall(main, 1, 1, 0) == LUA_OK;
   const auto held = static_cast<std::size_t>(lua_tointeger(main, -1));
   lua_pop(main, 1);
-  asked = 0;
-  if (measured && held <= limits.held) return;
+  if (!measured) return std::nullopt;
+  held_ = static_cast<std::uint32_t>(std::min<std::size_t>(held, std::numeric_limits<std::uint32_t>::max()));
+  asked_before_ = asked;
+  return held;
+}
+
+void Thread::CheckHeld() {
+  const std::optional<std::size_t> held = MeasureHeld();
+  asked = asked_before_ = 0;
+  if (held && *held <= limits.held) return;
   StopWith(Stop::kRaised, Exception("MemoryError", {Value("the session holds more than 16 MiB of memory")}));
 }
 
@@ -466,7 +482,9 @@ Stop Thread::Resume() {
     const char* message = lua_tostring(state_, -1);
     StopWith(Stop::kRaised, Exception("SystemError", {Value(message ? message : "the script cannot be run")}));
   } else if (status == LUA_YIELD && asked > limits.held / 2) {
-    MeasureHeld();
+    CheckHeld();
+  } else if (status == LUA_YIELD && asked - asked_before_ > std::max<std::size_t>(kUnmeasured, held_)) {
+    static_cast<void>(MeasureHeld());  // if it cannot be found out, what is asked for counts on
   }
   step_ = nullptr;
   return step.stop;

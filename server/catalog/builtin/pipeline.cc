@@ -86,12 +86,21 @@ Coroutine MakeStage(const Catalog& catalog, const CatalogView& view, const Stage
 // Stages behind each other, each of which is sent what the one before yields.
 class Stages {
  public:
-  Stages(const Catalog& catalog, const CatalogView& view, const Value& value, bool collect) : collect_(collect) {
+  explicit Stages(bool collect) : collect_(collect) {}
+
+  // Before all else. Raises ValueError and LookupError if `value` will not do.
+  void Make(const Catalog& catalog, const CatalogView& view, const Value& value) {
     const std::variant<std::vector<StageSpec>, BadStage> specs = ReadStages(value);
     if (const auto* wrong = std::get_if<BadStage>(&specs)) throw py::ValueError("stages: " + wrong->why);
     for (const StageSpec& spec : std::get<std::vector<StageSpec>>(specs)) {
       stages_.push_back({MakeStage(catalog, view, spec), spec.each});
     }
+  }
+
+  std::size_t HeldBytes() const {
+    std::size_t bytes = corod::HeldBytes(last_);
+    for (const Stage& stage : stages_) bytes += sizeof(Stage) + stage.coroutine.HeldBytes();
+    return bytes;
   }
 
   // Each gives what comes out of the pipeline: kYielded; or how it has ended, with no stage left open.
@@ -202,13 +211,13 @@ class Stages {
   }
 
   std::vector<Stage> stages_;
-  const bool collect_;
+  bool collect_;
   Value last_;
   List all_;
 };
 
-Coroutine Pipeline(Value specs, bool collect, const Catalog* catalog, CatalogView view) {
-  Stages stages(*catalog, view, specs, collect);
+Coroutine Pipeline(Stages stages, Value specs, const Catalog* catalog, CatalogView view) {
+  stages.Make(*catalog, view, specs);
   Outcome outcome = stages.Prime();
   while (outcome.kind == Outcome::Kind::kYielded) {
     Value sent;
@@ -285,7 +294,7 @@ void AddPipeline(Catalog& catalog) {
   definition.stops_when = "a stage returns, or the caller closes it";
   definition.looks_up = true;
   definition.create = [&catalog](std::vector<Value> arguments, const CatalogView& view) {
-    return Pipeline(std::move(arguments[0]), arguments[1].AsBoolean(), &catalog, view);
+    return Pipeline(Stages(arguments[1].AsBoolean()), std::move(arguments[0]), &catalog, view);
   };
   catalog.Add(std::move(definition));
 }
