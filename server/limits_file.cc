@@ -19,10 +19,11 @@ struct Kind {
   std::uint64_t NamespaceLimits::* limit;
   bool is_bytes = false;
 };
-constexpr std::array<Kind, 4> kKinds = {{{"sessions", &NamespaceLimits::sessions},
+constexpr std::array<Kind, 5> kKinds = {{{"sessions", &NamespaceLimits::sessions},
                                          {"commands", &NamespaceLimits::commands_per_second},
                                          {"streams", &NamespaceLimits::streams},
-                                         {"journal", &NamespaceLimits::journal_bytes, /*is_bytes=*/true}}};
+                                         {"journal", &NamespaceLimits::journal_bytes, /*is_bytes=*/true},
+                                         {"memory", &NamespaceLimits::memory_bytes, /*is_bytes=*/true}}};
 
 // "1000", or of bytes also "10GiB".
 bool ReadNumber(const Kind& kind, absl::string_view text, std::uint64_t& number) {
@@ -43,7 +44,8 @@ std::string ReadLine(const std::vector<absl::string_view>& words, NamespaceLimit
     const auto* kind =
         std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& known) { return known.name == parts.first; });
     if (kind == kKinds.end()) {
-      return absl::StrCat("there is no limit '", parts.first, "'; there are sessions, commands, streams and journal");
+      return absl::StrCat("there is no limit '", parts.first,
+                          "'; there are sessions, commands, streams, journal and memory");
     }
     std::uint64_t& limit = limits.*kind->limit;
     if (limit != NamespaceLimits::kNone) return absl::StrCat("'", parts.first, "' is said twice");

@@ -18,7 +18,7 @@ struct LimitsOfAll {
 
 // Reads lines of the form
 //
-//   NAMESPACE sessions=100000 commands=5000 streams=50 journal=10GiB   # a comment
+//   NAMESPACE sessions=100000 commands=5000 streams=50 journal=10GiB memory=1GiB   # a comment
 //
 // in which every limit may be left out: there is none then. `commands` are those of a second. The namespace `*` stands
 // for all that have no line of their own. `path`: for messages. INVALID_ARGUMENT, in one line, names the file and the

@@ -121,6 +121,7 @@ metrics::Readings ReadAll(Sessions& sessions, const lua::Scripts& scripts, const
   }
   for (const Account* account : sessions.accounts().All()) {
     readings.namespace_sessions.emplace_back(&account->metrics(), static_cast<double>(sessions.SizeOf(*account)));
+    readings.namespace_memory.emplace_back(&account->metrics(), static_cast<double>(account->memory()));
   }
   return readings;
 }

@@ -47,6 +47,7 @@ namespace corod {
   X(RATE_LIMITED, kResourceExhausted)            \
   X(TOO_MANY_STREAMS, kResourceExhausted)        \
   X(JOURNAL_LIMIT, kResourceExhausted)           \
+  X(MEMORY_LIMIT, kResourceExhausted)            \
   X(READER_TOO_SLOW, kResourceExhausted)         \
   X(OVERLOADED, kUnavailable)                    \
   X(BACKUP_FAILED, kFailedPrecondition)          \

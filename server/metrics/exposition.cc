@@ -183,14 +183,17 @@ std::vector<MetricFamily> Collect(const Metrics& metrics) {
       .AddHistogram(replay.seconds, kNanoseconds);
 
   const auto namespaces = metrics.ListNamespaces();
-  {
-    Family sessions = gauge("corod_namespace_sessions", "Sessions of a namespace.");
+  const auto add_by_namespace = [&](Family family,
+                                    const std::vector<std::pair<const NamespaceMetrics*, double>>& counts) {
     absl::flat_hash_map<const NamespaceMetrics*, double> known;
-    for (const auto& [of, count] : readings.namespace_sessions) known[of] += count;
+    for (const auto& [of, count] : counts) known[of] += count;
     for (const auto& [name, of] : namespaces) {
-      if (const auto found = known.find(of); found != known.end()) sessions.Add(found->second, {{"namespace", name}});
+      if (const auto found = known.find(of); found != known.end()) family.Add(found->second, {{"namespace", name}});
     }
-  }
+  };
+  add_by_namespace(gauge("corod_namespace_sessions", "Sessions of a namespace."), readings.namespace_sessions);
+  add_by_namespace(gauge("corod_namespace_memory_bytes", "Memory that the live sessions of a namespace take, about."),
+                   readings.namespace_memory);
   {
     Family commands = counter("corod_namespace_commands_total", "Calls and commands of a namespace.");
     for (const auto& [name, of] : namespaces) {

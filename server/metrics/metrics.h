@@ -167,8 +167,9 @@ struct Readings {
   std::optional<double> queued_by_workers;
   std::optional<double> queued_by_journal;
   std::optional<double> journal_bytes;
-  // Sessions of namespaces; more than one entry for the same are added up.
+  // Sessions of namespaces, and their bytes; more than one entry for the same are added up.
   std::vector<std::pair<const NamespaceMetrics*, double>> namespace_sessions;
+  std::vector<std::pair<const NamespaceMetrics*, double>> namespace_memory;
 };
 
 class Metrics {

@@ -44,6 +44,29 @@ absl::Status Account::JournalFull() const {
                 {{"namespace", name_space_}, {"max_journal_bytes", most}}, absl::Seconds(10));
 }
 
+std::uint64_t Account::memory() const {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(memory_.load(std::memory_order_relaxed), 0));
+}
+
+bool Account::IsTight() {
+  const std::uint64_t most = max_memory_.load(std::memory_order_relaxed);
+  if (most == NamespaceLimits::kNone) return false;
+  const std::int64_t stays = memory_.load(std::memory_order_relaxed) - leaving_.load(std::memory_order_relaxed);
+  const std::uint64_t bound = most / 16 * (tight_.load(std::memory_order_relaxed) ? kRelaxed : kTight);
+  const bool is_tight = stays > 0 && static_cast<std::uint64_t>(stays) > bound;
+  tight_.store(is_tight, std::memory_order_relaxed);
+  return is_tight;
+}
+
+absl::Status Account::MemoryFull() const {
+  const std::string most = std::to_string(max_memory_.load(std::memory_order_relaxed));
+  return Failed(Reason::MEMORY_LIMIT,
+                "the sessions of namespace '" + name_space_ + "' that are in memory take about " +
+                    std::to_string(memory()) + " of the " + most +
+                    " bytes that they may; close some, or use fewer at once",
+                {{"namespace", name_space_}, {"max_memory_bytes", most}}, absl::Seconds(1));
+}
+
 std::size_t Account::unwritten() const {
   return static_cast<std::size_t>(std::max<std::int64_t>(unwritten_.load(std::memory_order_relaxed), 0));
 }
@@ -89,6 +112,7 @@ void Account::SetLimits(const NamespaceLimits& limits) {
   max_sessions_.store(limits.sessions, std::memory_order_relaxed);
   max_streams_.store(limits.streams, std::memory_order_relaxed);
   max_journal_.store(limits.journal_bytes, std::memory_order_relaxed);
+  max_memory_.store(limits.memory_bytes, std::memory_order_relaxed);
   const bool is_limited = limits.commands_per_second != NamespaceLimits::kNone;
   const auto rate = static_cast<std::int64_t>(std::clamp<std::uint64_t>(limits.commands_per_second, 1, kSecond));
   interval_.store(is_limited ? kSecond / rate : 0, std::memory_order_relaxed);
@@ -97,6 +121,12 @@ void Account::SetLimits(const NamespaceLimits& limits) {
 const NamespaceLimits& Accounts::LimitsOf(std::string_view name_space) const {
   const auto found = limits_.find(name_space);
   return found == limits_.end() ? others_ : found->second;
+}
+
+bool Accounts::AnyLimits(std::uint64_t NamespaceLimits::* limit) const {
+  if (others_.*limit != NamespaceLimits::kNone) return true;
+  return std::any_of(limits_.begin(), limits_.end(),
+                     [limit](const auto& entry) { return entry.second.*limit != NamespaceLimits::kNone; });
 }
 
 Account& Accounts::Of(std::string_view name_space) {
@@ -112,10 +142,15 @@ void Accounts::SetLimits(std::map<std::string, NamespaceLimits, std::less<>> lim
   const MutexLock lock(mutex_);
   limits_ = std::move(limits);
   others_ = others;
-  bool any = others_.journal_bytes != NamespaceLimits::kNone;
-  for (const auto& [unused, own] : limits_) any = any || own.journal_bytes != NamespaceLimits::kNone;
-  limits_journal_.store(any, std::memory_order_relaxed);
+  limits_journal_.store(AnyLimits(&NamespaceLimits::journal_bytes), std::memory_order_relaxed);
+  limits_memory_.store(AnyLimits(&NamespaceLimits::memory_bytes), std::memory_order_relaxed);
   for (const auto& [name_space, account] : accounts_) account->SetLimits(LimitsOf(name_space));
+}
+
+bool Accounts::AnyTight() {
+  if (!limits_memory_.load(std::memory_order_relaxed)) return false;
+  const MutexLock lock(mutex_);
+  return std::any_of(accounts_.begin(), accounts_.end(), [](const auto& entry) { return entry.second->IsTight(); });
 }
 
 std::vector<Account*> Accounts::All() {

@@ -30,6 +30,7 @@ struct NamespaceLimits {
   std::uint64_t commands_per_second = kNone;  // each second's worth may come at once
   std::uint64_t streams = kNone;              // Drive and Watch, at a time
   std::uint64_t journal_bytes = kNone;        // of the logs of its durable sessions
+  std::uint64_t memory_bytes = kNone;         // that its sessions in memory take, about
 
   friend bool operator==(const NamespaceLimits&, const NamespaceLimits&) = default;
 };
@@ -73,17 +74,42 @@ class Account {
   // What was found when somebody looked, now and then.
   void SetJournalBytes(std::uint64_t bytes) { journal_bytes_.store(bytes, std::memory_order_relaxed); }
   bool LimitsJournal() const { return max_journal_.load(std::memory_order_relaxed) != NamespaceLimits::kNone; }
-  // JOURNAL_LIMIT if there is no room for more steps of durable sessions.
-  absl::Status CheckJournal() const {
-    const bool has_room = journal_bytes_.load(std::memory_order_relaxed) < max_journal_.load(std::memory_order_relaxed);
-    return has_room ? absl::OkStatus() : JournalFull();
+  // Whether there is room for more steps of durable sessions.
+  bool HasJournal() const {
+    return journal_bytes_.load(std::memory_order_relaxed) < max_journal_.load(std::memory_order_relaxed);
   }
+  // JOURNAL_LIMIT: what to tell if not.
+  absl::Status JournalFull() const;
+
+  // What its sessions take in memory changed by so much, about.
+  void AddMemory(std::int64_t bytes) { memory_.fetch_add(bytes, std::memory_order_relaxed); }
+  std::uint64_t memory() const;
+  // Whether there is room for steps of sessions that are in memory. The last eighth of what may be taken is for them
+  // alone, so that what grows is not stopped by what is new.
+  bool HasMemory() const { return IsBelow(kStop); }
+  // MEMORY_LIMIT: what to tell if not.
+  absl::Status MemoryFull() const;
+  // MEMORY_LIMIT if there is no room for sessions that are to come into memory.
+  absl::Status CheckMemoryOfSession() const { return IsBelow(kAdmitNone) ? absl::OkStatus() : MemoryFull(); }
+  // The same for one that is new, which needs room in the journal if it is durable.
+  absl::Status CheckNewSession(bool durable) const {
+    return durable && !HasJournal() ? JournalFull() : CheckMemoryOfSession();
+  }
+  // Whether durable sessions are to leave memory, so that others can come: from when there is little room left, without
+  // those that are leaving it, until there is more again.
+  bool IsTight();
+  void AddLeaving(std::int64_t bytes) { leaving_.fetch_add(bytes, std::memory_order_relaxed); }
 
   void SetLimits(const NamespaceLimits& limits);
 
  private:
+  // What may be taken for what, in sixteenths.
+  static constexpr std::uint64_t kRelaxed = 12, kTight = 13, kAdmitNone = 14, kStop = 16;
+  bool IsBelow(std::uint64_t sixteenths) const {
+    const std::uint64_t most = max_memory_.load(std::memory_order_relaxed);
+    return most == NamespaceLimits::kNone || memory() < most / 16 * sixteenths + most % 16 * sixteenths / 16;
+  }
   bool TakeLimitedCommand(absl::Time now);
-  absl::Status JournalFull() const;
 
   const std::string name_space_;
   const std::optional<std::uint32_t> uid_group_;
@@ -94,6 +120,10 @@ class Account {
   std::atomic<std::uint64_t> max_streams_{NamespaceLimits::kNone};
   std::atomic<std::uint64_t> max_journal_{NamespaceLimits::kNone};
   std::atomic<std::uint64_t> journal_bytes_{0};
+  std::atomic<std::uint64_t> max_memory_{NamespaceLimits::kNone};
+  std::atomic<std::int64_t> memory_{0};
+  std::atomic<std::int64_t> leaving_{0};  // of that, what is about to go
+  std::atomic<bool> tight_{false};
   // The generic cell rate algorithm (ITU-T I.371): when the next command would be due if all came evenly, and how far
   // apart they are then, in nanoseconds. 0: there is no limit.
   std::atomic<std::int64_t> interval_{0};
@@ -117,9 +147,12 @@ class Accounts {
   std::vector<Account*> All();
   // Whether the logs of any are limited.
   bool LimitJournal() const { return limits_journal_.load(std::memory_order_relaxed); }
+  // Whether any has to make room in memory (Account::IsTight).
+  bool AnyTight();
 
  private:
   const NamespaceLimits& LimitsOf(std::string_view name_space) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool AnyLimits(std::uint64_t NamespaceLimits::* limit) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   metrics::Metrics& metrics_;
   Mutex mutex_;
@@ -127,6 +160,7 @@ class Accounts {
   std::map<std::string, NamespaceLimits, std::less<>> limits_ ABSL_GUARDED_BY(mutex_);
   NamespaceLimits others_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> limits_journal_{false};
+  std::atomic<bool> limits_memory_{false};
 };
 
 }  // namespace corod

@@ -128,6 +128,13 @@ void KnownIds::Remember(std::string_view request_id, std::uint64_t fingerprint, 
   kept.many()->Add(Entry(CompactText(request_id), fingerprint, step), max_ids);
 }
 
+std::size_t KnownIds::HeldBytes() const {
+  if (!kept_) return 0;
+  constexpr std::size_t kPlace = 12;  // in the index of RecentIds
+  const Many* many = kept_->many();
+  return sizeof(Kept) + (many ? many->ids.size() * (sizeof(Entry) + kPlace) : 0);
+}
+
 std::vector<KnownId> KnownIds::List() const {
   std::vector<KnownId> ids;
   if (!kept_) return ids;

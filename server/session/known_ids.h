@@ -45,6 +45,8 @@ class KnownIds {
   void Remember(std::string_view request_id, std::uint64_t fingerprint, Step step, std::size_t max_ids);
   // The step that the Create became. REQUIRES: SetCreate.
   void PinCreate(Step step);
+  // What it takes in memory beside itself, about, in bytes.
+  std::size_t HeldBytes() const;
   // For a checkpoint: the oldest first, without that of the Create.
   std::vector<KnownId> List() const;
 

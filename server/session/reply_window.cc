@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "server/coroutine/held.h"
 #include "server/coroutine/limits.h"
 #include "server/coroutine/slab.h"
 #include "server/session/recent_ids.h"
@@ -184,6 +185,17 @@ std::optional<ReplyWindow::Known> ReplyWindow::Find(std::string_view request_id)
   }
   if (is_create && create_known_) return CreateKnown();
   return first_known_ && first_id_.key() == key ? std::optional<Known>(FirstKnown()) : std::nullopt;
+}
+
+std::size_t ReplyWindow::HeldBytes() const {
+  constexpr std::size_t kPlace = 12;  // in the index of RecentIds
+  std::size_t bytes = sizeof(ReplyWindow);
+  if (is_many_) {
+    bytes += sizeof(Many) + many().entries.size() * (sizeof(Entry) + kPlace) + many().bytes;
+  } else if (first_known_ && !first_forgotten_) {
+    bytes += corod::HeldBytes(Shared({bits_, value_kind_}));
+  }
+  return bytes;
 }
 
 void ReplyWindow::RememberCreate(std::uint64_t fingerprint, const Reply& reply, const Limits& limits) {

@@ -47,6 +47,9 @@ class ReplyWindow {
 
   std::optional<Known> Find(std::string_view request_id) const;
 
+  // What it takes in memory, about, in bytes.
+  std::size_t HeldBytes() const;
+
   // REQUIRES: the id is not empty and not known.
   void Remember(std::string_view request_id, std::uint64_t fingerprint, const Reply& reply, const Limits& limits);
   // Of the id that this was made with.

@@ -1,11 +1,13 @@
 #include "server/session/session.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "server/base/failure.h"
 #include "server/base/uuid.h"
 #include "server/coroutine/fingerprint.h"
+#include "server/coroutine/held.h"
 #include "server/coroutine/slab.h"
 #include "server/log/log.h"
 #include "server/session/execution.h"
@@ -18,6 +20,13 @@ namespace {
 // A thread that runs a busy session lets go of it after so many steps, or so long (kTimeInARow), so that its own call
 // goes on, or others get their turn.
 constexpr int kStepsInARow = 256;
+// What a session takes beside its own object: its place in the table and in an index, about.
+constexpr std::size_t kBytesAround = 64;
+// What a session that keeps little takes at most.
+constexpr std::size_t kUsualBytes = 512;
+// So many steps count for when what a session takes is measured.
+constexpr Step kEarlySteps = 64;
+constexpr std::size_t kMostUncharged = std::numeric_limits<std::uint32_t>::max();
 constexpr std::size_t kMaxLabels = 64;
 constexpr std::size_t kMaxLabelNameBytes = 256;
 constexpr std::size_t kMaxLabelValueBytes = 1024;
@@ -46,7 +55,7 @@ std::uint64_t Mix(std::uint64_t bits) {
 
 }  // namespace
 
-static_assert(sizeof(Session) == 104, "there are millions; docs/performance.md has the account");
+static_assert(sizeof(Session) == 112, "there are millions; docs/performance.md has the account");
 
 std::string EphemeralUid(const SessionEnvironment& environment, std::uint64_t seed) {
   return MakeUuid(Mix(seed ^ environment.uid_key[0]), Mix(seed + environment.uid_key[1]));
@@ -73,6 +82,7 @@ void Session::operator delete(void* session) { SessionSlab().Free(session); }
 Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine)
     : Session(kind, head, std::move(coroutine), nullptr) {
   if (has_create_id_) window_ = CompactPointer<ReplyWindow>(new ReplyWindow(head.create_request_id));
+  Charge();
 }
 
 Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine, std::unique_ptr<SessionLog> log)
@@ -87,8 +97,16 @@ Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine, std::
       window_(),
       durable_(log != nullptr),
       has_create_id_(!head.create_request_id.empty()) {
+  const bool is_durable = log != nullptr;
   if (log) log_ = CompactPointer<SessionLog>(log.release());
-  const MutexLock lock(mutex_);
+  {
+    const MutexLock lock(mutex_);
+    TakeOver(head);
+  }
+  if (is_durable) Charge();
+}
+
+void Session::TakeOver(const Head& head) {
   const Step outcome_step = head.last_outcome ? head.last_outcome->step : 0;
   const bool usual = head.arguments.empty() && head.labels.empty() && head.idle_timeout == idle_timeout() &&
                      head.expire_time == absl::InfiniteFuture() && head.finish_time == absl::InfiniteFuture() &&
@@ -106,6 +124,7 @@ Session::Session(SessionKind& kind, const Head& head, Coroutine coroutine, std::
 }
 
 Session::~Session() {
+  account().AddMemory(-static_cast<std::int64_t>(charged()));
   // NOLINTNEXTLINE(bugprone-unused-return-value): freed
   static_cast<void>(Value::FromParts({outcome_bits_, outcome_value_}));
   if (durable_) {
@@ -153,6 +172,59 @@ void Session::SetLastOutcome(Outcome outcome) {
 ReplyWindow& Session::Window() {
   if (!window_) window_ = CompactPointer<ReplyWindow>(new ReplyWindow(""));
   return *window_;
+}
+
+std::size_t Session::charged() const {
+  const MutexLock lock(mutex_);
+  return charged_ * kChargeUnit;
+}
+
+std::size_t Session::LabelsBytes() const {
+  if (!extras_) return 0;
+  constexpr std::size_t kLabel = 128;  // what a map has for an entry
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : extras_->labels) bytes += kLabel + name.size() + value.size();
+  return (bytes + kChargeUnit - 1) / kChargeUnit * kChargeUnit;  // so that what they change by can be charged
+}
+
+void Session::ChargeLocked(std::size_t held) {
+  const auto charged =
+      static_cast<std::uint32_t>(std::min<std::size_t>(held / kChargeUnit, std::numeric_limits<std::uint32_t>::max()));
+  if (charged == charged_) return;
+  account().AddMemory((static_cast<std::int64_t>(charged) - charged_) * static_cast<std::int64_t>(kChargeUnit));
+  charged_ = charged;
+}
+
+void Session::Charge() {
+  std::size_t held = kBytesAround + sizeof(Session) + coroutine_.HeldBytes();
+  if (durable_) {
+    held += sizeof(SessionLog) + log_->ids.HeldBytes();
+  } else if (window_) {
+    held += window_->HeldBytes();
+  }
+  Step steps = 0;
+  Value last;
+  const Extras* extras = nullptr;
+  {
+    const MutexLock lock(mutex_);
+    steps = steps_;
+    last = last_outcome().value;
+    extras = extras_.get();
+  }
+  held += HeldBytes(last);
+  if (extras) {
+    held += sizeof(Extras);
+    for (const Value& argument : extras->arguments) held += sizeof(Value) + HeldBytes(argument);  // they never change
+  }
+  {
+    const MutexLock lock(mutex_);
+    ChargeLocked(held + LabelsBytes());
+  }
+  // After steps 1, 2, 4, 8 and so on; later, when half as much again may have come.
+  const bool each_step = definition() && definition()->language == Language::kLua;  // it knows what it holds
+  const std::size_t half = held / 2 > kUsualBytes ? held / 2 : 0;
+  const std::size_t next = std::max<std::size_t>(kBytesOfStep * std::clamp<Step>(steps, 1, kEarlySteps), half);
+  uncharged_ = each_step ? 0 : static_cast<std::uint32_t>(std::min<std::size_t>(next, kMostUncharged));
 }
 
 void Session::RememberCreate(std::uint64_t fingerprint) {
@@ -406,8 +478,9 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
     return failed(Reason::NOT_PRIMED, "can't send non-None value to a just-started generator");
   }
   const bool ends = command.ends();
-  if (!ends && durable_ && command.cause == CloseCause::kClient) {
-    if (absl::Status room = account().CheckJournal(); !room.ok()) return refused(std::move(room));
+  if (!ends && command.cause == CloseCause::kClient) {
+    if (durable_ && !account().HasJournal()) return refused(account().JournalFull());
+    if (!account().HasMemory()) return refused(account().MemoryFull());
   }
   if (!ends && definition()->HasNoMemory()) return refused(NoScriptMemory(definition()->name));
   // One that can be restarted makes its checkpoints in time, unless it cannot be saved where it stands.
@@ -433,6 +506,7 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
   }
   std::unique_ptr<StepEvent> event;
   if (environment().watchers.Any()) event = BeginEvent(command, now);
+  std::size_t brought = BytesBroughtBy(command.value);
   StepInput input{.operation = command.operation,
                   .cause = command.cause,
                   .force = command.force,
@@ -455,7 +529,11 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
   }
   if (finished) coroutine_ = Coroutine();
   Reply reply{.step = step, .outcome = std::move(result.outcome), .replayed = false};
-  if (!command.request_id.empty()) Remember(command, reply);
+  if (!command.request_id.empty()) {
+    Remember(command, reply);
+    brought += kBytesOfStep + (durable_ ? 0 : result.bytes);
+  }
+  ChargeAfter(finished ? kMostUncharged : brought);
   if (LogIsOn(LogArea::kSession, LogLevel::kDebug)) LogStep(command, reply);
   if (event) {
     event->step = step;
@@ -524,7 +602,7 @@ bool Session::BeginSend(absl::Time now, Reply& reply) {
   const SessionEnvironment& shared = environment();
   if (durable_ || !MayRunHere() || (shared.watchers.Any() && shared.watchers.Watches(uid())) ||
       shared.draining.load(std::memory_order_relaxed) || definition()->HasNoMemory() || account().LimitsCommands() ||
-      LogIsOn(LogArea::kSession, LogLevel::kDebug)) {  // which wants more than there is here
+      !account().HasMemory() || LogIsOn(LogArea::kSession, LogLevel::kDebug)) {  // which wants more than there is here
     return false;
   }
   {
@@ -540,12 +618,14 @@ bool Session::BeginSend(absl::Time now, Reply& reply) {
 
 void Session::FinishSend(Value& value, absl::Time& now, Reply& reply) {
   const SessionEnvironment& shared = environment();
+  const std::size_t brought = BytesBroughtBy(value);
   StepResult result =
       Execute(*definition(), shared.limits,
               {.value = std::exchange(value, Value()), .step = reply.step, .time = now, .seed = seed_}, coroutine_);
   const absl::Time end = shared.clock.Now();
   kind_->pace.Record(end - now);
   now = end;
+  ChargeAfter(brought);
   bool finished = false;
   bool goes_on = false;
   {
@@ -557,6 +637,7 @@ void Session::FinishSend(Value& value, absl::Time& now, Reply& reply) {
   reply.outcome = std::move(result.outcome);
   if (finished) {
     coroutine_ = Coroutine();
+    Charge();
     shared.on_finished(*this);
   }
   if (goes_on) Run(Thread::kCallers);
@@ -676,7 +757,9 @@ absl::Status Session::ChangeLocked(const Changes& changes) {
   for (const auto& [name, value] : changes.labels) labels[name] = value;
   if (absl::Status checked = CheckLabels(labels); !checked.ok()) return checked;
   Extras& extras = MutableExtras();
+  const std::size_t before = LabelsBytes();
   extras.labels = std::move(labels);
+  ChargeLocked((charged_ * kChargeUnit) + LabelsBytes() - before);
   if (changes.idle_timeout) {
     extras.idle_timeout =
         *changes.idle_timeout == absl::ZeroDuration() ? absl::InfiniteDuration() : *changes.idle_timeout;

@@ -23,6 +23,7 @@
 #include "server/catalog/definition.h"
 #include "server/catalog/namespaces.h"
 #include "server/coroutine/coroutine.h"
+#include "server/coroutine/held.h"
 #include "server/coroutine/limits.h"
 #include "server/journal/journal.h"
 #include "server/metrics/metrics.h"
@@ -198,6 +199,9 @@ class Session : public ReferenceCounted {
   [[nodiscard]] bool BeginSend(absl::Time now, Reply& reply);
   void FinishSend(Value& value, absl::Time& now, Reply& reply);
 
+  // What it takes in memory, about, in bytes, as it is charged to its namespace.
+  std::size_t charged() const;
+
   // Takes no more commands, and gives back those that wait. REQUIRES: it is held.
   CommandQueue Abandon();
 
@@ -263,6 +267,7 @@ class Session : public ReferenceCounted {
     Standing standing;
   };
 
+  void TakeOver(const Head& head) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status ChangeLocked(const Changes& changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // QUEUE_FULL, or OVERLOADED.
   absl::Status CheckRoomLocked(const Command& command, bool here) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -275,6 +280,9 @@ class Session : public ReferenceCounted {
   CommandQueue TakeQueueLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunOnSomeThread();
   void Run(Thread thread);
+  static constexpr std::size_t kChargeUnit = 16;  // bytes
+  // A step counts as so many bytes that come in, beside what is sent.
+  static constexpr std::size_t kBytesOfStep = 64;
   // For so long one session has a thread of the executor's while others wait for it.
   static constexpr absl::Duration kTimeInARow = absl::Milliseconds(10);
   bool RunEphemeral(Thread thread);
@@ -294,6 +302,21 @@ class Session : public ReferenceCounted {
   void LogStep(const Command& command, const Reply& reply) const;
   // What came of a step. Whether that finished the coroutine.
   bool CompleteStep(Step step, const Outcome& outcome, absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What a step brings into the session, at most, in bytes; to be asked before it runs.
+  static std::size_t BytesBroughtBy(const Value& sent) { return kBytesOfStep + HeldBytes(sent); }
+  // After a step that brought so much in: measures anew what the session takes, if that may have changed much.
+  void ChargeAfter(std::size_t brought) {
+    if (brought < uncharged_) [[likely]] {
+      uncharged_ -= static_cast<std::uint32_t>(brought);
+    } else {
+      Charge();
+    }
+  }
+  // Measures what it takes, and tells its account.
+  void Charge();
+  void ChargeLocked(std::size_t held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A multiple of kChargeUnit.
+  std::size_t LabelsBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ReplyWindow& Window();
   ReplyWindow::Limits RememberLimits() const;
   // The step's request id and answer.
@@ -427,6 +450,10 @@ class Session : public ReferenceCounted {
   const bool durable_ : 1;
   const bool has_create_id_ : 1;  // then it has a window or ids from the beginning, and always the same
   TimerSlot timer_;               // an index's
+
+  std::uint32_t charged_ ABSL_GUARDED_BY(mutex_) = 0;  // to the account, in kChargeUnit
+  std::uint32_t uncharged_ =
+      0;  // bytes that may come in before what it takes is measured; for whoever runs the session
 };
 
 }  // namespace corod

@@ -16,6 +16,8 @@ namespace {
 
 // At a time. Nearly every Create only looks whether its id is there, for which a thread each would be too much.
 constexpr std::size_t kMaxLoading = 64;
+// How many sessions are looked at for one that comes when its namespace has little memory left.
+constexpr std::size_t kTightLooks = 64;
 // More than processors, since scripts of one universe wait for each other. Not many more: those that have begun share
 // the processors, and with whoever reads calls and writes the journal.
 std::size_t MaxComputing() { return std::max<std::size_t>(4, std::size_t{2} * std::thread::hardware_concurrency()); }
@@ -276,8 +278,8 @@ absl::StatusOr<SessionFactory::Built> Sessions::Build(const CreateSpec& spec, co
   if (built.ok() && !spec.bounded_by_sender) {
     if (absl::Status overloaded = built->session->CheckLoad(); !overloaded.ok()) return overloaded;
   }
-  if (built.ok() && built->session->durable()) {
-    if (absl::Status room = account.CheckJournal(); !room.ok()) return room;
+  if (built.ok()) {
+    if (absl::Status room = account.CheckNewSession(built->session->durable()); !room.ok()) return room;
   }
   if (built.ok() && replaced && replaced->durable() && !built->session->durable()) {
     return Failed(
@@ -367,6 +369,7 @@ absl::Status Sessions::Admit(const SessionPtr& session, const SessionPtr& replac
   }
   (durable ? recency_ : timers_).Schedule(*session);
   if (durable) Evict();
+  if (session->account().IsTight()) EvictOfTight(kTightLooks);
   return absl::OkStatus();
 }
 
@@ -458,6 +461,14 @@ void Sessions::Wait(std::string_view id, Command* command, Opened then) {
       return;
     }
   }
+  if (command && !command->ends()) {
+    Account& account = accounts_.Of(NamespaceOf(id));
+    if (absl::Status room = account.CheckMemoryOfSession(); !room.ok()) {
+      if (account.IsTight()) EvictOfTight(kTightLooks);
+      command->TurnAway(room);
+      return;
+    }
+  }
   const std::string key(id);
   bool begins = false;
   SessionPtr found;
@@ -532,7 +543,9 @@ void Sessions::Load(const std::string& id) {
     }
   }
   for (const Opened& then : waiting) Give(loaded, then);
-  if (added) Evict();  // not before those who waited had it: it may be the one to go
+  if (!added) return;
+  Evict();  // not before those who waited had it: it may be the one to go
+  if (session->account().IsTight()) EvictOfTight(kTightLooks);
 }
 
 void Sessions::RemoveDamaged(const std::string& id, Command* command) {

@@ -73,7 +73,7 @@ class Sessions {
   // `crash_marks`: null for none. `metrics`: where is counted; null: nobody asks.
   Sessions(const Options& options, const Catalog& catalog, const Clock& clock, Executor& executor, Random& random,
            Journal& journal, CrashMarks* crash_marks = nullptr, metrics::Metrics* metrics = nullptr);
-  // REQUIRES: no command is under way, and the journal calls back no more.
+  // REQUIRES: no command is under way, the journal calls back no more, and nobody holds a session.
   ~Sessions();
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
@@ -212,6 +212,8 @@ class Sessions {
   void PutToSleep(const SessionPtr& session, const std::function<void(bool asleep)>& done);
   // Puts to sleep what was used longest ago, if there are too many.
   void Evict();
+  // The same for namespaces that have little memory left (Account::IsTight), about, of the next so many sessions.
+  void EvictOfTight(std::size_t looks);
   void CloseInBackground(const SessionPtr& session, CloseCause cause, bool forgets, std::function<void()> done);
   void SweepEphemeral(absl::Time now);
   void SweepJournal(absl::Time now);
@@ -235,9 +237,9 @@ class Sessions {
   Watchers watchers_;
   Accounts accounts_;
   SessionEnvironment environment_;
-  SessionTable table_;
   History history_;
   SessionFactory factory_;
+  SessionTable table_;  // after what its sessions are of
   LimitedExecutor computing_executor_;
   LimitedExecutor long_executor_;
   LimitedExecutor loading_executor_;
@@ -252,6 +254,8 @@ class Sessions {
   std::atomic<std::size_t> background_{0};  // sessions that were woken because their time had come
   Mutex loading_mutex_;
   absl::flat_hash_map<std::string, std::unique_ptr<Loading>> loading_ ABSL_GUARDED_BY(loading_mutex_);
+  Mutex tight_mutex_;
+  TimerIndex::Place tight_place_ ABSL_GUARDED_BY(tight_mutex_);  // in recency_, how far EvictOfTight has looked
   Mutex crashes_mutex_;
   CondVar crashes_saved_;
   int crashes_to_save_ ABSL_GUARDED_BY(crashes_mutex_) = 0;

@@ -59,7 +59,8 @@ void Sessions::MakeFork(const ForkSpec& spec, std::uint64_t fingerprint, const G
     done(Draining());
     return;
   }
-  if (absl::Status room = accounts_.Of(NamespaceOf(spec.new_session_id)).CheckJournal(); !room.ok()) {
+  const Account& account = accounts_.Of(NamespaceOf(spec.new_session_id));
+  if (absl::Status room = account.CheckNewSession(/*durable=*/true); !room.ok()) {
     done(room);
     return;
   }
@@ -176,7 +177,7 @@ void Sessions::Import(std::string file, const std::string& name_space, std::stri
       done(Draining());
       return;
     }
-    if (absl::Status room = accounts_.Of(name_space).CheckJournal(); !room.ok()) {
+    if (absl::Status room = accounts_.Of(name_space).CheckNewSession(/*durable=*/true); !room.ok()) {
       done(room);
       return;
     }

@@ -21,6 +21,8 @@ constexpr std::size_t kMaxBackground = 256;
 constexpr absl::Duration kPause = absl::Milliseconds(20);
 // How many busy sessions are tried when one must leave memory.
 constexpr std::size_t kEvictionTries = 16;
+// How many sessions one Sweep looks at when a namespace has little memory left.
+constexpr std::size_t kSweepTightLooks = 4'096;
 // How many sessions are looked at in one go when the server ends, and how often each is tried to be put to sleep.
 constexpr std::size_t kDrainBatch = 256;
 constexpr int kDrainTries = 10;
@@ -86,6 +88,24 @@ void Sessions::Evict() {
   }
 }
 
+void Sessions::EvictOfTight(std::size_t looks) {
+  std::vector<SessionPtr> first;
+  std::vector<std::int64_t> leaving;  // what each of them takes
+  {
+    const MutexLock lock(tight_mutex_);
+    first = recency_.TakeSome(tight_place_, looks, [&leaving](const Session& session) {
+      if (!session.account().IsTight()) return false;
+      leaving.push_back(static_cast<std::int64_t>(session.charged()));
+      session.account().AddLeaving(leaving.back());
+      return true;
+    });
+  }
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    const SessionPtr& session = first[i];
+    PutToSleep(session, [&account = session->account(), bytes = leaving[i]](bool) { account.AddLeaving(-bytes); });
+  }
+}
+
 void Sessions::CloseInBackground(const SessionPtr& session, CloseCause cause, bool forgets,
                                  std::function<void()> done) {
   auto* close = new BackgroundClose(std::move(done));
@@ -105,8 +125,11 @@ absl::Time Sessions::Sweep() {
     }
   }
   Evict();
+  const bool any_tight = accounts_.AnyTight();
+  if (any_tight) EvictOfTight(kSweepTightLooks);
   SweepJournal(now);
   MeasureJournal(now);
+  if (any_tight) return now + kPause;
   // What is being taken care of still stands in the index, and so does what cannot be taken care of now: a body that is
   // busy, a journal that cannot be written.
   return std::max(now + kPause, std::min({timers_.Earliest(), recency_.Earliest(), journal_.EarliestDue()}));

@@ -66,6 +66,26 @@ IntrusivePtr<Session> TimerIndex::TakeFirst() {
   return {};
 }
 
+std::vector<IntrusivePtr<Session>> TimerIndex::TakeSome(Place& place, std::size_t looks,
+                                                        const std::function<bool(const Session&)>& takes) {
+  std::vector<IntrusivePtr<Session>> taken;
+  const MutexLock lock(mutex_);
+  auto next = due_.upper_bound(Entry(place.due, place.session));
+  for (; next != due_.end() && looks > 0; --looks) {
+    Session* const session = next->session();
+    place = {next->due(), session};
+    if (takes(*session)) {
+      next = due_.erase(next);
+      session->timer().Set(TimerSlot::kNone);
+      taken.emplace_back(session);
+    } else {
+      ++next;
+    }
+  }
+  if (next == due_.end()) place = {};
+  return taken;
+}
+
 absl::Time TimerIndex::Earliest() const {
   const MutexLock lock(mutex_);
   if (due_.empty()) return absl::InfiniteFuture();

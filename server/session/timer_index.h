@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -55,6 +56,14 @@ class TimerIndex {
   std::vector<IntrusivePtr<Session>> TakeDue(absl::Time now, std::size_t limit);
   // Takes out the session that is due first, by what is so now; nullptr if there is none.
   IntrusivePtr<Session> TakeFirst();
+  // Takes out those of the next `looks` sessions behind `place` that `takes` is true of, in the order in which they
+  // stand there, and moves `place` on; to the beginning at the end. `takes` must not block.
+  struct Place {
+    std::uint64_t due = 0;
+    const Session* session = nullptr;  // not to be looked at: it may be gone
+  };
+  std::vector<IntrusivePtr<Session>> TakeSome(Place& place, std::size_t looks,
+                                              const std::function<bool(const Session&)>& takes);
   // The earliest time; infinite if there is none.
   absl::Time Earliest() const;
 

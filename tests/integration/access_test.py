@@ -135,11 +135,11 @@ class World:
         for name_space in ("team-a", "team-b"):
             for role in ROLES:
                 self.add_token(f"{name_space}-{role}", name_space, role, lines)
-        for name_space in ("few-sessions", "few-commands"):
+        for name_space in ("few-sessions", "few-commands", "little-memory"):
             self.add_token(name_space, name_space, DRIVE, lines)
         self.identities = self.put("identities", "\n".join(lines) + "\n")
         self.jwks = self.put("jwks.json", made.key_set(*self.keys.values()))
-        self.limits = self.put("limits", "few-sessions sessions=2\nfew-commands commands=2\n")
+        self.limits = self.put("limits", "few-sessions sessions=2\nfew-commands commands=2\nlittle-memory memory=1MiB\n")
         self.server = self.start("--limits", self.limits, "--metrics", "127.0.0.1:0", *self.mutual("optional"),
                                  data_dir=os.path.join(directory, "data"), log_level="trace")
 
@@ -753,6 +753,32 @@ class LimitsTest(AccessTest):
             except grpc.RpcError as error:
                 return self.assertEqual(testing.refusal_of(error).reason, "RATE_LIMITED")
         testing.eventually(is_executed, "it is allowed a moment later")
+
+    def test_memory_is_limited(self):
+        client = world.of("little-memory")
+        text = "x" * 10_000
+        client.create("batch", "large", {"size": 1_000_000}, prime=True, durability=session_pb2.DURABILITY_EPHEMERAL)
+        client.create("averager", "small", prime=True)
+
+        def refusal_of_many():
+            for _ in range(1_000):
+                try:
+                    client.send("large", text)
+                except grpc.RpcError as error:
+                    return testing.refusal_of(error)
+            self.fail("ten megabytes were taken")
+
+        self.assert_refused(refusal_of_many(), "MEMORY_LIMIT", grpc.StatusCode.RESOURCE_EXHAUSTED,
+                            max_memory_bytes=str(1 << 20), namespace="little-memory", executed="no")
+        for call in (lambda: client.send("small", 1.0), lambda: client.create("averager")):
+            refusal = refused(call)
+            self.assert_refused(refusal, "MEMORY_LIMIT", grpc.StatusCode.RESOURCE_EXHAUSTED)
+            self.assertGreater(refusal.retry_seconds, 0)
+        for command in (sends("small"), creates("averager")):
+            self.assertEqual(drive(client, command)[0].reason, "MEMORY_LIMIT")
+        self.admin.create("averager", prime=True)
+        client.delete("large")
+        self.assertEqual(client.send("small", 1.0).value, 1.0)
 
 
 class CoroctlTest(AccessTest):

@@ -42,6 +42,7 @@ REASONS = {
     "RATE_LIMITED": Contract("RESOURCE_EXHAUSTED", (), retry=True),
     "TOO_MANY_STREAMS": Contract("RESOURCE_EXHAUSTED", (), retry=True),
     "JOURNAL_LIMIT": Contract("RESOURCE_EXHAUSTED", (), retry=True),
+    "MEMORY_LIMIT": Contract("RESOURCE_EXHAUSTED", (), retry=True),  # access_test.py
     "READER_TOO_SLOW": Contract("RESOURCE_EXHAUSTED", ()),  # tests/unit/rpc, tests/soak
     "BACKUP_FAILED": Contract("FAILED_PRECONDITION", ()),  # backup_test.py
     "INVALID_SESSION_ID": Contract("INVALID_ARGUMENT"),

@@ -506,6 +506,10 @@ class MetricsTest(testing.DurableServerTest):
         self.check()
         samples = self.samples()
         self.assertEqual(samples.by("corod_namespace_sessions", "namespace"), {"blue": 1, "red": 1})
+        memory = samples.by("corod_namespace_memory_bytes", "namespace")
+        self.assertEqual(set(memory), {"blue", "red"})
+        for name_space, size in memory.items():
+            self.assertTrue(200 <= size <= 2_000, f"{name_space}: {size}")
 
     # ---- the log
 

@@ -126,6 +126,7 @@ def compare(shown, tally):
         "corod_replay_seconds": lambda name: between(name, shown.of("corod_replays_total"), shown.of(f"{name}_count"),
                                                      shown.of("corod_replays_total")),
         "corod_namespace_sessions": gauge_is(0),
+        "corod_namespace_memory_bytes": gauge_is(0),
         "corod_namespace_commands_total": by_namespace(namespace_commands),
         "corod_namespace_refusals_total": by_namespace(lambda name, namespace: refusals(name, namespace, namespace=namespace)),
         "corod_credential_reloads_total": gauge_is(0),
@@ -146,7 +147,7 @@ def compare(shown, tally):
             check(name)
         else:
             wrong.append(f"{name} is not shown")
-    gauges = "corod_sessions", "corod_queue_depth", "corod_streams", "corod_frames", "corod_namespace_sessions"
+    gauges = "corod_sessions", "corod_queue_depth", "corod_streams", "corod_frames", "corod_namespace_"
     if wrong and all(line.startswith(gauges) for line in wrong):
         return None
     if wrong:

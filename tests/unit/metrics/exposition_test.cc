@@ -150,7 +150,8 @@ void CountSomethingOfAll(Metrics& metrics) {
                     .queued_by_workers = 8,
                     .queued_by_journal = 9,
                     .journal_bytes = 10,
-                    .namespace_sessions = {{&space, 5}, {&space, 3}}};
+                    .namespace_sessions = {{&space, 5}, {&space, 3}},
+                    .namespace_memory = {{&space, 500}, {&space, 300}}};
   });
 }
 
@@ -213,6 +214,7 @@ TEST(ExpositionTest, SamplesHaveWhatWasCounted) {
   expect("corod_replays_total", R"(cause="repeat")", 0);
   expect("corod_replayed_steps_total", "", 12);
   expect("corod_namespace_sessions", R"(namespace="team \"a\"\n\\")", 8);
+  expect("corod_namespace_memory_bytes", R"(namespace="team \"a\"\n\\")", 800);
   expect("corod_namespace_commands_total", R"(namespace="team \"a\"\n\\")", 9);
   expect("corod_namespace_refusals_total", R"(namespace="team \"a\"\n\\",reason="RATE_LIMITED")", 1);
   expect("corod_credential_reloads_total", R"(result="ok")", 0);
@@ -245,8 +247,9 @@ TEST(ExpositionTest, WhatIsNotKnownHasNoSample) {
   Metrics metrics("1");
   const Parsed parsed(ToText(metrics));
   static_cast<void>(metrics.OfNamespace("of which nobody knows the sessions"));
-  for (const char* name : {"corod_sessions", "corod_namespace_sessions", "corod_frames", "corod_frame_bytes",
-                           "corod_lua_bytes", "corod_journal_bytes", "corod_certificate_expiry_timestamp_seconds"}) {
+  for (const char* name :
+       {"corod_sessions", "corod_namespace_sessions", "corod_namespace_memory_bytes", "corod_frames",
+        "corod_frame_bytes", "corod_lua_bytes", "corod_journal_bytes", "corod_certificate_expiry_timestamp_seconds"}) {
     ASSERT_TRUE(parsed.families.contains(name)) << name;
     EXPECT_THAT(parsed.families.at(name).samples, IsEmpty()) << name;
   }

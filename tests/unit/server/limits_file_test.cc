@@ -69,7 +69,7 @@ TEST(LimitsFileTest, RefusalsNameTheFileAndTheLine) {
 }
 
 TEST(LimitsFileTest, WhatIsNoLimitIsRefused) {
-  EXPECT_THAT(Refused("a memory=1"), HasSubstr("there is no limit 'memory'"));
+  EXPECT_THAT(Refused("a space=1"), HasSubstr("there is no limit 'space'"));
   EXPECT_THAT(Refused("a sessions"), HasSubstr("write sessions=1000"));
   for (const char* number : {"", "-1", "1.5", "1e3", "many", "0x10", "99999999999999999999", "18446744073709551615"}) {
     EXPECT_THAT(Refused(std::string("a commands=") + number), HasSubstr("write commands=1000")) << number;
@@ -94,6 +94,7 @@ TEST(LimitsFileTest, BytesMayHaveAUnit) {
   const auto journal = [](const std::string& text) {
     return Read("a journal=" + text).by_namespace["a"].journal_bytes;
   };
+  EXPECT_EQ(Read("a memory=3MiB").by_namespace["a"].memory_bytes, std::uint64_t{3} << 20);
   EXPECT_EQ(journal("0"), 0u);
   EXPECT_EQ(journal("1000"), 1'000u);
   EXPECT_EQ(journal("2KiB"), 2'048u);

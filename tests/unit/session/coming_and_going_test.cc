@@ -124,13 +124,14 @@ TEST_F(ComingAndGoingTest, UpdateOfWhatIsBeingCreatedIsKept) {
   RunAll();
   ASSERT_TRUE(updated);
   ASSERT_THAT(*updated, IsOk());
+  made.reset();
   CrashAndRestart();
   EXPECT_EQ(LookAt().labels, (Labels{{"k", "v"}}));
 }
 
 TEST_F(ComingAndGoingTest, UpdateOfWhatFallsAsleepIsKept) {
   Prime("echo");
-  const SessionPtr session = sessions_->FindLive("s");
+  SessionPtr session = sessions_->FindLive("s");
   durable_journal_.HoldAnswers();
   clock_.Advance(options_.durability.passivate_after);
   sessions_->Sweep();
@@ -143,6 +144,7 @@ TEST_F(ComingAndGoingTest, UpdateOfWhatFallsAsleepIsKept) {
   ASSERT_THAT(*updated, IsOk());
   Sleep();
   ASSERT_FALSE(session->Update({.labels = {{"x", "y"}}}, [](const absl::Status&) { ADD_FAILURE(); }));
+  session = SessionPtr();
   EXPECT_EQ(LookAt().labels, (Labels{{"k", "v"}}));
   CrashAndRestart();
   EXPECT_EQ(LookAt().labels, (Labels{{"k", "v"}}));
@@ -164,6 +166,7 @@ TEST_F(ComingAndGoingTest, DeleteBeforeAReplacingCreateIsKnownByItsIdEverAfter) 
   ASSERT_TRUE(made);
   ASSERT_THAT(*made, IsOk());
   EXPECT_THAT(Do(Deleting().Id("d")), RepeatsStep(3)) << "sent again, it leaves the new life alone";
+  made.reset();
   CrashAndRestart();
   EXPECT_THAT(Do(Deleting().Id("d")), RepeatsStep(3));
   EXPECT_EQ(LookAt().coroutine, "echo");
