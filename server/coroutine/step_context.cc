@@ -40,6 +40,10 @@ std::uint64_t StepRandom() {
 
 std::uint64_t StepSerial() noexcept { return innermost ? innermost->serial_ : 0; }
 
+void NoteBytesAsked(std::size_t bytes) noexcept {
+  if (innermost) innermost->bytes_asked_ += bytes;
+}
+
 std::uint64_t RandomBelow(std::uint64_t n) {
   if (n == 0) throw py::ValueError("there is no number below 0 to draw");
   const std::uint64_t uneven = -n % n;  // 2^64 mod n

@@ -2,6 +2,7 @@
 #define COROD_SERVER_COROUTINE_STEP_CONTEXT_H_
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 namespace corod {
@@ -27,7 +28,11 @@ class [[nodiscard]] StepScope {
   StepScope& operator=(const StepScope&) = delete;
   ~StepScope();
 
+  // What the bodies in it have noted (NoteBytesAsked).
+  std::size_t bytes_asked() const { return bytes_asked_; }
+
  private:
+  friend void NoteBytesAsked(std::size_t bytes) noexcept;
   friend std::chrono::sys_time<std::chrono::nanoseconds> StepTime();
   friend std::uint64_t StepRandom();
   friend std::uint64_t StepSerial() noexcept;
@@ -39,6 +44,7 @@ class [[nodiscard]] StepScope {
   bool runs_;
   std::uint64_t drawn_ = 0;  // random numbers so far
   std::uint64_t serial_;
+  std::size_t bytes_asked_ = 0;
   StepScope* outer_;
 };
 
@@ -55,6 +61,10 @@ std::uint64_t StepRandom();
 
 // Of this thread, which scope runs: another number for each; 0: none. For what is counted over a whole step.
 std::uint64_t StepSerial() noexcept;
+
+// Tells whoever runs the step that the body has asked for so much memory, beside what it was sent: after much, what it
+// holds is looked at (Coroutine::HeldBytes).
+void NoteBytesAsked(std::size_t bytes) noexcept;
 
 // One of 0 to n - 1, each as likely as any other. Draws until a number is at least 2^64 mod n; the answer is that
 // number mod n. Raises ValueError if n is 0.

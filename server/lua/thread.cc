@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <ctime>
 #include <limits>
-#include <unordered_set>
 
 #include "server/coroutine/errors.h"
 #include "server/coroutine/step_context.h"
 #include "server/lua/exceptions.h"
+#include "server/lua/holdings.h"
 #include "server/lua/libraries.h"
 #include "server/lua/mathematics.h"
 #include "server/lua/resumption.h"
@@ -24,12 +24,6 @@ constexpr std::uint64_t kTurn = std::uint64_t{4} * kHookInterval;  // others wai
 // is more than happens everywhere.
 constexpr std::size_t kBytesOfDepth = 20;
 constexpr std::size_t kFreeDepth = std::size_t{64} << 10;
-
-// What a script may ask for, in bytes, before what it holds is looked at, which takes a while; so much again as it
-// held, if that was more.
-constexpr std::size_t kUnmeasured = std::size_t{8} << 10;
-// What a script holds that has just begun.
-constexpr std::uint32_t kHeldAtFirst = 1'600;
 
 // Where the registry has a thread's state table.
 const void* StateKey(const Thread& thread) { return &thread; }
@@ -148,119 +142,10 @@ int FinishScript(lua_State* state, int status, lua_KContext /*context*/) {
   return Finish(state, LUA_OK, 0);
 }
 
-// Adds up what a session holds: what can be reached from its thread.
-class Holdings {
- public:
-  explicit Holdings(lua_State* state) : state_(state) {
-    lua_createtable(state_, 0, 0);  // what is found and not looked at yet
-    work_ = lua_gettop(state_);
-  }
-  ~Holdings() { lua_settop(state_, work_ - 1); }
-  Holdings(const Holdings&) = delete;
-  Holdings& operator=(const Holdings&) = delete;
-
-  // Counts what is on the top, and pops it.
-  void Add() {
-    const int type = lua_type(state_, -1);
-    const void* address = lua_topointer(state_, -1);
-    const bool is_object = type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TTHREAD || type == LUA_TUSERDATA;
-    if (type == LUA_TSTRING) {
-      if (found_.insert(address).second) bytes_ += kString + lua_rawlen(state_, -1);
-    } else if (is_object && !lua_iscfunction(state_, -1) && found_.insert(address).second) {
-      lua_rawseti(state_, work_, ++waiting_);
-      return;
-    }
-    lua_pop(state_, 1);
-  }
-
-  std::size_t Count() {
-    while (waiting_ > 0) {
-      lua_rawgeti(state_, work_, waiting_);
-      lua_pushnil(state_);
-      lua_rawseti(state_, work_, waiting_--);
-      switch (lua_type(state_, -1)) {
-        case LUA_TTABLE:
-          AddTable();
-          break;
-        case LUA_TFUNCTION:
-          AddFunction();
-          break;
-        case LUA_TTHREAD:
-          AddThread(lua_tothread(state_, -1));
-          break;
-        default:
-          AddUserdata();
-          break;
-      }
-      lua_pop(state_, 1);
-    }
-    return bytes_;
-  }
-
- private:
-  static constexpr std::size_t kString = 32;
-  static constexpr std::size_t kObject = 64;
-  static constexpr std::size_t kEntry = 40;
-  static constexpr std::size_t kThread = 1'024;
-  static constexpr std::size_t kLevel = 128;
-
-  void AddTable() {
-    bytes_ += kObject;
-    lua_pushnil(state_);
-    while (lua_next(state_, -2) != 0) {
-      bytes_ += kEntry;
-      Add();
-      lua_pushvalue(state_, -1);
-      Add();
-    }
-    if (lua_getmetatable(state_, -1)) Add();
-  }
-
-  void AddFunction() {
-    bytes_ += kObject;
-    for (int i = 1; lua_getupvalue(state_, -1, i); ++i) Add();
-  }
-
-  void AddUserdata() {
-    bytes_ += kObject + BytesBehind(state_, -1);
-    for (int i = 1; lua_getiuservalue(state_, -1, i) != LUA_TNONE; ++i) Add();
-    lua_pop(state_, 1);
-  }
-
-  void AddThread(lua_State* thread) {
-    bytes_ += kThread + StackBytes(thread);
-    lua_Debug activation;
-    for (bool more = lua_getstack(thread, 0, &activation) != 0; more; more = GoToCaller(&activation)) {
-      bytes_ += kLevel;
-      lua_getinfo(thread, "f", &activation);
-      Take(thread);
-      for (int i = 1; const char* name = lua_getlocal(thread, &activation, i); ++i) {
-        // Whether a temporary is still there depends on the collector.
-        if (name[0] == '(' && std::string_view(name) == "(temporary)") {
-          lua_pop(thread, 1);
-        } else {
-          Take(thread);
-        }
-      }
-    }
-  }
-
-  void Take(lua_State* thread) {
-    if (thread != state_) lua_xmove(thread, state_, 1);
-    Add();
-  }
-
-  lua_State* const state_;
-  int work_;
-  lua_Integer waiting_ = 0;
-  std::unordered_set<const void*> found_;
-  std::size_t bytes_ = 0;
-};
-
 int MeasureHoldings(lua_State* main) {
   auto* thread = static_cast<Thread*>(lua_touserdata(main, 1));
   lua_checkstack(thread->state(), LUA_MINSTACK);
-  Holdings holdings(main);
+  Holdings holdings(main, thread->universe().shared());
   lua_pushthread(thread->state());
   lua_xmove(thread->state(), main, 1);
   holdings.Add();
@@ -396,7 +281,6 @@ int Thread::Begin(lua_State* main) {
 }
 
 bool Thread::Start() {
-  held_ = kHeldAtFirst;
   lua_State* main = universe_.main();
   lua_pushcfunction(main, &Begin);
   lua_pushlightuserdata(main, this);
@@ -416,6 +300,14 @@ std::optional<std::size_t> Thread::MeasureHeld() {
   held_ = static_cast<std::uint32_t>(std::min<std::size_t>(held, std::numeric_limits<std::uint32_t>::max()));
   asked_before_ = asked;
   return held;
+}
+
+std::size_t Thread::HeldBytes() {
+  if (state_ && asked != asked_before_) {
+    const Universe::Lock lock(universe_);
+    if (!MeasureHeld()) return held_ + (asked - asked_before_);
+  }
+  return held_;
 }
 
 void Thread::CheckHeld() {
@@ -463,6 +355,7 @@ Stop Thread::Resume() {
   TakeBudget();
   Step step{.surrounding = CurrentException(), .began = step_budget.began, .late = step_budget.late};
   if (state_) step.depth = StackBytes(state_);
+  const std::size_t asked_at_first = asked;
   step_ = &step;
   abort = Abort::kNone;
   static_cast<void>(TakePowers());  // of others
@@ -481,10 +374,11 @@ Stop Thread::Resume() {
     // What has gone wrong outside of all that is the script's own.
     const char* message = lua_tostring(state_, -1);
     StopWith(Stop::kRaised, Exception("SystemError", {Value(message ? message : "the script cannot be run")}));
-  } else if (status == LUA_YIELD && asked > limits.held / 2) {
-    CheckHeld();
-  } else if (status == LUA_YIELD && asked - asked_before_ > std::max<std::size_t>(kUnmeasured, held_)) {
-    static_cast<void>(MeasureHeld());  // if it cannot be found out, what is asked for counts on
+  } else if (status == LUA_YIELD) {
+    // Room for MeasureHoldings, which is called at any time, and is not to change what the script's next step costs.
+    lua_checkstack(state_, LUA_MINSTACK);
+    NoteBytesAsked(asked - asked_at_first);
+    if (asked > limits.held / 2) CheckHeld();
   }
   step_ = nullptr;
   return step.stop;

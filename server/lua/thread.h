@@ -68,9 +68,9 @@ class Thread : public Meter {
   // there is something in it that cannot be kept.
   Value SaveState();
 
-  // What the script holds, about, in bytes: what it held when that was last looked at, and what it has asked for since.
+  // What the script holds, about, in bytes. Looks at all of it if it has asked for anything since that was last done.
   // REQUIRES: it does not run.
-  std::size_t HeldBytes() const { return held_ + (asked - asked_before_); }
+  std::size_t HeldBytes();
 
   // What is being handled: the exception that an xpcall's handler was given, or one that is on its way to whoever
   // catches it. What is raised meanwhile has it as its context.
@@ -124,6 +124,9 @@ class Thread : public Meter {
   static int Run(lua_State* state);
   int PushArguments(lua_State* state, bool has_state);
   static int Begin(lua_State* main);
+  // What a script holds that has just begun, or is about to.
+  static constexpr std::uint32_t kHeldAtFirst = 1'600;
+
   bool Start();
   // What can be reached from it, about, in bytes; nullopt: that could not be found out. REQUIRES: the lock is held.
   std::optional<std::size_t> MeasureHeld();
@@ -137,11 +140,11 @@ class Thread : public Meter {
   std::unique_ptr<Beginning> beginning_;
   lua_State* state_ = nullptr;  // null: has not begun
   Step* step_ = nullptr;
-  Value value_;                   // goes in or out
-  int reference_ = LUA_NOREF;     // in the registry
-  bool raises_ = false;           // value_ is raised
-  std::uint32_t held_ = 0;        // bytes, when it was last measured
-  std::size_t asked_before_ = 0;  // of `asked`, what was before that
+  Value value_;                        // goes in or out
+  int reference_ = LUA_NOREF;          // in the registry
+  bool raises_ = false;                // value_ is raised
+  std::uint32_t held_ = kHeldAtFirst;  // bytes, when it was last measured
+  std::size_t asked_before_ = 0;       // of `asked`, what was before that
 };
 
 // For library functions that may take long by themselves: others get their turns meanwhile. As Charge; and where much

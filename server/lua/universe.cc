@@ -57,6 +57,7 @@ Universe::Universe(HeapBound& bound, lua_CFunction more) : bound_(bound) {
   lua_pushcfunction(main_, &OpenAll);
   if (more) lua_pushcfunction(main_, more);
   lua_call(main_, more ? 1 : 0, 0);
+  shared_ = ObjectsInRegistry(main_);
   TellBound();
 }
 

@@ -12,6 +12,7 @@
 #include "server/base/fair_mutex.h"
 #include "server/base/mutex.h"
 #include "server/coroutine/exception.h"
+#include "server/lua/holdings.h"
 #include "server/lua/lua_api.h"
 #include "server/lua/meter.h"
 
@@ -81,6 +82,8 @@ class Universe {
   // shared, each time. REQUIRES: the lock is held; in
   // protected code.
   void PushChunk(lua_State* state, const std::shared_ptr<const Chunk>& chunk);
+  // What all sessions find, and none has for itself.
+  const Objects& shared() const { return shared_; }
   // Whose code `main` runs from now on; null: its own. REQUIRES: the lock is held.
   void LendMain(Meter* meter) { SetMeter(main_, meter ? meter : &meter_); }
   // What protected code on `main` has raised, which is popped from there.
@@ -121,6 +124,7 @@ class Universe {
   FairMutex mutex_;
   Meter meter_;  // of what runs in main_
   lua_State* main_ = nullptr;
+  Objects shared_;
   Running running_;
   HeapBound& bound_;
   std::int64_t bytes_ = 0;                              // that are allocated

@@ -147,10 +147,11 @@ void Accounts::SetLimits(std::map<std::string, NamespaceLimits, std::less<>> lim
   for (const auto& [name_space, account] : accounts_) account->SetLimits(LimitsOf(name_space));
 }
 
-bool Accounts::AnyTight() {
-  if (!limits_memory_.load(std::memory_order_relaxed)) return false;
-  const MutexLock lock(mutex_);
-  return std::any_of(accounts_.begin(), accounts_.end(), [](const auto& entry) { return entry.second->IsTight(); });
+std::vector<Account*> Accounts::Tight() {
+  if (!limits_memory_.load(std::memory_order_relaxed)) return {};
+  std::vector<Account*> tight = All();
+  std::erase_if(tight, [](Account* account) { return !account->IsTight(); });
+  return tight;
 }
 
 std::vector<Account*> Accounts::All() {

@@ -147,8 +147,8 @@ class Accounts {
   std::vector<Account*> All();
   // Whether the logs of any are limited.
   bool LimitJournal() const { return limits_journal_.load(std::memory_order_relaxed); }
-  // Whether any has to make room in memory (Account::IsTight).
-  bool AnyTight();
+  // Those that have to make room in memory (Account::IsTight).
+  std::vector<Account*> Tight();
 
  private:
   const NamespaceLimits& LimitsOf(std::string_view name_space) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

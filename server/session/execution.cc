@@ -113,6 +113,7 @@ StepResult Execute(const Definition& definition, const ValueLimits& limits, Step
   context.step = input.step;
   const StepScope scope(context);
   StepResult result = WithinLimits(Resume(input, coroutine), limits);
+  result.bytes_asked = scope.bytes_asked();
   if (result.outcome.kind == Outcome::Kind::kRaised) {
     result.outcome.exception().SetTraceback("coroutine " + definition.name + " version " +
                                             std::to_string(definition.version) + ", step " +

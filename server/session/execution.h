@@ -27,7 +27,8 @@ struct StepInput {
 // What it produced, within the limits, and held by nobody else.
 struct StepResult {
   Outcome outcome;
-  std::size_t bytes = 0;  // as corod.v1 encodes it
+  std::size_t bytes = 0;        // as corod.v1 encodes it
+  std::size_t bytes_asked = 0;  // StepScope
 };
 
 // Runs one step. A function of the coroutine's state and the input alone, so that a step that is run again from the log

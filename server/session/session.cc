@@ -26,7 +26,9 @@ constexpr std::size_t kBytesAround = 64;
 constexpr std::size_t kUsualBytes = 512;
 // So many steps count for when what a session takes is measured.
 constexpr Step kEarlySteps = 64;
-constexpr std::size_t kMostUncharged = std::numeric_limits<std::uint32_t>::max();
+constexpr std::size_t kMostUncharged = std::size_t{1} << 30;
+// The same for a script, which says how much memory it asks for.
+constexpr std::size_t kScriptAsks = std::size_t{8} << 10;
 constexpr std::size_t kMaxLabels = 64;
 constexpr std::size_t kMaxLabelNameBytes = 256;
 constexpr std::size_t kMaxLabelValueBytes = 1024;
@@ -221,10 +223,20 @@ void Session::Charge() {
     ChargeLocked(held + LabelsBytes());
   }
   // After steps 1, 2, 4, 8 and so on; later, when half as much again may have come.
-  const bool each_step = definition() && definition()->language == Language::kLua;  // it knows what it holds
+  const bool is_script = definition() && definition()->language == Language::kLua;
+  const std::size_t least = is_script ? kScriptAsks : kBytesOfStep * std::clamp<Step>(steps, 1, kEarlySteps);
   const std::size_t half = held / 2 > kUsualBytes ? held / 2 : 0;
-  const std::size_t next = std::max<std::size_t>(kBytesOfStep * std::clamp<Step>(steps, 1, kEarlySteps), half);
-  uncharged_ = each_step ? 0 : static_cast<std::uint32_t>(std::min<std::size_t>(next, kMostUncharged));
+  uncharged_ = kFresh | static_cast<std::uint32_t>(std::min(std::max(least, half), kMostUncharged));
+}
+
+void Session::ChargeIfStale() {
+  {
+    const MutexLock lock(mutex_);
+    if (running_ || gone_ || forgotten_) return;
+    running_ = true;
+  }
+  if (!IsChargeFresh()) Charge();
+  Release();
 }
 
 void Session::RememberCreate(std::uint64_t fingerprint) {
@@ -480,6 +492,7 @@ Session::Verdict Session::Check(Command& command, const Standing& standing, absl
   const bool ends = command.ends();
   if (!ends && command.cause == CloseCause::kClient) {
     if (durable_ && !account().HasJournal()) return refused(account().JournalFull());
+    if (!account().HasMemory() && !IsChargeFresh()) Charge();  // it may have shrunk
     if (!account().HasMemory()) return refused(account().MemoryFull());
   }
   if (!ends && definition()->HasNoMemory()) return refused(NoScriptMemory(definition()->name));
@@ -533,7 +546,7 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
     Remember(command, reply);
     brought += kBytesOfStep + (durable_ ? 0 : result.bytes);
   }
-  ChargeAfter(finished ? kMostUncharged : brought);
+  ChargeAfter(finished ? kMostUncharged : brought + result.bytes_asked);
   if (LogIsOn(LogArea::kSession, LogLevel::kDebug)) LogStep(command, reply);
   if (event) {
     event->step = step;
@@ -625,7 +638,7 @@ void Session::FinishSend(Value& value, absl::Time& now, Reply& reply) {
   const absl::Time end = shared.clock.Now();
   kind_->pace.Record(end - now);
   now = end;
-  ChargeAfter(brought);
+  ChargeAfter(brought + result.bytes_asked);
   bool finished = false;
   bool goes_on = false;
   {

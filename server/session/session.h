@@ -201,6 +201,8 @@ class Session : public ReferenceCounted {
 
   // What it takes in memory, about, in bytes, as it is charged to its namespace.
   std::size_t charged() const;
+  // Measures it anew, if nobody runs it and there was a step since that was last done.
+  void ChargeIfStale();
 
   // Takes no more commands, and gives back those that wait. REQUIRES: it is held.
   CommandQueue Abandon();
@@ -281,6 +283,7 @@ class Session : public ReferenceCounted {
   void RunOnSomeThread();
   void Run(Thread thread);
   static constexpr std::size_t kChargeUnit = 16;  // bytes
+  static constexpr std::uint32_t kFresh = std::uint32_t{1} << 31;
   // A step counts as so many bytes that come in, beside what is sent.
   static constexpr std::size_t kBytesOfStep = 64;
   // For so long one session has a thread of the executor's while others wait for it.
@@ -306,14 +309,16 @@ class Session : public ReferenceCounted {
   static std::size_t BytesBroughtBy(const Value& sent) { return kBytesOfStep + HeldBytes(sent); }
   // After a step that brought so much in: measures anew what the session takes, if that may have changed much.
   void ChargeAfter(std::size_t brought) {
-    if (brought < uncharged_) [[likely]] {
-      uncharged_ -= static_cast<std::uint32_t>(brought);
+    if (const std::uint32_t left = uncharged_ & ~kFresh; brought < left) [[likely]] {
+      uncharged_ = left - static_cast<std::uint32_t>(brought);
     } else {
       Charge();
     }
   }
   // Measures what it takes, and tells its account.
   void Charge();
+  // Whether that was since the last step.
+  bool IsChargeFresh() const { return (uncharged_ & kFresh) != 0; }
   void ChargeLocked(std::size_t held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A multiple of kChargeUnit.
   std::size_t LabelsBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -452,8 +457,9 @@ class Session : public ReferenceCounted {
   TimerSlot timer_;               // an index's
 
   std::uint32_t charged_ ABSL_GUARDED_BY(mutex_) = 0;  // to the account, in kChargeUnit
-  std::uint32_t uncharged_ =
-      0;  // bytes that may come in before what it takes is measured; for whoever runs the session
+  // Bytes that may come in before what it takes is measured; kFresh: none did since it was. For whoever runs the
+  // session.
+  std::uint32_t uncharged_ = 0;
 };
 
 }  // namespace corod

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -214,6 +215,8 @@ class Sessions {
   void Evict();
   // The same for namespaces that have little memory left (Account::IsTight), about, of the next so many sessions.
   void EvictOfTight(std::size_t looks);
+  // Measures anew what some ephemeral sessions of these namespaces take, which may have become less.
+  void ChargeOf(const std::vector<Account*>& tight);
   void CloseInBackground(const SessionPtr& session, CloseCause cause, bool forgets, std::function<void()> done);
   void SweepEphemeral(absl::Time now);
   void SweepJournal(absl::Time now);
@@ -259,8 +262,9 @@ class Sessions {
   Mutex crashes_mutex_;
   CondVar crashes_saved_;
   int crashes_to_save_ ABSL_GUARDED_BY(crashes_mutex_) = 0;
-  absl::Time measured_ = absl::InfinitePast();  // the journal; for whoever sweeps
-  std::optional<Journal::Due> swept_to_;        // of the journal's index by time; for whoever sweeps
+  std::map<const Account*, std::string> charged_to_;  // how far ChargeOf came, by id; for whoever sweeps
+  absl::Time measured_ = absl::InfinitePast();        // the journal; for whoever sweeps
+  std::optional<Journal::Due> swept_to_;              // of the journal's index by time; for whoever sweeps
 };
 
 }  // namespace corod

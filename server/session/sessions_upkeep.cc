@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "server/catalog/namespaces.h"
 #include "server/log/log.h"
 #include "server/session/refusals.h"
 #include "server/session/sessions.h"
@@ -23,6 +25,9 @@ constexpr absl::Duration kPause = absl::Milliseconds(20);
 constexpr std::size_t kEvictionTries = 16;
 // How many sessions one Sweep looks at when a namespace has little memory left.
 constexpr std::size_t kSweepTightLooks = 4'096;
+// How many sessions of such a namespace one Sweep measures, and what they may take together, since that takes a while.
+constexpr std::size_t kChargeLooks = 256;
+constexpr std::size_t kChargeBytes = std::size_t{4} << 20;
 // How many sessions are looked at in one go when the server ends, and how often each is tried to be put to sleep.
 constexpr std::size_t kDrainBatch = 256;
 constexpr int kDrainTries = 10;
@@ -106,6 +111,27 @@ void Sessions::EvictOfTight(std::size_t looks) {
   }
 }
 
+void Sessions::ChargeOf(const std::vector<Account*>& tight) {
+  std::map<const Account*, std::string> places;
+  for (const Account* account : tight) {
+    const std::string first = BeforeNamesOf(account->name_space());
+    const auto before = charged_to_.find(account);
+    const std::vector<SessionPtr> batch =
+        table_.ListAfter(before == charged_to_.end() ? first : before->second, kChargeLooks);
+    std::size_t looked = 0;
+    std::size_t bytes = 0;
+    while (looked < batch.size() && bytes < kChargeBytes && &batch[looked]->account() == account) {
+      const SessionPtr& session = batch[looked++];
+      if (session->durable()) continue;  // it rather falls asleep
+      session->ChargeIfStale();
+      bytes += session->charged();
+    }
+    const bool goes_on = looked == kChargeLooks || bytes >= kChargeBytes;
+    places[account] = goes_on ? batch[looked - 1]->id() : first;
+  }
+  charged_to_ = std::move(places);
+}
+
 void Sessions::CloseInBackground(const SessionPtr& session, CloseCause cause, bool forgets,
                                  std::function<void()> done) {
   auto* close = new BackgroundClose(std::move(done));
@@ -125,11 +151,12 @@ absl::Time Sessions::Sweep() {
     }
   }
   Evict();
-  const bool any_tight = accounts_.AnyTight();
-  if (any_tight) EvictOfTight(kSweepTightLooks);
+  const std::vector<Account*> tight = accounts_.Tight();
+  if (!tight.empty()) EvictOfTight(kSweepTightLooks);
+  ChargeOf(tight);
   SweepJournal(now);
   MeasureJournal(now);
-  if (any_tight) return now + kPause;
+  if (!tight.empty()) return now + kPause;
   // What is being taken care of still stands in the index, and so does what cannot be taken care of now: a body that is
   // busy, a journal that cannot be written.
   return std::max(now + kPause, std::min({timers_.Earliest(), recency_.Earliest(), journal_.EarliestDue()}));

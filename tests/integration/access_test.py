@@ -757,7 +757,7 @@ class LimitsTest(AccessTest):
     def test_memory_is_limited(self):
         client = world.of("little-memory")
         text = "x" * 10_000
-        client.create("batch", "large", {"size": 1_000_000}, prime=True, durability=session_pb2.DURABILITY_EPHEMERAL)
+        client.create("batch", "large", {"size": 1_000_000}, prime=True)
         client.create("averager", "small", prime=True)
 
         def refusal_of_many():

@@ -237,6 +237,41 @@ TEST_F(MemoryTest, OneThatSleepsIsWokenWhenThereIsRoom) {
   EXPECT_THAT(Do(Sending(1).To("/blue/sleeps")), IsOk());
 }
 
+TEST_F(MemoryTest, WhatBecameLessIsSeenBeforeASessionIsRefused) {
+  CreateSpec spec = Ephemeral();
+  spec.arguments = Map{{"size", 40}};
+  Make(spec);
+  Fill("/blue/s", 39);
+  const std::size_t full = Memory();
+  ASSERT_GE(full, 25 * kText);
+  // The batch is out, and what comes is too little to be measured.
+  Fill("/blue/s", 1);
+  for (int i = 0; i < 3; ++i) ASSERT_THAT(Do(Sending(1).To("/blue/s")), IsOk());
+  ASSERT_GE(Memory(), full);
+  Limit(full);
+  EXPECT_THAT(Do(Sending(1).To("/blue/s")), IsOk());
+  EXPECT_LE(Memory(), kText);
+}
+
+TEST_F(MemoryTest, WhatBecameLessAndIsNotUsedIsSeenInTime) {
+  for (int session = 0; session < 10; ++session) {
+    const std::string id = std::to_string(session);
+    CreateSpec spec = Ephemeral(id);
+    spec.arguments = Map{{"size", 10}};
+    Make(spec);
+    Fill("/blue/" + id, 10);
+    for (int i = 0; i < 3; ++i) ASSERT_THAT(Do(Sending(1).To("/blue/" + id)), IsOk());
+  }
+  Make(Ephemeral("other", "red"));
+  const std::size_t before = Memory();
+  ASSERT_GE(before, 50 * kText);
+  Limit(before);
+  EXPECT_THAT(Create(Ephemeral("new")), FailsWith(Reason::MEMORY_LIMIT));
+  Sweep();
+  EXPECT_LE(Memory(), 10 * kUsual);
+  EXPECT_THAT(Create(Ephemeral("new")), IsOk());
+}
+
 TEST_F(MemoryTest, CopiesAreNewSessions) {
   Make(Durable("original"));
   const absl::StatusOr<std::string> file = Export("/blue/original");
