@@ -17,9 +17,6 @@
 namespace corod::client {
 namespace {
 
-// How long an attempt waits for the channel to connect again, at most.
-constexpr absl::Duration kConnects = absl::Milliseconds(500);
-
 absl::Status Validate(const ConnectionOptions& options) {
   const RetryPolicy& retry = options.retry;
   if (options.timeout <= absl::ZeroDuration()) return absl::InvalidArgumentError("timeout must be positive");
@@ -111,6 +108,10 @@ Connection::Connection(const std::shared_ptr<grpc::Channel>& channel, const Conn
 
 Connection::~Connection() = default;
 
+Retry Connection::NewRetry(const RetryPolicy& policy, absl::Time deadline) const {
+  return {policy, deadline, stubs_->channel, dependencies_};
+}
+
 std::string Connection::NewRequestId() const { return RandomUuid(*dependencies_.random); }
 
 Connection::Repeatable Connection::CompleteRequestId(std::string* id) const {
@@ -134,12 +135,6 @@ absl::StatusOr<Response> Connection::Call(Stub& stub, Method method, const Reque
     absl::Status failure = StatusOf(status);
     const bool safe = repeatable == Repeatable::kYes || ErrorOf(failure).metadata["executed"] == "no";
     if (!safe || !retry.WaitForNext(failure)) return failure;
-    // A channel only connects again while somebody waits for it, and until then calls fail at once.
-    if (ErrorOf(failure).reason.empty()) {
-      const absl::Duration left = deadline - dependencies_.clock->Now();
-      const absl::Duration wait = std::min(left, kConnects);
-      stubs_->channel->WaitForConnected(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(wait));
-    }
   }
 }
 

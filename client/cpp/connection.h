@@ -108,8 +108,8 @@ class Connection {
   std::unique_ptr<ReadCall<v1::ExportResponse>> OpenExport(const v1::ExportRequest& request);
 
   // The attempts of a call that this object does not make itself.
-  Retry NewRetry(absl::Time deadline) const { return {options_.retry, deadline, dependencies_}; }
-  Retry NewRetry(const RetryPolicy& policy, absl::Time deadline) const { return {policy, deadline, dependencies_}; }
+  Retry NewRetry(absl::Time deadline) const { return NewRetry(options_.retry, deadline); }
+  Retry NewRetry(const RetryPolicy& policy, absl::Time deadline) const;
   const ConnectionOptions& options() const { return options_; }
   // A random id for a request.
   std::string NewRequestId() const;

@@ -8,8 +8,16 @@
 
 namespace corod::client {
 
-Retry::Retry(const RetryPolicy& policy, absl::Time deadline, Dependencies dependencies)
-    : policy_(policy), deadline_(deadline), dependencies_(std::move(dependencies)) {}
+namespace {
+
+// How long an attempt waits for the channel to connect again, at most.
+constexpr absl::Duration kConnects = absl::Milliseconds(500);
+
+}  // namespace
+
+Retry::Retry(const RetryPolicy& policy, absl::Time deadline, std::shared_ptr<grpc::Channel> channel,
+             Dependencies dependencies)
+    : policy_(policy), deadline_(deadline), channel_(std::move(channel)), dependencies_(std::move(dependencies)) {}
 
 bool Retry::WaitForNext(const absl::Status& failure) {
   ++attempts_;
@@ -17,6 +25,9 @@ bool Retry::WaitForNext(const absl::Status& failure) {
   const absl::Duration delay = NextDelay(ErrorOf(failure).retry_delay);
   if (dependencies_.clock->Now() + delay >= deadline_) return false;
   dependencies_.sleeper->Sleep(delay);
+  if (ErrorOf(failure).reason.empty()) {
+    dependencies_.sleeper->AwaitConnection(*channel_, std::min(kConnects, deadline_ - dependencies_.clock->Now()));
+  }
   return true;
 }
 

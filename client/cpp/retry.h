@@ -31,14 +31,15 @@ struct Dependencies {
 // The attempts of one call: whether there is another one, and the wait before it. For one thread.
 class Retry {
  public:
-  // No attempt begins at or after `deadline`.
-  Retry(const RetryPolicy& policy, absl::Time deadline, Dependencies dependencies);
+  // No attempt begins at or after `deadline`. `channel`: over which they are made.
+  Retry(const RetryPolicy& policy, absl::Time deadline, std::shared_ptr<grpc::Channel> channel,
+        Dependencies dependencies);
 
   // After an attempt that failed: false if it was the last one. Else waits, and the next one is due.
   //
   // Only what may pass (MayPass) is tried again. The wait is drawn from the upper half of what the policy says,
   // so that clients that failed together do not come back together, and is never shorter than what the service asked
-  // for (RetryInfo).
+  // for (RetryInfo). After a failure that is not the service's the channel has some more time to connect again.
   bool WaitForNext(const absl::Status& failure);
 
   // An attempt achieved something: the count and the waits begin anew.
@@ -49,6 +50,7 @@ class Retry {
 
   const RetryPolicy policy_;
   const absl::Time deadline_;
+  const std::shared_ptr<grpc::Channel> channel_;
   const Dependencies dependencies_;
   int attempts_ = 0;  // that failed
 };

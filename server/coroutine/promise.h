@@ -25,16 +25,17 @@ struct Delegation {
 
 // What can be asked of the first parameter of a body, or of the state in it.
 struct Holding {
-  Value (*save)(const void* state);  // null: the body cannot be restarted
-  std::size_t (*held_bytes)(const void* state);
+  Value (*save)(const void* state);              // null: the body cannot be restarted
+  std::size_t (*held_bytes)(const void* state);  // with its own
 };
 template <typename S>
 inline constexpr Holding kKeeps = {
     .save = [](const void* state) { return Value(static_cast<const S*>(state)->Save()); },
-    .held_bytes = [](const void* state) { return HeldBytesOfKept(*static_cast<const S*>(state)); }};
+    .held_bytes = [](const void* state) { return sizeof(S) + HeldBytesOfKept(*static_cast<const S*>(state)); }};
 template <KnowsHeldBytes T>
-inline constexpr Holding kHolds = {
-    .save = nullptr, .held_bytes = [](const void* object) { return static_cast<const T*>(object)->HeldBytes(); }};
+inline constexpr Holding kHolds = {.save = nullptr, .held_bytes = [](const void* object) {
+                                     return sizeof(T) + static_cast<const T*>(object)->HeldBytes();
+                                   }};
 
 // The state of a coroutine beside its locals. Created suspended; its owner resumes and destroys it.
 //

@@ -134,6 +134,23 @@ TEST_F(ConnectionTest, WaitsAsLongAsTheServiceAsks) {
   EXPECT_THAT(world_.sleeper->slept(), ElementsAre(absl::Seconds(7)));
 }
 
+TEST_F(ConnectionTest, WaitsForItsChannelAfterWhatIsNotTheServices) {
+  FailWith(2, {.code = kUnavailable});
+  EXPECT_TRUE(Send(*Connect()).ok());
+  EXPECT_THAT(world_.sleeper->awaited(), ElementsAre(absl::Milliseconds(500), absl::Milliseconds(500)));
+  FailWith(2, {.code = kUnavailable, .reason = "DRAINING"});
+  EXPECT_TRUE(Send(*Connect()).ok());
+  EXPECT_THAT(world_.sleeper->awaited(), SizeIs(2)) << "it is connected";
+}
+
+TEST_F(ConnectionTest, WaitsForItsChannelNoLongerThanTheDeadline) {
+  FailWith(1, {.code = kUnavailable, .retry_delay = absl::Milliseconds(900)});
+  ConnectionOptions options;
+  options.timeout = absl::Seconds(1);
+  static_cast<void>(Send(*Connect(options)));
+  EXPECT_THAT(world_.sleeper->awaited(), ElementsAre(absl::Milliseconds(100)));
+}
+
 TEST_F(ConnectionTest, GivesUpAfterTheLastAttempt) {
   FailWith(100, {.code = kUnavailable, .reason = "DRAINING", .message = "going down"});
   ConnectionOptions options;

@@ -141,6 +141,7 @@ TEST_F(DriveStreamTest, StreamThatKeepsBreakingGivesUp) {
   EXPECT_TRUE(absl::IsUnavailable(stream.Push(Sending(1))));
   EXPECT_EQ(service_.requests().drive_calls, 3);
   EXPECT_THAT(world_.sleeper->slept(), SizeIs(2));
+  EXPECT_THAT(world_.sleeper->awaited(), SizeIs(2)) << "what broke has to connect again";
 }
 
 TEST_F(DriveStreamTest, BrokenStreamWithoutRequestIdsEnds) {

@@ -29,7 +29,8 @@ class FakeClock : public Clock {
   absl::Time now_ ABSL_GUARDED_BY(mutex_) = absl::UnixEpoch();
 };
 
-// Sleeping puts the clock forward and is written down.
+// Sleeping puts the clock forward and is written down; so is the time that a connection is waited for, which never
+// comes.
 class FakeSleeper : public Sleeper {
  public:
   explicit FakeSleeper(std::shared_ptr<FakeClock> clock) : clock_(std::move(clock)) {}
@@ -39,15 +40,24 @@ class FakeSleeper : public Sleeper {
     MutexLock lock(mutex_);
     slept_.push_back(duration);
   }
+  void AwaitConnection(grpc::Channel& /*channel*/, absl::Duration most) override {
+    MutexLock lock(mutex_);
+    awaited_.push_back(most);
+  }
   std::vector<absl::Duration> slept() const {
     MutexLock lock(mutex_);
     return slept_;
+  }
+  std::vector<absl::Duration> awaited() const {
+    MutexLock lock(mutex_);
+    return awaited_;
   }
 
  private:
   const std::shared_ptr<FakeClock> clock_;
   mutable Mutex mutex_;
   std::vector<absl::Duration> slept_ ABSL_GUARDED_BY(mutex_);
+  std::vector<absl::Duration> awaited_ ABSL_GUARDED_BY(mutex_);
 };
 
 // 64 bits that count up from `first`, in the upper half of the word.

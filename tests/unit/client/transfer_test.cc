@@ -125,6 +125,7 @@ TEST_F(TransferTest, ImportIsTriedAgainWhileNothingIsSent) {
   std::istringstream file("abc");
   EXPECT_TRUE(absl::IsUnavailable(client::Client(nowhere).Import(file).status()));
   EXPECT_THAT(world_.sleeper->slept(), SizeIs(9));
+  EXPECT_THAT(world_.sleeper->awaited(), SizeIs(9));
 }
 
 TEST_F(TransferTest, ImportWhoseSourceFailsEndsTheCall) {

@@ -121,6 +121,7 @@ TEST_F(WatchStreamTest, ByTheStreamGivesUpInTheEnd) {
   EXPECT_THAT(ReadAll(stream), ElementsAre());
   EXPECT_TRUE(absl::IsUnavailable(status_));
   EXPECT_THAT(service_.requests().watch, SizeIs(3));
+  EXPECT_THAT(world_.sleeper->awaited(), SizeIs(2)) << "what broke has to connect again";
 }
 
 TEST_F(WatchStreamTest, EachEventBeginsTheAttemptsAnew) {
