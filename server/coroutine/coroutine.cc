@@ -20,6 +20,13 @@ std::atomic<std::size_t> live_frame_bytes{0};
 // What a frame takes, about, in bytes, beside what it keeps.
 constexpr std::size_t kUsualFrame = 112;
 
+// What this thread has allocated last.
+struct NewestFrame {
+  const void* begin = nullptr;
+  std::size_t bytes = 0;
+};
+thread_local constinit NewestFrame newest_frame;
+
 constexpr const char* kAlreadyExecuting = "generator already executing";
 constexpr const char* kIgnoredExit = "generator ignored GeneratorExit";
 constexpr const char* kTooDeep = "maximum recursion depth exceeded";
@@ -137,7 +144,9 @@ Outcome Coroutine::Close() { return promise_ ? promise_->Close(0) : Outcome::Ret
 
 std::optional<Value> Coroutine::Save() const { return promise_ ? promise_->Save() : std::nullopt; }
 
-std::size_t Coroutine::HeldBytes() const { return promise_ ? promise_->HeldBytes() : 0; }
+void Coroutine::AddHeld(HeldMemory& held) const {
+  if (promise_) promise_->AddHeld(held);
+}
 
 CoroutineRef Coroutine::ref() const { return CoroutineRef(promise_); }
 
@@ -186,6 +195,7 @@ void* Promise::operator new(std::size_t bytes, std::align_val_t alignment) {
   } else {
     frame = ::operator new(bytes);
   }
+  newest_frame = {frame, bytes};
   live_frames.fetch_add(1, std::memory_order_relaxed);
   live_frame_bytes.fetch_add(bytes, std::memory_order_relaxed);
   return frame;
@@ -246,19 +256,22 @@ std::optional<Value> Promise::Save() const {
   }
 }
 
-std::size_t Promise::HeldBytes() const {
-  std::size_t bytes = 0;
+void Promise::AddHeld(HeldMemory& held) const {
   for (const Promise* level = this; level != nullptr;) {
-    bytes += kUsualFrame;
-    if (level->holding_) {
+    held.AddBytes(kUsualFrame);
+    if (const Holding* holding = level->holding_) {
       try {
-        bytes += level->holding_->held_bytes(level->Held());
-      } catch (const py::BaseException&) {  // the state cannot be saved, so what it takes is not known
+        holding->add_held(level->Held(), held);
+        if (holding->saves_held) held.Add(level->Save().value_or(Value()));
+      } catch (...) {  // NOLINT(bugprone-empty-catch): somebody's own code; what is not known does not count
       }
     }
     level = level->delegation_ ? level->delegation_->owned.promise_ : nullptr;
   }
-  return bytes;
+}
+
+bool Promise::IsInNewestFrame(const void* object) noexcept {
+  return static_cast<std::size_t>(Address(object) - Address(newest_frame.begin)) < newest_frame.bytes;
 }
 
 Promise* Promise::Leaf() {

@@ -81,10 +81,11 @@ class [[nodiscard]] Coroutine {
   // SUSPENDED at a yield of its own, neither delegating nor handling anything (Handling). Else nullopt.
   // Shares what it holds with the body, exceptions as objects (Snapshot). Not bounded by the limits of a reply.
   std::optional<Value> Save() const;
-  // What it takes in memory, with what it delegates to, about, in bytes: its frames, and what its body keeps (kept.h; a
-  // state that knows better says so by `std::size_t HeldBytes() const`) or has as its first parameter, if that has such
-  // a function. What else hangs on locals is not known. Takes as long as Save. REQUIRES: it is not RUNNING.
-  std::size_t HeldBytes() const;
+  // Adds what it takes in memory, with what it delegates to, about: its frames, and what its body has as its first
+  // parameter or keeps there (kept.h). That may say so itself, by `void AddHeld(HeldMemory&) const` (held.h), which is
+  // asked at any time when the body does not run, also before it has begun; of other states what Save gives counts,
+  // when it can be asked. What else hangs on locals is not known. REQUIRES: it is not RUNNING.
+  void AddHeld(HeldMemory& held) const;
   // Brings its frame, if there is one, nearer to the processor, for a call that follows soon.
   void Prefetch() const {
     if (promise_ == nullptr) return;

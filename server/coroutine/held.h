@@ -1,44 +1,47 @@
 #ifndef COROD_SERVER_COROUTINE_HELD_H_
 #define COROD_SERVER_COROUTINE_HELD_H_
 
-#include <concepts>
 #include <cstddef>
-#include <type_traits>
+#include <string>
+#include <unordered_set>
 
 #include "server/coroutine/value.h"
 
 namespace corod {
 
-// What `value` takes in memory beside the 16 bytes of the Value itself, about, in bytes. What is shared counts each
-// time; of an exception its cause and context do not count.
-inline std::size_t HeldBytes(const Value& value);
+// Adds up what objects take in memory, about, in bytes. What several Values share counts once. Not thread-safe.
+class HeldMemory {
+ public:
+  void AddBytes(std::size_t bytes) { bytes_ += bytes; }
+  // What it takes beside the 16 bytes of the Value itself.
+  void Add(const Value& value) {
+    if (value.kind() >= Value::Kind::kText) AddNode(value);
+  }
+  // Its items.
+  void Add(const List& items);
 
-namespace internal {
-std::size_t HeldBytesOfNode(const Value& value);
-}  // namespace internal
+  std::size_t bytes() const { return bytes_; }
 
-inline std::size_t HeldBytes(const Value& value) {
-  return value.kind() < Value::Kind::kText ? 0 : internal::HeldBytesOfNode(value);
-}
+ private:
+  void AddNode(const Value& value);
+  void AddException(const Value& value);
+  void Add(const std::string& text);
 
-// What knows how much memory it holds beside its own bytes, about.
-template <typename T>
-concept KnowsHeldBytes = requires(const T& object) {
-  { object.HeldBytes() } -> std::convertible_to<std::size_t>;
+  std::size_t bytes_ = 0;
+  std::unordered_set<const void*> shared_;  // that were added
 };
 
-// The same of what a body keeps (kept.h): as it says itself; else by what Save gives, which is asked for only if there
-// can be anything. Raises what Save raises.
-template <typename S>
-std::size_t HeldBytesOfKept(const S& state) {
-  if constexpr (KnowsHeldBytes<S>) {
-    return state.HeldBytes();
-  } else if constexpr (std::is_trivially_copyable_v<S>) {
-    return 0;
-  } else {
-    return HeldBytes(Value(state.Save()));
-  }
+// What one value takes beside its own 16 bytes.
+inline std::size_t HeldBytes(const Value& value) {
+  if (value.kind() < Value::Kind::kText) return 0;
+  HeldMemory held;
+  held.Add(value);
+  return held.bytes();
 }
+
+// What can say how much memory it holds beside its own bytes.
+template <typename T>
+concept KnowsHeld = requires(const T& object, HeldMemory& held) { object.AddHeld(held); };
 
 }  // namespace corod
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "server/coroutine/coroutine.h"
@@ -25,17 +26,22 @@ struct Delegation {
 
 // What can be asked of the first parameter of a body, or of the state in it.
 struct Holding {
-  Value (*save)(const void* state);              // null: the body cannot be restarted
-  std::size_t (*held_bytes)(const void* state);  // with its own
+  Value (*save)(const void* state);  // null: the body cannot be restarted
+  void (*add_held)(const void* state, HeldMemory& held);
+  bool saves_held;  // what it holds beside that is what it saves
 };
+template <typename S>
+void AddHeldOf(const void* state, HeldMemory& held) {
+  held.AddBytes(sizeof(S));
+  if constexpr (KnowsHeld<S>) static_cast<const S*>(state)->AddHeld(held);
+}
 template <typename S>
 inline constexpr Holding kKeeps = {
     .save = [](const void* state) { return Value(static_cast<const S*>(state)->Save()); },
-    .held_bytes = [](const void* state) { return sizeof(S) + HeldBytesOfKept(*static_cast<const S*>(state)); }};
-template <KnowsHeldBytes T>
-inline constexpr Holding kHolds = {.save = nullptr, .held_bytes = [](const void* object) {
-                                     return sizeof(T) + static_cast<const T*>(object)->HeldBytes();
-                                   }};
+    .add_held = &AddHeldOf<S>,
+    .saves_held = !KnowsHeld<S> && !std::is_trivially_copyable_v<S>};
+template <KnowsHeld T>
+inline constexpr Holding kHolds = {.save = nullptr, .add_held = &AddHeldOf<T>, .saves_held = false};
 
 // The state of a coroutine beside its locals. Created suspended; its owner resumes and destroys it.
 //
@@ -47,9 +53,11 @@ class Promise {
   // Of a body whose first parameter is kept: the parameter's copy in the frame.
   template <typename S, typename... Rest>
   explicit Promise(Kept<S>& kept, const Rest&...) noexcept : Promise(&*kept, kKeeps<S>) {}
-  // Of one that knows what it holds.
-  template <KnowsHeldBytes T, typename... Rest>
-  explicit Promise(T& holder, const Rest&...) noexcept : Promise(&holder, kHolds<T>) {}
+  // Of one that knows what it holds. It may be a reference: then nothing is known.
+  template <KnowsHeld T, typename... Rest>
+  explicit Promise(T& holder, const Rest&...) noexcept : Promise(&holder, kHolds<T>) {
+    if (!IsInNewestFrame(&holder)) holding_ = nullptr;
+  }
 
   Coroutine get_return_object() noexcept {
     link_ = this;
@@ -110,6 +118,8 @@ class Promise {
   Promise(const void* state, const Holding& holding) noexcept
       : holding_offset_(static_cast<std::int32_t>(Address(state) - Address(this))), holding_(&holding) {}
 
+  // Whether an object lies in the frame that this thread has allocated last.
+  static bool IsInNewestFrame(const void* object) noexcept;
   static std::intptr_t Address(const void* object) noexcept { return reinterpret_cast<std::intptr_t>(object); }
 
   std::coroutine_handle<Promise> handle() noexcept { return std::coroutine_handle<Promise>::from_promise(*this); }
@@ -134,7 +144,7 @@ class Promise {
   }
   CoroutineState OtherState() const;
   std::optional<Value> Save() const;
-  std::size_t HeldBytes() const;
+  void AddHeld(HeldMemory& held) const;
   // What `holding_` is about. Not a pointer's arithmetic, which would stay within the promise.
   const void* Held() const {
     return reinterpret_cast<const void*>(Address(this) + holding_offset_);  // NOLINT(performance-no-int-to-ptr)

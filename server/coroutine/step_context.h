@@ -63,7 +63,7 @@ std::uint64_t StepRandom();
 std::uint64_t StepSerial() noexcept;
 
 // Tells whoever runs the step that the body has asked for so much memory, beside what it was sent: after much, what it
-// holds is looked at (Coroutine::HeldBytes).
+// holds is looked at (Coroutine::AddHeld).
 void NoteBytesAsked(std::size_t bytes) noexcept;
 
 // One of 0 to n - 1, each as likely as any other. Draws until a number is at least 2^64 mod n; the answer is that

@@ -24,6 +24,7 @@ namespace corod {
 class Value;
 class Map;
 class Exception;
+class HeldMemory;
 
 using List = std::vector<Value>;
 
@@ -179,6 +180,7 @@ class COROD_TRIVIAL_ABI Value {
   friend bool operator==(const Value& a, const Value& b);
 
  private:
+  friend class HeldMemory;
   bool IsNode() const noexcept { return kind_ >= Kind::kText; }
   void Swap(Value& other) noexcept {
     std::swap(integer_, other.integer_);

@@ -1,7 +1,6 @@
 #ifndef COROD_SERVER_LUA_BODY_H_
 #define COROD_SERVER_LUA_BODY_H_
 
-#include <cstddef>
 #include <memory>
 #include <utility>
 
@@ -22,7 +21,7 @@ class ScriptState {
   ScriptState() = default;
   explicit ScriptState(std::unique_ptr<Thread> thread) : thread_(std::move(thread)) {}
   Value Save() const { return thread_->SaveState(); }
-  std::size_t HeldBytes() const { return thread_->HeldBytes(); }
+  void AddHeld(HeldMemory& held) const { held.AddBytes(thread_->HeldBytes()); }
   // A thread belongs to it, so this is not how one is made again (scripts.cc).
   static ScriptState Load(const Value& saved);
   Thread& thread() const { return *thread_; }

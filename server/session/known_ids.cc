@@ -130,9 +130,9 @@ void KnownIds::Remember(std::string_view request_id, std::uint64_t fingerprint, 
 
 std::size_t KnownIds::HeldBytes() const {
   if (!kept_) return 0;
-  constexpr std::size_t kPlace = 12;  // in the index of RecentIds
+  constexpr std::size_t kIdAndPlace = 60;  // on the heap, and in the index of RecentIds
   const Many* many = kept_->many();
-  return sizeof(Kept) + (many ? many->ids.size() * (sizeof(Entry) + kPlace) : 0);
+  return sizeof(Kept) + (many ? many->ids.size() * (sizeof(Entry) + kIdAndPlace) : 0);
 }
 
 std::vector<KnownId> KnownIds::List() const {

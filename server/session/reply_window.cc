@@ -4,7 +4,6 @@
 #include <memory>
 #include <utility>
 
-#include "server/coroutine/held.h"
 #include "server/coroutine/limits.h"
 #include "server/coroutine/slab.h"
 #include "server/session/recent_ids.h"
@@ -187,15 +186,15 @@ std::optional<ReplyWindow::Known> ReplyWindow::Find(std::string_view request_id)
   return first_known_ && first_id_.key() == key ? std::optional<Known>(FirstKnown()) : std::nullopt;
 }
 
-std::size_t ReplyWindow::HeldBytes() const {
-  constexpr std::size_t kPlace = 12;  // in the index of RecentIds
-  std::size_t bytes = sizeof(ReplyWindow);
+void ReplyWindow::AddHeld(HeldMemory& held) const {
+  constexpr std::size_t kIdAndPlace = 60;  // on the heap, and in the index of RecentIds
+  held.AddBytes(sizeof(ReplyWindow));
   if (is_many_) {
-    bytes += sizeof(Many) + many().entries.size() * (sizeof(Entry) + kPlace) + many().bytes;
+    // In memory small values take more than encoded.
+    held.AddBytes(sizeof(Many) + (many().entries.size() * (sizeof(Entry) + kIdAndPlace)) + (2 * many().bytes));
   } else if (first_known_ && !first_forgotten_) {
-    bytes += corod::HeldBytes(Shared({bits_, value_kind_}));
+    held.Add(Shared({bits_, value_kind_}));
   }
-  return bytes;
 }
 
 void ReplyWindow::RememberCreate(std::uint64_t fingerprint, const Reply& reply, const Limits& limits) {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "server/base/compact_text.h"
+#include "server/coroutine/held.h"
 #include "server/coroutine/outcome.h"
 #include "server/coroutine/value.h"
 #include "server/session/command.h"
@@ -47,8 +48,8 @@ class ReplyWindow {
 
   std::optional<Known> Find(std::string_view request_id) const;
 
-  // What it takes in memory, about, in bytes.
-  std::size_t HeldBytes() const;
+  // Adds what it takes in memory, about.
+  void AddHeld(HeldMemory& held) const;
 
   // REQUIRES: the id is not empty and not known.
   void Remember(std::string_view request_id, std::uint64_t fingerprint, const Reply& reply, const Limits& limits);

@@ -24,6 +24,7 @@ constexpr int kStepsInARow = 256;
 constexpr std::size_t kBytesAround = 64;
 // What a session that keeps little takes at most.
 constexpr std::size_t kUsualBytes = 512;
+constexpr absl::Duration kLongCharge = absl::Milliseconds(1);
 // So many steps count for when what a session takes is measured.
 constexpr Step kEarlySteps = 64;
 constexpr std::size_t kMostUncharged = std::size_t{1} << 30;
@@ -47,6 +48,9 @@ Slab& SessionSlab() {
   static Slab& slab = *new Slab(sizeof(Session));
   return slab;
 }
+
+// Apart, so that it costs nothing where nothing but a number is sent.
+[[gnu::noinline]] std::size_t HeldBytesOfMore(const Value& sent) { return HeldBytes(sent); }
 
 // splitmix64's finaliser.
 std::uint64_t Mix(std::uint64_t bits) {
@@ -197,12 +201,15 @@ void Session::ChargeLocked(std::size_t held) {
   charged_ = charged;
 }
 
-void Session::Charge() {
-  std::size_t held = kBytesAround + sizeof(Session) + coroutine_.HeldBytes();
+void Session::Charge(std::size_t asked) {
+  const absl::Time begin = environment().clock.Now();
+  HeldMemory held;
+  held.AddBytes(kBytesAround + sizeof(Session));
+  coroutine_.AddHeld(held);
   if (durable_) {
-    held += sizeof(SessionLog) + log_->ids.HeldBytes();
+    held.AddBytes(sizeof(SessionLog) + log_->ids.HeldBytes());
   } else if (window_) {
-    held += window_->HeldBytes();
+    window_->AddHeld(held);
   }
   Step steps = 0;
   Value last;
@@ -213,20 +220,24 @@ void Session::Charge() {
     last = last_outcome().value;
     extras = extras_.get();
   }
-  held += HeldBytes(last);
+  held.Add(last);
   if (extras) {
-    held += sizeof(Extras);
-    for (const Value& argument : extras->arguments) held += sizeof(Value) + HeldBytes(argument);  // they never change
+    held.AddBytes(sizeof(Extras));
+    held.Add(extras->arguments);  // they never change
   }
   {
     const MutexLock lock(mutex_);
-    ChargeLocked(held + LabelsBytes());
+    ChargeLocked(held.bytes() + LabelsBytes());
   }
-  // After steps 1, 2, 4, 8 and so on; later, when half as much again may have come.
-  const bool is_script = definition() && definition()->language == Language::kLua;
-  const std::size_t least = is_script ? kScriptAsks : kBytesOfStep * std::clamp<Step>(steps, 1, kEarlySteps);
-  const std::size_t half = held / 2 > kUsualBytes ? held / 2 : 0;
+  // After steps 1, 2, 4, 8 and so on; later, when half as much again may have come. A script says what it asks for.
+  const std::size_t least = asked > 0 || (definition() && definition()->language == Language::kLua)
+                                ? kScriptAsks
+                                : kBytesOfStep * std::clamp<Step>(steps, 1, kEarlySteps);
+  const std::size_t half = held.bytes() / 2 > kUsualBytes ? held.bytes() / 2 : 0;
   uncharged_ = kFresh | static_cast<std::uint32_t>(std::min(std::max(least, half), kMostUncharged));
+  // One that takes long belongs on another thread.
+  const absl::Duration took = environment().clock.Now() - begin;
+  if (took > kLongCharge) kind_->pace.Record(took);
 }
 
 void Session::ChargeIfStale() {
@@ -546,7 +557,7 @@ Reply Session::TakeStep(Command& command, absl::Time now) {
     Remember(command, reply);
     brought += kBytesOfStep + (durable_ ? 0 : result.bytes);
   }
-  ChargeAfter(finished ? kMostUncharged : brought + result.bytes_asked);
+  if (finished || IsChargeDue(brought + result.bytes_asked)) Charge(result.bytes_asked);
   if (LogIsOn(LogArea::kSession, LogLevel::kDebug)) LogStep(command, reply);
   if (event) {
     event->step = step;
@@ -631,28 +642,26 @@ bool Session::BeginSend(absl::Time now, Reply& reply) {
 
 void Session::FinishSend(Value& value, absl::Time& now, Reply& reply) {
   const SessionEnvironment& shared = environment();
-  const std::size_t brought = BytesBroughtBy(value);
+  const std::size_t brought = kBytesOfStep + (value.kind() < Value::Kind::kText ? 0 : HeldBytesOfMore(value));
   StepResult result =
       Execute(*definition(), shared.limits,
               {.value = std::exchange(value, Value()), .step = reply.step, .time = now, .seed = seed_}, coroutine_);
   const absl::Time end = shared.clock.Now();
   kind_->pace.Record(end - now);
   now = end;
-  ChargeAfter(brought + result.bytes_asked);
   bool finished = false;
+  const bool charges = IsChargeDue(brought + result.bytes_asked);
   bool goes_on = false;
   {
     const MutexLock lock(mutex_);
     finished = CompleteStep(reply.step, result.outcome, end);
-    goes_on = finished || !queue_.empty();
+    goes_on = charges || finished || !queue_.empty();
     running_ = goes_on;
   }
   reply.outcome = std::move(result.outcome);
-  if (finished) {
-    coroutine_ = Coroutine();
-    Charge();
-    shared.on_finished(*this);
-  }
+  if (finished) coroutine_ = Coroutine();
+  if (finished || charges) Charge(result.bytes_asked);
+  if (finished) shared.on_finished(*this);
   if (goes_on) Run(Thread::kCallers);
 }
 
@@ -769,6 +778,7 @@ absl::Status Session::ChangeLocked(const Changes& changes) {
   for (const std::string& name : changes.remove_labels) labels.erase(name);
   for (const auto& [name, value] : changes.labels) labels[name] = value;
   if (absl::Status checked = CheckLabels(labels); !checked.ok()) return checked;
+  if (!changes.labels.empty() && !account().HasMemory()) return account().MemoryFull();
   Extras& extras = MutableExtras();
   const std::size_t before = LabelsBytes();
   extras.labels = std::move(labels);

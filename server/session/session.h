@@ -305,18 +305,19 @@ class Session : public ReferenceCounted {
   void LogStep(const Command& command, const Reply& reply) const;
   // What came of a step. Whether that finished the coroutine.
   bool CompleteStep(Step step, const Outcome& outcome, absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What a step brings into the session, at most, in bytes; to be asked before it runs.
+  // What a step brings into the session by what is sent, in bytes; to be asked before it runs.
   static std::size_t BytesBroughtBy(const Value& sent) { return kBytesOfStep + HeldBytes(sent); }
-  // After a step that brought so much in: measures anew what the session takes, if that may have changed much.
-  void ChargeAfter(std::size_t brought) {
-    if (const std::uint32_t left = uncharged_ & ~kFresh; brought < left) [[likely]] {
-      uncharged_ = left - static_cast<std::uint32_t>(brought);
-    } else {
-      Charge();
-    }
+  // After a step that brought so much in: whether what the session takes is to be measured anew, since it may have
+  // changed much.
+  bool IsChargeDue(std::size_t brought) {
+    const std::uint32_t left = uncharged_ & ~kFresh;
+    if (brought >= left) [[unlikely]]
+      return true;
+    uncharged_ = left - static_cast<std::uint32_t>(brought);
+    return false;
   }
-  // Measures what it takes, and tells its account.
-  void Charge();
+  // Measures what it takes, and tells its account. `asked`: what the step has asked for (StepScope).
+  void Charge(std::size_t asked = 0);
   // Whether that was since the last step.
   bool IsChargeFresh() const { return (uncharged_ & kFresh) != 0; }
   void ChargeLocked(std::size_t held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -240,6 +240,10 @@ void Sessions::Create(CreateSpec spec, CreateDone done) {
     Place(std::move(spec), SessionPtr(), std::move(done));
     return;
   }
+  if (absl::Status room = CheckWake(id); !room.ok()) {  // an earlier attempt may have made it
+    done(spec.request_id.empty() ? room : InDoubt(room));
+    return;
+  }
   Open(id, [this, spec = std::move(spec), done = std::move(done)](const absl::StatusOr<SessionPtr>& opened) {
     if (opened.ok()) {
       Place(spec, *opened, done);
@@ -436,6 +440,10 @@ void Sessions::AnswerNotFound(std::string_view id, Command* command) {
   command->Finish(refused);
 }
 
+absl::Status Sessions::CheckWake(std::string_view id) {
+  return FindLive(id) ? absl::OkStatus() : accounts_.Of(NamespaceOf(id)).CheckMemoryOfSession();
+}
+
 void Sessions::Open(std::string_view id, Opened then) {
   if (const SessionPtr session = table_.Find(id)) {
     Give(session, then);
@@ -462,9 +470,7 @@ void Sessions::Wait(std::string_view id, Command* command, Opened then) {
     }
   }
   if (command && !command->ends()) {
-    Account& account = accounts_.Of(NamespaceOf(id));
-    if (absl::Status room = account.CheckMemoryOfSession(); !room.ok()) {
-      if (account.IsTight()) EvictOfTight(kTightLooks);
+    if (absl::Status room = CheckWake(id); !room.ok()) {
       command->TurnAway(room);
       return;
     }
@@ -586,6 +592,10 @@ void Sessions::List(const ListQuery& query, ListEach each, ListDone done) {
 void Sessions::Update(std::string_view id, const Session::Changes& changes, GetDone done) {
   if (absl::Status checked = CheckSessionId(id); !checked.ok()) {
     done(checked);
+    return;
+  }
+  if (absl::Status room = CheckWake(id); !room.ok()) {
+    done(room);
     return;
   }
   Open(id, [this, id = std::string(id), changes, done = std::move(done)](const absl::StatusOr<SessionPtr>& opened) {

@@ -197,6 +197,8 @@ class Sessions {
   bool AnswerDeleted(std::string_view id, Command* command);
   void AnswerNotFound(std::string_view id, Command* command);
 
+  // MEMORY_LIMIT if the session is not in memory and its namespace has no room for it.
+  absl::Status CheckWake(std::string_view id);
   // Calls `then` with the session of that id, brought to life if need be; nullptr: there is none. Behind those that are
   // creating it.
   void Open(std::string_view id, Opened then);
@@ -215,7 +217,8 @@ class Sessions {
   void Evict();
   // The same for namespaces that have little memory left (Account::IsTight), about, of the next so many sessions.
   void EvictOfTight(std::size_t looks);
-  // Measures anew what some ephemeral sessions of these namespaces take, which may have become less.
+  // Measures anew what some ephemeral sessions of these namespaces take, which may have become less. A bounded number,
+  // of one namespace after the other.
   void ChargeOf(const std::vector<Account*>& tight);
   void CloseInBackground(const SessionPtr& session, CloseCause cause, bool forgets, std::function<void()> done);
   void SweepEphemeral(absl::Time now);
@@ -263,6 +266,7 @@ class Sessions {
   CondVar crashes_saved_;
   int crashes_to_save_ ABSL_GUARDED_BY(crashes_mutex_) = 0;
   std::map<const Account*, std::string> charged_to_;  // how far ChargeOf came, by id; for whoever sweeps
+  std::size_t charged_turns_ = 0;                     // whose turn it is
   absl::Time measured_ = absl::InfinitePast();        // the journal; for whoever sweeps
   std::optional<Journal::Due> swept_to_;              // of the journal's index by time; for whoever sweeps
 };

@@ -112,24 +112,25 @@ void Sessions::EvictOfTight(std::size_t looks) {
 }
 
 void Sessions::ChargeOf(const std::vector<Account*>& tight) {
-  std::map<const Account*, std::string> places;
-  for (const Account* account : tight) {
-    const std::string first = BeforeNamesOf(account->name_space());
-    const auto before = charged_to_.find(account);
-    const std::vector<SessionPtr> batch =
-        table_.ListAfter(before == charged_to_.end() ? first : before->second, kChargeLooks);
-    std::size_t looked = 0;
-    std::size_t bytes = 0;
-    while (looked < batch.size() && bytes < kChargeBytes && &batch[looked]->account() == account) {
-      const SessionPtr& session = batch[looked++];
-      if (session->durable()) continue;  // it rather falls asleep
-      session->ChargeIfStale();
-      bytes += session->charged();
-    }
-    const bool goes_on = looked == kChargeLooks || bytes >= kChargeBytes;
-    places[account] = goes_on ? batch[looked - 1]->id() : first;
+  std::erase_if(charged_to_, [&tight](const auto& entry) {
+    return std::find(tight.begin(), tight.end(), entry.first) == tight.end();
+  });
+  if (tight.empty()) return;
+  const Account* account = tight[charged_turns_++ % tight.size()];
+  const std::string first = BeforeNamesOf(account->name_space());
+  const auto before = charged_to_.find(account);
+  const std::vector<SessionPtr> batch =
+      table_.ListAfter(before == charged_to_.end() ? first : before->second, kChargeLooks);
+  std::size_t looked = 0;
+  std::size_t bytes = 0;
+  while (looked < batch.size() && bytes < kChargeBytes && &batch[looked]->account() == account) {
+    const SessionPtr& session = batch[looked++];
+    if (session->durable()) continue;  // it rather falls asleep
+    session->ChargeIfStale();
+    bytes += session->charged();
   }
-  charged_to_ = std::move(places);
+  const bool goes_on = looked == kChargeLooks || bytes >= kChargeBytes;
+  charged_to_[account] = goes_on ? batch[looked - 1]->id() : first;
 }
 
 void Sessions::CloseInBackground(const SessionPtr& session, CloseCause cause, bool forgets,
@@ -152,7 +153,12 @@ absl::Time Sessions::Sweep() {
   }
   Evict();
   const std::vector<Account*> tight = accounts_.Tight();
-  if (!tight.empty()) EvictOfTight(kSweepTightLooks);
+  if (tight.empty()) {
+    const MutexLock lock(tight_mutex_);
+    tight_place_ = {};
+  } else {
+    EvictOfTight(kSweepTightLooks);
+  }
   ChargeOf(tight);
   SweepJournal(now);
   MeasureJournal(now);

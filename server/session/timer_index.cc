@@ -74,13 +74,20 @@ std::vector<IntrusivePtr<Session>> TimerIndex::TakeSome(Place& place, std::size_
   for (; next != due_.end() && looks > 0; --looks) {
     Session* const session = next->session();
     place = {next->due(), session};
-    if (takes(*session)) {
-      next = due_.erase(next);
-      session->timer().Set(TimerSlot::kNone);
-      taken.emplace_back(session);
-    } else {
+    const std::uint64_t due = DueOf(*session);
+    const bool was_used = due > next->due();  // since it was put there; it is met again where it belongs
+    if (!was_used && !takes(*session)) {
       ++next;
+      continue;
     }
+    due_.erase(next);
+    session->timer().Set(was_used ? due : TimerSlot::kNone);
+    if (!was_used) {
+      taken.emplace_back(session);
+    } else if (due != TimerSlot::kNone) {
+      due_.insert(Entry(due, session));
+    }
+    next = due_.upper_bound(Entry(place.due, place.session));
   }
   if (next == due_.end()) place = {};
   return taken;

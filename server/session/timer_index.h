@@ -56,8 +56,8 @@ class TimerIndex {
   std::vector<IntrusivePtr<Session>> TakeDue(absl::Time now, std::size_t limit);
   // Takes out the session that is due first, by what is so now; nullptr if there is none.
   IntrusivePtr<Session> TakeFirst();
-  // Takes out those of the next `looks` sessions behind `place` that `takes` is true of, in the order in which they
-  // stand there, and moves `place` on; to the beginning at the end. `takes` must not block.
+  // Takes out those of the next `looks` sessions behind `place` that `takes` is true of, in the order in which they are
+  // due by what is so now, and moves `place` on; to the beginning at the end. `takes` must not block.
   struct Place {
     std::uint64_t due = 0;
     const Session* session = nullptr;  // not to be looked at: it may be gone

@@ -14,6 +14,7 @@ struct Gathered {
   List values;  // fewer than a batch
 
   Value Save() const { return values; }
+  void AddHeld(HeldMemory& held) const { held.Add(values); }
   static Gathered Load(const Value& saved) { return {saved.AsList()}; }
 };
 

@@ -97,10 +97,12 @@ class Stages {
     }
   }
 
-  std::size_t HeldBytes() const {
-    std::size_t bytes = corod::HeldBytes(last_);
-    for (const Stage& stage : stages_) bytes += sizeof(Stage) + stage.coroutine.HeldBytes();
-    return bytes;
+  void AddHeld(HeldMemory& held) const {
+    held.Add(last_);
+    for (const Stage& stage : stages_) {
+      held.AddBytes(sizeof(Stage));
+      stage.coroutine.AddHeld(held);
+    }
   }
 
   // Each gives what comes out of the pipeline: kYielded; or how it has ended, with no stage left open.

@@ -28,7 +28,7 @@ class Queue {
   typename std::vector<T>::const_iterator end() const { return items_.end(); }
   const T& front() const { return items_[first_]; }
   const T& back() const { return items_.back(); }
-  std::size_t HeldBytes() const { return items_.capacity() * sizeof(T); }
+  void AddHeld(HeldMemory& held) const { held.AddBytes(items_.capacity() * sizeof(T)); }
   void push_back(T item) { items_.push_back(std::move(item)); }
   void pop_back() { items_.pop_back(); }
   void pop_front() {
@@ -55,7 +55,7 @@ class Least {
     while (candidates_.front().position < position) candidates_.pop_front();
   }
   double number() const { return candidates_.front().number; }
-  std::size_t HeldBytes() const { return candidates_.HeldBytes(); }
+  void AddHeld(HeldMemory& held) const { candidates_.AddHeld(held); }
 
  private:
   struct Candidate {
@@ -119,7 +119,11 @@ class Window {
   double min() const { return least_.number(); }
   double max() const { return greatest_.number(); }
 
-  std::size_t HeldBytes() const { return numbers_.HeldBytes() + least_.HeldBytes() + greatest_.HeldBytes(); }
+  void AddHeld(HeldMemory& held) const {
+    numbers_.AddHeld(held);
+    least_.AddHeld(held);
+    greatest_.AddHeld(held);
+  }
 
   // The numbers: all else follows from them.
   Value Save() const { return Value::Blob(ToBytes(numbers_)); }

@@ -13,6 +13,7 @@ struct Window {
   List values;
 
   Value Save() const { return values; }
+  void AddHeld(HeldMemory& held) const { held.Add(values); }
   static Window Load(const Value& saved) { return {saved.AsList()}; }
 };
 

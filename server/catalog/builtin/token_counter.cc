@@ -12,6 +12,7 @@ struct Counts {
   Value of = Map();  // tokens to integers
 
   Value Save() const { return of; }
+  void AddHeld(HeldMemory& held) const { held.Add(of); }
   static Counts Load(const Value& saved) {
     for (const Map::Entry& token : saved.AsMap()) static_cast<void>(token.value.AsInteger());
     return {saved};
