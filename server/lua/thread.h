@@ -120,13 +120,13 @@ class Thread : public Meter {
     std::chrono::nanoseconds late{0};               // the thread's clock when it was seen to take long; 0: not yet
   };
 
+  // What a script holds that has just begun, or is about to.
+  static constexpr std::uint32_t kHeldAtFirst = 1'600;
+
   // Evaluates the source, and calls its function.
   static int Run(lua_State* state);
   int PushArguments(lua_State* state, bool has_state);
   static int Begin(lua_State* main);
-  // What a script holds that has just begun, or is about to.
-  static constexpr std::uint32_t kHeldAtFirst = 1'600;
-
   bool Start();
   // What can be reached from it, about, in bytes; nullopt: that could not be found out. REQUIRES: the lock is held.
   std::optional<std::size_t> MeasureHeld();
