@@ -317,6 +317,7 @@ TEST_F(BackupTest, WhatWasAcknowledgedBeforeIsThereWhileMoreIsWritten) {
   for (const std::size_t segment_bytes : {kSmallSegment, std::size_t{64} << 10, std::size_t{8} << 20}) {
     SCOPED_TRACE(segment_bytes);
     segment_bytes_ = segment_bytes;
+    journal_.reset();
     fs::remove_all(data());
     Open();
     std::vector<std::unique_ptr<BusySession>> sessions;
@@ -503,9 +504,10 @@ TEST_F(BackupTest, AfterAFailureOfRocksDBTheNextIsMade) {
       EXPECT_FALSE(fs::exists(copy()));
       while (!BackUp(copy()).ok()) std::this_thread::yield();
     }
-    const std::unique_ptr<RocksJournal> opened = OpenCopy(copy());
+    std::unique_ptr<RocksJournal> opened = OpenCopy(copy());
     ASSERT_NE(opened, nullptr);
     ExpectWhole(*opened, writer);
+    opened.reset();
     fs::remove_all(copy());
   }
   EXPECT_GT(failed, 0);
