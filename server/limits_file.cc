@@ -19,9 +19,10 @@ struct Kind {
   std::uint64_t NamespaceLimits::* limit;
   bool is_bytes = false;
 };
-constexpr std::array<Kind, 5> kKinds = {{{"sessions", &NamespaceLimits::sessions},
+constexpr std::array<Kind, 6> kKinds = {{{"sessions", &NamespaceLimits::sessions},
                                          {"commands", &NamespaceLimits::commands_per_second},
                                          {"streams", &NamespaceLimits::streams},
+                                         {"definitions", &NamespaceLimits::definitions},
                                          {"journal", &NamespaceLimits::journal_bytes, /*is_bytes=*/true},
                                          {"memory", &NamespaceLimits::memory_bytes, /*is_bytes=*/true}}};
 
@@ -45,7 +46,7 @@ std::string ReadLine(const std::vector<absl::string_view>& words, NamespaceLimit
         std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& known) { return known.name == parts.first; });
     if (kind == kKinds.end()) {
       return absl::StrCat("there is no limit '", parts.first,
-                          "'; there are sessions, commands, streams, journal and memory");
+                          "'; there are sessions, commands, streams, definitions, journal and memory");
     }
     std::uint64_t& limit = limits.*kind->limit;
     if (limit != NamespaceLimits::kNone) return absl::StrCat("'", parts.first, "' is said twice");

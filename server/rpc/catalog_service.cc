@@ -115,7 +115,8 @@ grpc::ServerUnaryReactor* CatalogService::DefineCoroutine(grpc::CallbackServerCo
   definitions_.Define({.name_space = call->caller().name_space(),
                        .name = coroutine.name(),
                        .source = coroutine.source(),
-                       .documentation = coroutine.documentation()},
+                       .documentation = coroutine.documentation(),
+                       .most_versions = call->caller().account().max_definitions()},
                       [call](const absl::StatusOr<const Definition*>& defined) {
                         if (defined.ok()) {
                           ToProto(**defined, call->response()->mutable_coroutine());

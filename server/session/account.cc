@@ -111,6 +111,7 @@ absl::Status Account::RateLimited(absl::Time now) const {
 void Account::SetLimits(const NamespaceLimits& limits) {
   max_sessions_.store(limits.sessions, std::memory_order_relaxed);
   max_streams_.store(limits.streams, std::memory_order_relaxed);
+  max_definitions_.store(limits.definitions, std::memory_order_relaxed);
   max_journal_.store(limits.journal_bytes, std::memory_order_relaxed);
   max_memory_.store(limits.memory_bytes, std::memory_order_relaxed);
   const bool is_limited = limits.commands_per_second != NamespaceLimits::kNone;

@@ -28,8 +28,9 @@ struct NamespaceLimits {
 
   std::uint64_t sessions = kNone;             // also those that sleep, and finished ones that are still kept
   std::uint64_t commands_per_second = kNone;  // each second's worth may come at once
-  std::uint64_t streams = kNone;              // Drive and Watch, at a time
+  std::uint64_t streams = kNone;              // Drive, Watch, Export and Import, at a time
   std::uint64_t journal_bytes = kNone;        // of the logs of its durable sessions
+  std::uint64_t definitions = kNone;          // versions of coroutines, those of deleted names included
   std::uint64_t memory_bytes = kNone;         // that its sessions in memory take, about
 
   friend bool operator==(const NamespaceLimits&, const NamespaceLimits&) = default;
@@ -66,6 +67,9 @@ class Account {
   void CloseStream() { streams_.fetch_sub(1, std::memory_order_relaxed); }
   std::int64_t streams() const { return streams_.load(std::memory_order_relaxed); }
 
+  // How many versions of coroutines it may have defined.
+  std::uint64_t max_definitions() const { return max_definitions_.load(std::memory_order_relaxed); }
+
   // What the uids of its durable sessions begin with, so that what their logs take can be known; nullopt for `default`,
   // whose uids are any.
   std::optional<std::uint32_t> uid_group() const { return uid_group_; }
@@ -81,16 +85,19 @@ class Account {
   // JOURNAL_LIMIT: what to tell if not.
   absl::Status JournalFull() const;
 
-  // What its sessions take in memory changed by so much, about.
+  // What its sessions, and files that are to become some, take in memory changed by so much, about.
   void AddMemory(std::int64_t bytes) { memory_.fetch_add(bytes, std::memory_order_relaxed); }
   std::uint64_t memory() const;
   // Whether there is room for steps of sessions that are in memory. The last eighth of what may be taken is for them
   // alone, so that what grows is not stopped by what is new.
-  bool HasMemory() const { return IsBelow(kStop); }
+  bool HasMemory() const { return IsBelow(kStop, 0); }
   // MEMORY_LIMIT: what to tell if not.
   absl::Status MemoryFull() const;
-  // MEMORY_LIMIT if there is no room for sessions that are to come into memory.
-  absl::Status CheckMemoryOfSession() const { return IsBelow(kAdmitNone) ? absl::OkStatus() : MemoryFull(); }
+  // MEMORY_LIMIT if there is no room for sessions that are to come into memory, or for so many bytes of what is to
+  // become one.
+  absl::Status CheckMemoryOfSession(std::uint64_t bytes = 0) const {
+    return IsBelow(kAdmitNone, bytes) ? absl::OkStatus() : MemoryFull();
+  }
   // The same for one that is new, which needs room in the journal if it is durable.
   absl::Status CheckNewSession(bool durable) const {
     return durable && !HasJournal() ? JournalFull() : CheckMemoryOfSession();
@@ -105,9 +112,9 @@ class Account {
  private:
   // What may be taken for what, in sixteenths.
   static constexpr std::uint64_t kRelaxed = 12, kTight = 13, kAdmitNone = 14, kStop = 16;
-  bool IsBelow(std::uint64_t sixteenths) const {
+  bool IsBelow(std::uint64_t sixteenths, std::uint64_t more) const {
     const std::uint64_t most = max_memory_.load(std::memory_order_relaxed);
-    return most == NamespaceLimits::kNone || memory() < most / 16 * sixteenths + most % 16 * sixteenths / 16;
+    return most == NamespaceLimits::kNone || memory() + more < most / 16 * sixteenths + most % 16 * sixteenths / 16;
   }
   bool TakeLimitedCommand(absl::Time now);
 
@@ -118,6 +125,7 @@ class Account {
   std::atomic<std::int64_t> streams_{0};
   std::atomic<std::uint64_t> max_sessions_{NamespaceLimits::kNone};
   std::atomic<std::uint64_t> max_streams_{NamespaceLimits::kNone};
+  std::atomic<std::uint64_t> max_definitions_{NamespaceLimits::kNone};
   std::atomic<std::uint64_t> max_journal_{NamespaceLimits::kNone};
   std::atomic<std::uint64_t> journal_bytes_{0};
   std::atomic<std::uint64_t> max_memory_{NamespaceLimits::kNone};

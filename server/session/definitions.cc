@@ -117,7 +117,7 @@ absl::Status Definitions::Apply(const CatalogEvent& event) {
                                            std::to_string(event.version) +
                                            "), and this server brings one of that name; give that one another name");
     }
-    ++versions_;
+    CountVersion(NamespaceOf(event.name));
     std::variant<Definition, std::string> compiled =
         compile_(LocalName(event.name), event.version, event.source, event.documentation);
     if (const auto* wrong = std::get_if<std::string>(&compiled)) {
@@ -185,6 +185,26 @@ void Definitions::Remove(const std::string& name_space, const std::string& name,
   Enqueue([this, name = Qualified(name_space, name), done = std::move(done)] { RemoveNow(name, done); });
 }
 
+absl::Status Definitions::CheckRoom(const Spec& spec) const {
+  const auto found = versions_of_.find(spec.name_space);
+  if ((found == versions_of_.end() ? 0 : found->second) >= spec.most_versions) {
+    const std::string most = std::to_string(spec.most_versions);
+    return Failed(Reason::TOO_MANY_DEFINITIONS,
+                  "namespace '" + spec.name_space + "' has the " + most +
+                      " versions of coroutines that it may; define what changes little once, with parameters",
+                  {{"coroutine", spec.name}, {"namespace", spec.name_space}, {"max_definitions", most}});
+  }
+  if (versions_ < kMaxVersions) return absl::OkStatus();
+  return Failed(Reason::TOO_MANY_DEFINITIONS,
+                "the catalog has " + std::to_string(kMaxVersions) + " versions, and takes no more",
+                {{"coroutine", spec.name}});
+}
+
+void Definitions::CountVersion(std::string_view name_space) {
+  ++versions_;
+  ++versions_of_[std::string(name_space)];
+}
+
 void Definitions::DefineNow(const Spec& spec, const DefineDone& done) {
   const auto answer = [&](absl::StatusOr<const Definition*> answer) {
     done(std::move(answer));
@@ -197,11 +217,7 @@ void Definitions::DefineNow(const Spec& spec, const DefineDone& done) {
   const Definition* newest = catalog_.Find(spec.name, 0, spec.name_space);
   if (catalog_.IsNative(spec.name)) return answer(BuiltIn(spec.name));
   if (newest && newest->source == spec.source) return answer(newest);
-  if (versions_ >= kMaxVersions) {
-    return answer(Failed(Reason::TOO_MANY_DEFINITIONS,
-                         "the catalog has " + std::to_string(kMaxVersions) + " versions, and takes no more",
-                         {{"coroutine", spec.name}}));
-  }
+  if (absl::Status room = CheckRoom(spec); !room.ok()) return answer(room);
   const std::uint32_t version = catalog_.LastVersion(name) + 1;
   std::variant<Definition, std::string> compiled = compile_(spec.name, version, spec.source, spec.documentation);
   if (const auto* wrong = std::get_if<std::string>(&compiled)) {
@@ -230,7 +246,7 @@ void Definitions::DefineNow(const Spec& spec, const DefineDone& done) {
     if (status.ok()) {
       catalog_.Add(*definition, event.revision);
       revision_ = event.revision;
-      ++versions_;
+      CountVersion(spec.name_space);
       done(catalog_.Find(spec.name, event.version, spec.name_space));
     } else {
       done(status);

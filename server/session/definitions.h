@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
+#include <map>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -46,6 +48,8 @@ class Definitions {
     std::string name;
     std::string source;
     std::string documentation;  // empty: what the source says
+    // How many versions the namespace may have with it, whatever their names.
+    std::uint64_t most_versions = std::numeric_limits<std::uint64_t>::max();
   };
   using DefineDone = std::function<void(absl::StatusOr<const Definition*>)>;
   void Define(Spec spec, DefineDone done);
@@ -63,6 +67,9 @@ class Definitions {
   void Enqueue(std::function<void()> change);
   void Next();
   void DefineNow(const Spec& spec, const DefineDone& done);
+  // TOO_MANY_DEFINITIONS.
+  absl::Status CheckRoom(const Spec& spec) const;
+  void CountVersion(std::string_view name_space);
   // `name`: qualified.
   void RemoveNow(const std::string& name, const RemoveDone& done);
   // Puts the event behind the history, then calls `done` on a thread that may wait: OK, it is there; a conflict, others
@@ -81,6 +88,7 @@ class Definitions {
   CatalogRevision revision_ = 0;  // of the last event that is known
   bool doubtful_ = false;         // there may be more
   std::size_t versions_ = 0;
+  std::map<std::string, std::size_t, std::less<>> versions_of_;  // by namespace
   Mutex mutex_;
   std::deque<std::function<void()>> changes_ ABSL_GUARDED_BY(mutex_);
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
