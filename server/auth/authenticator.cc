@@ -185,8 +185,11 @@ std::shared_ptr<Authenticator::Snapshot> Authenticator::Current() const {
 
 void Authenticator::Replace(std::shared_ptr<const Identities> identities, std::shared_ptr<const KeySet> keys) {
   auto made = std::make_shared<Snapshot>(std::move(identities), std::move(keys), options_.cached_tokens);
-  const MutexLock lock(snapshot_mutex_);
-  snapshot_.swap(made);  // the old one is freed after the lock
+  {
+    const MutexLock lock(snapshot_mutex_);
+    snapshot_.swap(made);  // the old one is freed after the lock
+  }
+  version_.fetch_add(1, std::memory_order_release);
 }
 
 }  // namespace corod

@@ -1,7 +1,9 @@
 #ifndef COROD_SERVER_AUTH_AUTHENTICATOR_H_
 #define COROD_SERVER_AUTH_AUTHENTICATOR_H_
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -57,6 +59,10 @@ class Authenticator {
   // What is in the files, in lines for the log.
   std::vector<std::string> Describe() const;
 
+  // Another number after each change of what the files say. Whoever was let in while it was this one would be let in
+  // as the same, unless a token has expired.
+  std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+
   // How many verified tokens are remembered now.
   std::size_t cached_tokens() const;
 
@@ -102,6 +108,7 @@ class Authenticator {
 
   mutable SmallMutex snapshot_mutex_;
   std::shared_ptr<Snapshot> snapshot_ ABSL_GUARDED_BY(snapshot_mutex_);
+  std::atomic<std::uint64_t> version_{0};  // of the snapshot, or of one before it
 };
 
 }  // namespace corod

@@ -20,6 +20,7 @@ namespace corod {
   X(SESSION_EXISTS, kAlreadyExists)              \
   X(CREDENTIALS_MISSING, kUnauthenticated)       \
   X(CREDENTIALS_INVALID, kUnauthenticated)       \
+  X(CREDENTIALS_ENDED, kUnavailable)             \
   X(ROLE_INSUFFICIENT, kPermissionDenied)        \
   X(INVALID_SESSION_ID, kInvalidArgument)        \
   X(INVALID_ARGUMENTS, kInvalidArgument)         \

@@ -8,11 +8,14 @@
 
 #include "absl/strings/match.h"
 #include "server/base/failure.h"
+#include "server/log/log.h"
 
 namespace corod::rpc {
 namespace {
 
 constexpr std::string_view kBearer = "bearer ";
+// How long what was asked of a call that lasts holds, while the files stay as they are.
+constexpr absl::Duration kCheckedFor = absl::Seconds(30);
 
 // A scheme's case says nothing (RFC 9110, section 11.1).
 std::string_view TokenIn(std::string_view authorization) {
@@ -39,6 +42,16 @@ std::optional<CertificateNames> NamesOf(const grpc::AuthContext* peer) {
   return names;
 }
 
+// The value of `authorization` in its metadata; empty: there is none. CREDENTIALS_INVALID: there is more than one.
+absl::StatusOr<std::string_view> AuthorizationOf(const grpc::ServerContextBase& context) {
+  const auto& metadata = context.client_metadata();
+  const auto [first, last] = metadata.equal_range("authorization");
+  if (first == last) return std::string_view();
+  if (std::next(first) == last) return std::string_view(first->second.data(), first->second.size());
+  return Failed(Reason::CREDENTIALS_INVALID, "there is more than one `authorization` in the metadata; send one",
+                {{"problem", "malformed"}});
+}
+
 bool IsOverOwnSocket(const grpc::ServerContextBase& context) { return context.peer().starts_with("unix:"); }
 
 const std::shared_ptr<const Identity>& Operator() {
@@ -59,8 +72,31 @@ absl::Status CheckRole(const Identity& identity, Role needed) {
       {{"role", has}, {"needed", wants}});
 }
 
+absl::Status Admission::Check(absl::Time now) {
+  if (!access_ || !ended_.ok()) return ended_;
+  const std::uint64_t version = access_->authenticator_->version();
+  if (version == version_ && now - checked_ < kCheckedFor && now >= checked_) return absl::OkStatus();
+  version_ = version;
+  checked_ = now;
+  const auto identity = access_->IdentifyBy(authorization_, certificate_);
+  absl::Status status = identity.ok() ? CheckRole(**identity, needed_) : identity.status();
+  if (status.ok() && (*identity)->name_space == name_space_) return absl::OkStatus();
+  const std::string why(status.ok() ? "it is of another namespace now" : status.message());
+  COROD_LOG(kAuth, kInfo, "a stream ends, since who began it may not go on with it",
+            {{"who", name_}, {"namespace", name_space_}, {"why", why}});
+  ended_ =
+      Failed(Reason::CREDENTIALS_ENDED, "the token or certificate that this stream began with is not valid any more (" +
+                                            why + "); begin a stream with one that is");
+  return ended_;
+}
+
 absl::StatusOr<std::shared_ptr<const Identity>> Access::Identify(std::string_view authorization,
                                                                  const grpc::AuthContext* peer) const {
+  return IdentifyBy(authorization, authorization.empty() ? NamesOf(peer) : std::nullopt);
+}
+
+absl::StatusOr<std::shared_ptr<const Identity>> Access::IdentifyBy(
+    std::string_view authorization, const std::optional<CertificateNames>& certificate) const {
   if (!authorization.empty()) {
     const std::string_view token = TokenIn(authorization);
     if (token.empty()) {
@@ -69,8 +105,7 @@ absl::StatusOr<std::shared_ptr<const Identity>> Access::Identify(std::string_vie
     }
     return authenticator_->AuthenticateToken(token);
   }
-  if (const std::optional<CertificateNames> names = NamesOf(peer))
-    return authenticator_->AuthenticateCertificate(*names);
+  if (certificate) return authenticator_->AuthenticateCertificate(*certificate);
   return Failed(Reason::CREDENTIALS_MISSING,
                 "this server wants to know who calls; send the metadata `authorization: Bearer TOKEN`, or a client "
                 "certificate");
@@ -79,18 +114,26 @@ absl::StatusOr<std::shared_ptr<const Identity>> Access::Identify(std::string_vie
 absl::StatusOr<Caller> Access::Admit(const grpc::ServerContextBase& context, Role needed) const {
   if (IsOverOwnSocket(context)) return Caller(accounts_.Of(kDefaultNamespace), Operator(), /*is_operator=*/true);
   if (IsOpen()) return anybody_;
-  const auto& metadata = context.client_metadata();
-  const auto [first, last] = metadata.equal_range("authorization");
-  if (first != last && std::next(first) != last) {
-    return Failed(Reason::CREDENTIALS_INVALID, "there is more than one `authorization` in the metadata; send one",
-                  {{"problem", "malformed"}});
-  }
-  const std::string_view authorization =
-      first == last ? std::string_view() : std::string_view(first->second.data(), first->second.size());
-  const auto identity = Identify(authorization, context.auth_context().get());
+  const absl::StatusOr<std::string_view> authorization = AuthorizationOf(context);
+  if (!authorization.ok()) return authorization.status();
+  const auto identity = Identify(*authorization, context.auth_context().get());
   if (!identity.ok()) return identity.status();
   if (absl::Status checked = CheckRole(**identity, needed); !checked.ok()) return checked;
   return Caller(accounts_.Of((*identity)->name_space), *identity);
+}
+
+absl::StatusOr<Caller> Access::Admit(const grpc::ServerContextBase& context, Role needed, Admission& admission) const {
+  const std::uint64_t version = IsOpen() ? 0 : authenticator_->version();  // before it is asked who calls
+  absl::StatusOr<Caller> caller = Admit(context, needed);
+  if (!caller.ok() || caller->is_operator() || IsOpen()) return caller;
+  admission.access_ = this;
+  admission.needed_ = needed;
+  admission.authorization_ = *AuthorizationOf(context);
+  if (admission.authorization_.empty()) admission.certificate_ = NamesOf(context.auth_context().get());
+  admission.name_ = caller->name();
+  admission.name_space_ = caller->name_space();
+  admission.version_ = version;
+  return caller;
 }
 
 }  // namespace corod::rpc

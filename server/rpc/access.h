@@ -3,12 +3,16 @@
 
 #include <grpcpp/server_context.h>
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/auth/authenticator.h"
 #include "server/catalog/namespaces.h"
 #include "server/session/account.h"
@@ -44,6 +48,31 @@ class Caller {
   bool is_operator_;
 };
 
+class Access;
+
+// What a call that lasts was let in with, so that it can be asked again whether it may go on. For one thread at a time.
+class Admission {
+ public:
+  // OK while the call would be let in as it was. CREDENTIALS_ENDED: its token or certificate was taken out of the
+  // files, has another role or namespace there, or the token has expired; the caller is to begin anew with what is
+  // valid then. Whoever asks each second hears of a change of the files within that, and of a token's end within half a
+  // minute.
+  absl::Status Check(absl::Time now);
+
+ private:
+  friend class Access;
+
+  const Access* access_ = nullptr;  // null: nobody is asked who he is
+  Role needed_ = Role::kAdmin;
+  std::string authorization_;
+  std::optional<CertificateNames> certificate_;
+  std::string name_;
+  std::string name_space_;
+  std::uint64_t version_ = 0;  // of the credentials, when it was let in, or asked
+  absl::Time checked_ = absl::InfinitePast();
+  absl::Status ended_;
+};
+
 // Says who may make which call. Thread-safe.
 //
 // A call names itself by a bearer token (`authorization` in its metadata), or else by its client certificate. What
@@ -64,6 +93,8 @@ class Access {
 
   // Who calls, if he may do what asks for that role. CREDENTIALS_MISSING, CREDENTIALS_INVALID, ROLE_INSUFFICIENT.
   absl::StatusOr<Caller> Admit(const grpc::ServerContextBase& context, Role needed) const;
+  // The same for a call that lasts, with what asks again.
+  absl::StatusOr<Caller> Admit(const grpc::ServerContextBase& context, Role needed, Admission& admission) const;
 
   // The same of what gRPC hands to an AuthMetadataProcessor. `token`: the value of `authorization`; empty: there is
   // none.
@@ -71,6 +102,11 @@ class Access {
                                                            const grpc::AuthContext* peer) const;
 
  private:
+  friend class Admission;
+
+  absl::StatusOr<std::shared_ptr<const Identity>> IdentifyBy(std::string_view authorization,
+                                                             const std::optional<CertificateNames>& certificate) const;
+
   Authenticator* const authenticator_;
   Accounts& accounts_;
   const Caller anybody_;

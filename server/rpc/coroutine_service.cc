@@ -9,7 +9,6 @@
 #include "server/rpc/drive_stream.h"
 #include "server/rpc/send_call.h"
 #include "server/rpc/status.h"
-#include "server/rpc/transfer_streams.h"
 #include "server/rpc/unary_call.h"
 #include "server/rpc/watch_stream.h"
 #include "server/wire/value_codec.h"
@@ -239,12 +238,12 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* CoroutineService::Watch(grpc::Callba
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* CoroutineService::Export(grpc::CallbackServerContext* context,
                                                                      const grpc::ByteBuffer* request) {
-  return ExportStream::Start(sessions_, access_, context, *request);
+  return ExportStream::Start(sessions_, access_, streams_, context, *request);
 }
 
 grpc::ServerReadReactor<grpc::ByteBuffer>* CoroutineService::Import(grpc::CallbackServerContext* context,
                                                                     grpc::ByteBuffer* response) {
-  return ImportStream::Start(sessions_, access_, context, response);
+  return ImportStream::Start(sessions_, access_, streams_, import_room_, context, response);
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CoroutineService::Drive(

@@ -8,6 +8,7 @@
 #include "corod/v1/coroutine_service.grpc.pb.h"
 #include "server/rpc/access.h"
 #include "server/rpc/open_streams.h"
+#include "server/rpc/transfer_streams.h"
 #include "server/session/sessions.h"
 
 namespace corod::rpc {
@@ -56,6 +57,7 @@ class CoroutineService final : public CoroutineServiceBase {
   Sessions& sessions_;
   const Access& access_;
   OpenStreams& streams_;
+  ImportRoom import_room_;
 };
 
 }  // namespace corod::rpc

@@ -189,21 +189,25 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* DriveStream::Start(
     counter.Refused(status, nullptr, absl::ZeroDuration());
     return new RefusedStream(status);
   };
-  absl::StatusOr<Caller> caller = access.Admit(*context, Role::kDrive);
+  Admission admission;
+  absl::StatusOr<Caller> caller = access.Admit(*context, Role::kDrive, admission);
   if (!caller.ok()) return refused(caller.status());
   counter.SetAccount(caller->account());
   if (absl::Status opened = caller->account().OpenStream(); !opened.ok()) return refused(opened);
-  auto* stream = new DriveStream(sessions, *std::move(caller), streams, access.metrics(), counter, context);
+  auto* stream =
+      new DriveStream(sessions, *std::move(caller), std::move(admission), streams, access.metrics(), counter, context);
   stream->held_by_grpc_ = IntrusivePtr<DriveStream>(stream);
   streams.Add(stream);
   stream->StartRead(&stream->in_);
   return stream;
 }
 
-DriveStream::DriveStream(Sessions& sessions, Caller caller, OpenStreams& streams, const metrics::Metrics& metrics,
-                         const CallCounter& counter, grpc::CallbackServerContext* context)
+DriveStream::DriveStream(Sessions& sessions, Caller caller, Admission admission, OpenStreams& streams,
+                         const metrics::Metrics& metrics, const CallCounter& counter,
+                         grpc::CallbackServerContext* context)
     : sessions_(sessions),
       caller_(std::move(caller)),
+      admission_(std::move(admission)),
       streams_(streams),
       metrics_(metrics),
       counter_(counter),
@@ -232,10 +236,10 @@ void DriveStream::OnDone() {
 void DriveStream::OnReadDone(bool ok) {
   const CompletionScope scope;  // whom else this thread answers meanwhile is woken once
   if (ok) {
-    processing_.store(true, std::memory_order_relaxed);
+    const bool is_shut = (reads_.fetch_or(kProcessing, std::memory_order_relaxed) & kShut) != 0;
     grpc::Slice bytes;
     // Only of a buffer that holds nothing is there nothing to dump.
-    if (in_.TrySingleSlice(&bytes).ok() || in_.DumpToSingleSlice(&bytes).ok()) {
+    if (!is_shut && (in_.TrySingleSlice(&bytes).ok() || in_.DumpToSingleSlice(&bytes).ok())) {
       Process({reinterpret_cast<const char*>(bytes.begin()), bytes.size()});
     }
     in_.Clear();
@@ -246,7 +250,7 @@ void DriveStream::OnReadDone(bool ok) {
     const bool writes = WriteReplies();
     if (!writes) AddUnwritten();
     if (open_ == 0 && !used_lanes_ && !lanes_.empty()) lanes_.ForgetIdle();
-    processing_.store(false, std::memory_order_relaxed);
+    reads_.fetch_and(static_cast<std::uint8_t>(~kProcessing), std::memory_order_relaxed);
     reading_ = false;
     if (!ok || !end_.ok()) read_all_ = true;
     next = Decide();
@@ -255,7 +259,26 @@ void DriveStream::OnReadDone(bool ok) {
   Do(next);
 }
 
+DriveStream::Next DriveStream::Shut(const absl::Status& end) {
+  end_ = end;
+  read_all_ = true;
+  reads_.fetch_or(kShut, std::memory_order_relaxed);
+  return Decide();
+}
+
+void DriveStream::EndWith(const absl::Status& status) {
+  Next next;
+  {
+    const MutexLock lock(mutex_);
+    if (finished_ || !end_.ok()) return;
+    next = Shut(status);
+  }
+  counter_.Ended(status);
+  Do(next);
+}
+
 void DriveStream::Look(absl::Time now, absl::Duration timeout) {
+  if (const absl::Status admitted = admission_.Check(now); !admitted.ok()) EndWith(admitted);
   Next next;
   bool cancel = false;
   {
@@ -264,12 +287,10 @@ void DriveStream::Look(absl::Time now, absl::Duration timeout) {
     cancel = looking_ = cut_;  // what it was told did not get through either
     if (!cut_) {
       cut_ = true;
-      end_ = ReaderTooSlow(timeout);
-      read_all_ = true;
       cancelled_.store(true, std::memory_order_relaxed);
       unwritten_.clear();
       unwritten_bytes_ = 0;
-      next = Decide();
+      next = Shut(ReaderTooSlow(timeout));
     }
   }
   if (cancel) {
@@ -306,7 +327,7 @@ void DriveStream::Process(std::string_view bytes) {
     if (!split.ok()) {
       counter_.Ended(split.status());
       const MutexLock lock(mutex_);
-      end_ = split.status();
+      if (end_.ok()) end_ = split.status();
       return;
     }
     commands_ = *std::move(split);
@@ -687,7 +708,7 @@ void DriveStream::Answered(DriveCommand* command, const Append& append) {
       if (hand_over) lane->handing_over = true;
     }
     if (returned_.size() < kPooled) returned_.push_back(std::exchange(command, nullptr));
-    wake = !processing_.load(std::memory_order_relaxed) && !deferred_ && (!writing_ || MayRead());
+    wake = !IsProcessing() && !deferred_ && (!writing_ || MayRead());
     if (wake) deferred_ = IntrusivePtr<DriveStream>(this);
   }
   delete command;
@@ -702,8 +723,19 @@ void DriveStream::RunDeferred() {
     const MutexLock lock(mutex_);
     keep = std::move(deferred_);
     next = Decide();
+    starts_read_ = next.read;
   }
   Do(next);
+  // gRPC's own threads hold the call while they start a read; this one does not.
+  while (next.read) {
+    {
+      const MutexLock lock(mutex_);
+      starts_read_ = false;
+      next = Decide();
+      starts_read_ = next.read;
+    }
+    Do(next);
+  }
 }
 
 bool DriveStream::MayRead() const {
@@ -712,7 +744,7 @@ bool DriveStream::MayRead() const {
 
 DriveStream::Next DriveStream::Decide() {
   Next next;
-  if (finished_ || processing_.load(std::memory_order_relaxed)) return next;
+  if (finished_ || IsProcessing()) return next;
   if (MayRead()) next.read = reading_ = true;
   if (!writing_ && !unwritten_.empty()) {
     message_bytes_ = unwritten_.front().size();
@@ -720,7 +752,7 @@ DriveStream::Next DriveStream::Decide() {
     out_ = ToBuffer(std::move(unwritten_.front()));
     unwritten_.pop_front();
     next.write = writing_ = true;
-  } else if (!writing_ && read_all_ && open_ == 0 && !looking_) {
+  } else if (!writing_ && read_all_ && open_ == 0 && !looking_ && !starts_read_) {
     finished_ = next.finish = true;
     if (!end_.ok()) status_ = ToGrpcStatus(end_);
   }

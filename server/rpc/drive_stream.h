@@ -72,8 +72,8 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
     bool finish = false;
   };
 
-  DriveStream(Sessions& sessions, Caller caller, OpenStreams& streams, const metrics::Metrics& metrics,
-              const CallCounter& counter, grpc::CallbackServerContext* context);
+  DriveStream(Sessions& sessions, Caller caller, Admission admission, OpenStreams& streams,
+              const metrics::Metrics& metrics, const CallCounter& counter, grpc::CallbackServerContext* context);
   ~DriveStream() override;
 
   // What the session is called where it is kept, for as long as the message is read.
@@ -126,13 +126,19 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   template <typename Append>
   void Answered(DriveCommand* command, const Append& append);
   void RunDeferred() override;
+  bool IsProcessing() const { return (reads_.load(std::memory_order_relaxed) & kProcessing) != 0; }
   bool MayRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Reads no more; what was read goes on, and then the call ends with that.
+  Next Shut(const absl::Status& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same, if it does not end already.
+  void EndWith(const absl::Status& status);
   // What is to be done now; the caller does it (Do) without the lock.
   Next Decide() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Do(const Next& next);
 
   Sessions& sessions_;
   const Caller caller_;
+  Admission admission_;  // for whoever looks
   OpenStreams& streams_;
   const metrics::Metrics& metrics_;
   CallCounter counter_;
@@ -143,8 +149,10 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   grpc::ByteBuffer in_;
   grpc::ByteBuffer out_;
   std::atomic<bool> cancelled_ = false;
-  // Replies wait until the message is through. Set by the thread that reads; cleared with the lock.
-  std::atomic<bool> processing_ = false;
+  // Whether a message is being processed, until which replies wait (set by the thread that reads, cleared with the
+  // lock), and whether no other is to be (set with the lock). In one, so that none is processed behind the end.
+  static constexpr std::uint8_t kProcessing = 1, kShut = 2;
+  std::atomic<std::uint8_t> reads_ = 0;
 
   // For the thread that reads.
   absl::Time arrived_;                      // the message
@@ -168,8 +176,9 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   bool reading_ ABSL_GUARDED_BY(mutex_) = true;
   bool read_all_ ABSL_GUARDED_BY(mutex_) = false;  // the client sends no more
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
-  bool cut_ ABSL_GUARDED_BY(mutex_) = false;      // nothing more is said, since nobody reads it
-  bool looking_ ABSL_GUARDED_BY(mutex_) = false;  // Look uses the context: do not finish yet
+  bool cut_ ABSL_GUARDED_BY(mutex_) = false;          // nothing more is said, since nobody reads it
+  bool looking_ ABSL_GUARDED_BY(mutex_) = false;      // Look uses the context: do not finish yet
+  bool starts_read_ ABSL_GUARDED_BY(mutex_) = false;  // RunDeferred starts a read: the same
   Progress progress_ ABSL_GUARDED_BY(mutex_);
   IntrusivePtr<DriveStream> deferred_ ABSL_GUARDED_BY(mutex_);   // set while RunDeferred is to come
   std::vector<DriveCommand*> returned_ ABSL_GUARDED_BY(mutex_);  // for the pool

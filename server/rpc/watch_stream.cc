@@ -27,8 +27,8 @@ WatchStream* WatchStream::Start(Sessions& sessions, const Access& access, OpenSt
   auto* stream = new WatchStream(sessions, streams, context);
   const IntrusivePtr<WatchStream> self(stream);
   stream->held_by_grpc_ = self;
+  const absl::StatusOr<Caller> caller = access.Admit(*context, Role::kObserve, stream->admission_);
   streams.Add(stream);
-  const absl::StatusOr<Caller> caller = access.Admit(*context, Role::kObserve);
   if (caller.ok()) stream->counter_.SetAccount(caller->account());
   const absl::Status opened = caller.ok() ? caller->account().OpenStream() : caller.status();
   if (!opened.ok()) {
@@ -149,6 +149,15 @@ void WatchStream::OnCancel() {
 
 void WatchStream::Look(absl::Time now, absl::Duration timeout) {
   bool cancel = false;
+  std::shared_ptr<Watch> watch;
+  {
+    const MutexLock lock(mutex_);
+    if (!watch_ || finished_) return;
+    watch = watch_;
+  }
+  if (const absl::Status admitted = admission_.Check(now); !admitted.ok()) {
+    watch->Drop(Reason::CREDENTIALS_ENDED, std::string(admitted.message()));
+  }
   {
     const MutexLock lock(mutex_);
     if (!watch_ || finished_ || !progress_.IsStuck(writing_, now, timeout)) return;

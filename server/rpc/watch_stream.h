@@ -46,6 +46,7 @@ class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, pub
   const absl::Time arrived_;
   Account* account_ = nullptr;  // that counts it
   std::string session_id_;      // as the client calls it
+  Admission admission_;         // for whoever looks
   IntrusivePtr<WatchStream> held_by_grpc_;
   grpc::ByteBuffer out_;
 

@@ -91,13 +91,20 @@ void Watch::OnStep(const std::shared_ptr<const StepEvent>& event) {
   Wake();
 }
 
-void Watch::DropLocked() {
+void Watch::DropLocked(Reason reason, std::string_view message) {
   const Step resume = ready_.empty() ? NextLocked() : ready_.front()->step;
   ready_.clear();
   ready_bytes_ = 0;
-  EndLocked(Failed(Reason::WATCHER_TOO_SLOW,
-                   "the session goes on faster than its steps are read; watch again from the step in the metadata",
-                   {{"session_id", session_id()}, {"resume_step", std::to_string(resume)}}));
+  EndLocked(Resumable(reason, message, resume));
+}
+
+void Watch::DropLocked() {
+  DropLocked(Reason::WATCHER_TOO_SLOW,
+             "the session goes on faster than its steps are read; watch again from the step in the metadata");
+}
+
+absl::Status Watch::Resumable(Reason reason, std::string_view message, Step resume, absl::Duration retry_delay) const {
+  return Failed(reason, message, {{"session_id", session_id()}, {"resume_step", std::to_string(resume)}}, retry_delay);
 }
 
 void Watch::Drop() {
@@ -110,19 +117,28 @@ void Watch::Drop() {
   Wake();
 }
 
+void Watch::Drop(Reason reason, std::string_view message) {
+  {
+    const MutexLock lock(mutex_);
+    if (end_) return;
+    DropLocked(reason, message);
+  }
+  Wake();
+}
+
 void Watch::OnForgotten() {
   End(Failed(Reason::SESSION_NOT_FOUND, "session '" + session_id() + "' was forgotten",
              {{"session_id", session_id()}}));
 }
 
 void Watch::OnDrained() {
-  Step resume = 0;
   {
     const MutexLock lock(mutex_);
-    resume = NextLocked();
+    EndLocked(Resumable(Reason::DRAINING,
+                        "the server is shutting down; watch again from the step in the metadata when it is back",
+                        NextLocked(), absl::Seconds(1)));
   }
-  End(Failed(Reason::DRAINING, "the server is shutting down; watch again from the step in the metadata when it is back",
-             {{"session_id", session_id()}, {"resume_step", std::to_string(resume)}}, absl::Seconds(1)));
+  Wake();
 }
 
 Step Watch::NextLocked() const {

@@ -7,10 +7,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "server/base/executor.h"
+#include "server/base/failure.h"
 #include "server/base/mutex.h"
 #include "server/session/replay.h"
 #include "server/session/watchers.h"
@@ -44,7 +47,10 @@ class Watch : public Watcher, public std::enable_shared_from_this<Watch> {
   Taken Take(std::size_t max_events);
   // Shows nothing more.
   void End(const absl::Status& status);
-  // The same, with WATCHER_TOO_SLOW: whoever takes has not taken for too long.
+  // The same, at once: what is ready is not shown, either. The status has in "resume_step" the step from which to watch
+  // again.
+  void Drop(Reason reason, std::string_view message);
+  // With WATCHER_TOO_SLOW: whoever takes has not taken for too long.
   void Drop();
 
   void OnStep(const std::shared_ptr<const StepEvent>& event) override;
@@ -57,8 +63,12 @@ class Watch : public Watcher, public std::enable_shared_from_this<Watch> {
   bool ReadSome();
   void Push(std::shared_ptr<const StepEvent> event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Ends it with WATCHER_TOO_SLOW; what is ready is not shown any more.
+  void DropLocked(Reason reason, std::string_view message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // With WATCHER_TOO_SLOW.
   void DropLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // That reason, and where to go on.
+  absl::Status Resumable(Reason reason, std::string_view message, Step resume,
+                         absl::Duration retry_delay = absl::ZeroDuration()) const;
   // The step that would be pushed next.
   Step NextLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string session_id() const;

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import os
+import queue
 import re
 import socket
 import ssl
@@ -135,11 +136,12 @@ class World:
         for name_space in ("team-a", "team-b"):
             for role in ROLES:
                 self.add_token(f"{name_space}-{role}", name_space, role, lines)
-        for name_space in ("few-sessions", "few-commands", "little-memory"):
-            self.add_token(name_space, name_space, DRIVE, lines)
+        for name_space in ("few-sessions", "few-commands", "few-definitions", "little-memory"):
+            self.add_token(name_space, name_space, DEFINE, lines)
         self.identities = self.put("identities", "\n".join(lines) + "\n")
         self.jwks = self.put("jwks.json", made.key_set(*self.keys.values()))
-        self.limits = self.put("limits", "few-sessions sessions=2\nfew-commands commands=2\nlittle-memory memory=1MiB\n")
+        self.limits = self.put("limits", "few-sessions sessions=2\nfew-commands commands=2\nfew-definitions definitions=2\n"
+                               "little-memory memory=1MiB\n")
         self.server = self.start("--limits", self.limits, "--metrics", "127.0.0.1:0", *self.mutual("optional"),
                                  data_dir=os.path.join(directory, "data"), log_level="trace")
 
@@ -605,7 +607,8 @@ class ChangesTest(AccessTest):
         self.put(identities=self.line, jwks=made.key_set(world.keys["ES256"]), limits="", certificate=certificate, key=key)
         self.server = testing.Server(
             testing.binary("COROD_BIN"), *world.tls((self.files["certificate"], self.files["key"])), "--identities",
-            self.files["identities"], *world.issuer(self.files["jwks"]), "--limits", self.files["limits"], log_level="info")
+            self.files["identities"], *world.issuer(self.files["jwks"]), "--limits", self.files["limits"],
+            *world.mutual("optional"), log_level="info")
         self.addCleanup(self.server.stop)
 
     def put(self, **files):
@@ -672,6 +675,48 @@ class ChangesTest(AccessTest):
         self.assertEqual(self.certificate(), was)
         self.put(certificate=certificate)
         testing.eventually(lambda: self.certificate() != was, "the certificate is renewed")
+
+    def test_streams_end_with_the_credentials_that_they_began_with(self):
+        ada = self.caller(self.ada)
+        eve, eves_line = made.static_token("eve", "team-a", DRIVE)
+        self.put(identities="\n".join([self.line, eves_line, "worker team-a observe certificate:worker.example"]))
+        testing.eventually(lambda: self.reason(self.caller(eve).list) is None, "eve is known")
+        ada.create("averager", "watched", prime=True)
+        watch = ada.stub.Watch(pb.WatchRequest(session_id="watched"), timeout=testing.CALL_SECONDS)
+        list(watch.initial_metadata())
+        driving = queue.Queue()
+        drive = ada.stub.Drive(iter(driving.get, None), timeout=testing.CALL_SECONDS)
+        driving.put(pb.DriveRequest(commands=[sends("watched", 1.0)]))
+        self.assertEqual(testing.reply_of(next(drive).replies[0]).value, 1.0)
+        self.assertEqual(next(watch).event.step, 2)
+        by_certificate = world.caller(server=self.server, certificate=world.certificates["worker"]).stub.Watch(
+            pb.WatchRequest(session_id="watched"), timeout=testing.CALL_SECONDS)
+        list(by_certificate.initial_metadata())
+        eves = self.caller(eve).stub.Watch(pb.WatchRequest(session_id="watched"), timeout=testing.CALL_SECONDS)
+        list(eves.initial_metadata())
+
+        # A command line that goes on with the token that is in its file then.
+        token_file = os.path.join(self.directory, "token")
+        made.replace(token_file, self.ada)
+        with subprocess.Popen([testing.binary("COROCTL"), "--server", self.server.address, "--tls-ca", world.ca.path, "--token-file",
+                               token_file, "pipe", "averager"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                              bufsize=1) as pipe:
+            self.addCleanup(pipe.kill)
+            pipe.stdin.write("1\n")
+            self.assertEqual(pipe.stdout.readline(), "1.0\n")
+            made.replace(token_file, eve)
+            self.put(identities=eves_line)
+            for stream, metadata in (watch, {"resume_step": "3"}), (drive, {}), (by_certificate, {"resume_step": "3"}):
+                self.assert_refused(refused(lambda: list(stream)), "CREDENTIALS_ENDED", grpc.StatusCode.UNAVAILABLE, **metadata)
+            driving.put(None)
+            testing.eventually(lambda: self.server.stderr().count("who began it may not go on with it") == 4, "the log tells of each")
+            pipe.stdin.write("2\n")
+            self.assertEqual(pipe.stdout.readline(), "1.5\n")
+            pipe.stdin.close()
+            self.assertEqual(pipe.wait(timeout=testing.CALL_SECONDS), 0)
+        self.assertEqual(self.reason(ada.list), "CREDENTIALS_INVALID")
+        self.caller(eve).send("watched", 2.0)
+        self.assertEqual(next(eves).event.step, 3, "hers goes on")
 
 
 class ExposureTest(AccessTest):
@@ -779,6 +824,16 @@ class LimitsTest(AccessTest):
         self.admin.create("averager", prime=True)
         client.delete("large")
         self.assertEqual(client.send("small", 1.0).value, 1.0)
+
+    def test_definitions_are_limited(self):
+        client = world.of("few-definitions")
+        define(client, "one")
+        define(client, "one", SCRIPT + " ")
+        self.assert_refused(refused(define, client, "two"), "TOO_MANY_DEFINITIONS", grpc.StatusCode.RESOURCE_EXHAUSTED,
+                            namespace="few-definitions", max_definitions="2", coroutine="two")
+        undefine(client, "one")
+        self.assertEqual(refused(define, client, "two").reason, "TOO_MANY_DEFINITIONS", "versions are kept for those that run them")
+        define(self.admin, "two")
 
 
 class CoroctlTest(AccessTest):

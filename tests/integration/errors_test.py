@@ -38,6 +38,7 @@ REASONS = {
     # Of callers and their limits: access_test.py provokes them.
     "CREDENTIALS_MISSING": Contract("UNAUTHENTICATED", ()),
     "CREDENTIALS_INVALID": Contract("UNAUTHENTICATED", ()),
+    "CREDENTIALS_ENDED": Contract("UNAVAILABLE", ()),
     "ROLE_INSUFFICIENT": Contract("PERMISSION_DENIED", ()),
     "RATE_LIMITED": Contract("RESOURCE_EXHAUSTED", (), retry=True),
     "TOO_MANY_STREAMS": Contract("RESOURCE_EXHAUSTED", (), retry=True),
@@ -71,7 +72,7 @@ REASONS = {
     "HISTORY_TRIMMED": Contract("OUT_OF_RANGE", ()),
     "WATCHER_TOO_SLOW": Contract("RESOURCE_EXHAUSTED", ()),
     "SCRIPT_MEMORY_FULL": Contract("RESOURCE_EXHAUSTED", (), retry=True),  # scripts_test.py
-    "TOO_MANY_DEFINITIONS": Contract("RESOURCE_EXHAUSTED", ()),  # 10,000 of them: tests/unit/session
+    "TOO_MANY_DEFINITIONS": Contract("RESOURCE_EXHAUSTED", ()),  # access_test.py, tests/unit/session
     "REPLAY_DIVERGED": Contract("DATA_LOSS", ()),
     "SESSION_BROKEN": Contract("DATA_LOSS", ()),
 }

@@ -63,7 +63,7 @@ class AuthenticatorTest : public testing::Test {
   }
 
   TemporaryFolder folder_;
-  FakeClock clock_;
+  TokenClock clock_;
   TestKey key_ = TestKey::Ed25519(), other_key_ = TestKey::Ed25519();
   NewTokenResult ada_ = *NewToken(kAda), bob_ = *NewToken({"bob", "team-b", Role::kAdmin});
   AuthenticatorOptions both_{.rules = {"https://issuer.example.org", "corod"}};

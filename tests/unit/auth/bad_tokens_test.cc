@@ -25,7 +25,7 @@ using testing::Not;
 // A server that knows ada and bob by tokens, and five keys.
 struct World {
   TemporaryFolder folder;
-  FakeClock clock;
+  TokenClock clock;
   std::string ada, bob;  // tokens
   TestKey rsa = TestKey::Rsa(), ec = TestKey::Ec(), ed = TestKey::Ed25519(), second_ed = TestKey::Ed25519(),
           for_encryption = TestKey::Ec(), of_attacker = TestKey::Rsa(), ec_of_attacker = TestKey::Ec();

@@ -17,7 +17,7 @@ namespace corod {
 // The time in these tests until it is advanced.
 inline const absl::Time kNow = absl::FromUnixSeconds(1'900'000'000);
 
-class FakeClock : public Clock {
+class TokenClock : public Clock {
  public:
   absl::Time Now() const override { return kNow + absl::Seconds(seconds_.load()); }
   void Advance(int seconds) { seconds_ += seconds; }

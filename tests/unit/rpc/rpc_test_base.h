@@ -18,6 +18,7 @@
 #include "corod/v1/coroutine_service.grpc.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "server/auth/authenticator.h"
 #include "server/base/clock.h"
 #include "server/base/completion_scope.h"
 #include "server/base/executor.h"
@@ -65,14 +66,17 @@ class ScopedExecutor final : public Executor {
 // A server in this process with the test bodies, and a client of it.
 class RpcTest : public testing::Test {
  protected:
+  // `authenticator`: null, and everybody may do everything. `slow_reader`: --slow-reader-timeout.
   explicit RpcTest(Journaling journaling = Journaling::kNone, Scopes scopes = Scopes::kNone,
-                   const Sessions::Options& options = {})
+                   const Sessions::Options& options = {}, Authenticator* authenticator = nullptr,
+                   absl::Duration slow_reader = absl::Seconds(30))
       : executor_(workers_, scopes),
-        journal_(executor_, MemoryJournal::Options{.durable = journaling == Journaling::kDurable}) {
+        journal_(executor_, MemoryJournal::Options{.durable = journaling == Journaling::kDurable}),
+        streams_(slow_reader) {
     AddTestCoroutines(catalog_, probe_);
     sessions_ = std::make_unique<Sessions>(options, catalog_, clock_, executor_, random_, journal_);
     service_ =
-        std::make_unique<CoroutineService>(*sessions_, access_.emplace(nullptr, sessions_->accounts()), streams_);
+        std::make_unique<CoroutineService>(*sessions_, access_.emplace(authenticator, sessions_->accounts()), streams_);
     int port = 0;
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -149,7 +153,7 @@ class RpcTest : public testing::Test {
   MemoryJournal journal_;
   std::unique_ptr<Sessions> sessions_;
   std::optional<Access> access_;
-  OpenStreams streams_{absl::Seconds(30)};
+  OpenStreams streams_;
   std::unique_ptr<CoroutineService> service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
