@@ -47,6 +47,7 @@ class World:
     tally: object
     slow_seconds: float  # --slow-reader-timeout of the server
     observer: str  # the token of somebody who may only look
+    guest: object  # a soak_test.Guest
 
 
 def check(actual, expected, what):
@@ -366,6 +367,11 @@ def break_connections(world):
 
 # ---- copies
 
+def reply_of_slow(answer):
+    """None if it was refused."""
+    return None if isinstance(answer, str) else answer
+
+
 def copy(world):
     """Forks, exports, imports, and looks at what was."""
     with world.connect() as client:
@@ -380,11 +386,15 @@ def copy(world):
             check(forked.session.steps, 3, fork)
             check(client.ask("send", fork, 100).value, 103, fork)
             yield
-            file = b"".join(part.chunk for part in client.call("Export", lambda: list(
-                client.stub.Export(pb.ExportRequest(session_id=source), timeout=testing.CALL_SECONDS))))
+            # On a machine that is slow enough they have been given up.
+            parts = testing.eventually(lambda: reply_of_slow(client.call("Export", lambda: list(
+                client.stub.Export(pb.ExportRequest(session_id=source), timeout=testing.CALL_SECONDS)),
+                may={"READER_TOO_SLOW"})), "an export")
+            file = b"".join(part.chunk for part in parts)
             parts = [pb.ImportRequest(chunk=file[at:at + 100], session_id="" if at else copied)
                      for at in range(0, len(file), 100)]
-            client.call("Import", lambda: client.stub.Import(iter(parts), timeout=testing.CALL_SECONDS))
+            testing.eventually(lambda: reply_of_slow(client.call("Import", lambda: client.stub.Import(
+                iter(parts), timeout=testing.CALL_SECONDS), may={"DEADLINE_EXCEEDED"})), "an import")
             check(client.ask("send", copied, 1000).value, 1015, copied)
             made(world, DURABLE, 3)
             for session_id in source, fork, copied:
@@ -413,7 +423,7 @@ def define(world):
                     catalog_pb.DeleteCoroutineRequest(name=name), timeout=testing.CALL_SECONDS))
 
 
-# ---- who may not
+# ---- who has little
 
 def sleep_and_wake(world):
     """Many durable sessions that are used now and then, so that they sleep in between."""
@@ -464,6 +474,78 @@ def beyond_limits(world):
                     held.pop()
 
 
+def little_memory(world):
+    """Sessions that grow until their namespace has no more memory: durable ones sleep in between, what is refused leaves no trace,
+    and when some are gone there is room again."""
+    limit = {"MEMORY_LIMIT"}
+    text = "m" * 10_000
+    with world.connect() as client:
+        while True:
+            held = {}
+            for at in range(8):
+                session_id = f"{world.name}-{at}"
+                durability = DURABLE if at % 2 == 0 else EPHEMERAL
+                testing.eventually(lambda: client.ask("create", "batch", session_id, {"size": 1_000_000}, prime=True,
+                                                      durability=durability, may=limit) != "MEMORY_LIMIT", "there is room")
+                made(world, durability)
+                held[session_id] = 1
+            refused = 0
+            while refused < 20:
+                for session_id in held:
+                    reply = client.ask("send", session_id, text, may=limit)
+                    if isinstance(reply, str):
+                        refused += 1
+                    else:
+                        held[session_id] += 1
+                        check(reply.step, held[session_id], session_id)
+                yield
+            for session_id, steps in held.items():
+                check(client.ask("get", session_id).steps, steps, session_id)
+                client.ask("delete", session_id)
+            yield
+
+
+# ---- who may not
+
+def taken_away(world):
+    """Somebody whose token is taken away while his streams are open: they end, and nothing that was sent is lost."""
+    with world.connect() as client:
+        session_id = f"{world.name}-sum"
+        client.ask("create", "soak_sum", session_id, prime=True, durability=DURABLE)
+        made(world, DURABLE)
+        total = 0
+        while True:
+            world.guest.come()
+            with world.connect(token=world.guest.token) as guest:
+                testing.eventually(lambda: guest.ask("get", session_id, may={"CREDENTIALS_INVALID"}) != "CREDENTIALS_INVALID",
+                                   "a token is known")
+                watch = guest.stub.Watch(pb.WatchRequest(session_id=session_id), timeout=testing.CALL_SECONDS)
+                watch.initial_metadata()
+                guest.told("Watch", "done")
+                drive = testing.DriveCall(guest)
+                seen = []
+                for _ in range(world.random.randrange(1, 40)):
+                    drive.write(testing.sends(session_id, 1))
+                    total += 1
+                    seen += drive.read()
+                    guest.told("Drive", "yielded")
+                check(seen[-1].value, total, session_id)
+                world.guest.go()
+                for rpc, stream in ("Watch", watch), ("Drive", iter(drive.read, [])):
+                    steps = 0
+                    try:
+                        for _ in stream:
+                            steps += 1
+                    except grpc.RpcError as error:
+                        guest.ended(rpc, error, {"CREDENTIALS_ENDED"})
+                        check(steps, len(seen) if rpc == "Watch" else 0, f"steps of a {rpc}")
+                    else:
+                        raise AssertionError(f"a {rpc} ended without a word")
+                drive.__exit__()
+                check(guest.ask("get", session_id, may={"CREDENTIALS_INVALID"}), "CREDENTIALS_INVALID", session_id)
+            yield
+
+
 def strangers(world):
     """Who may not come in, who may only look, and who is in another namespace."""
     with world.connect() as client, world.connect(token=None) as nobody, \
@@ -482,7 +564,7 @@ def strangers(world):
 ROLES = {
     "churn": churn, "watch": watch, "slow_drive": slow_drive, "slow_watch": slow_watch, "give_up": give_up,
     "break_connections": break_connections, "copy": copy, "define": define, "sleep_and_wake": sleep_and_wake,
-    "beyond_limits": beyond_limits, "strangers": strangers,
+    "beyond_limits": beyond_limits, "little_memory": little_memory, "strangers": strangers, "taken_away": taken_away,
     "drive_ephemeral": lambda world: drive(world, EPHEMERAL, "averager", 3, 100),
     "drive_script": lambda world: drive(world, EPHEMERAL, "soak_sum", 3, 20),
     "drive_durable": lambda world: drive(world, DURABLE, "averager", 3, 50),

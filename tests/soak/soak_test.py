@@ -45,27 +45,54 @@ LEAK_BYTES = 100
 CAST = [
     [("drive_ephemeral", "calm"), ("drive_durable", "calm"), ("drive_large", "calm"), ("drive_script", "rough")],
     [("churn", "calm"), ("churn", "rough"), ("watch", "calm"), ("watch", "rough"), ("copy", "calm"), ("define", "rough"),
-     ("sleep_and_wake", "calm"), ("strangers", "rough")],
+     ("sleep_and_wake", "calm"), ("strangers", "rough"), ("taken_away", "rough")],
     [("slow_drive", "rough"), ("slow_watch", "rough"), ("give_up", "rough"), ("break_connections", "rough"),
-     ("beyond_limits", "tight")],
+     ("beyond_limits", "tight"), ("little_memory", "small")],
 ]
-NAMESPACES = ("calm", "rough", "tight")
-LIMITS = "tight sessions=40 commands=200 streams=2\n* sessions=100000\n"
+NAMESPACES = ("calm", "rough", "tight", "small")
+LIMITS = "tight sessions=40 commands=200 streams=2\nsmall memory=2MiB\n* sessions=100000\n"
+GUESTS_NAMESPACE = "rough"
+
+
+def new_token(name, namespace, role):
+    """A token, and its line in the file of identities."""
+    secret, salt = secrets.token_urlsafe(32), secrets.token_bytes(16)
+    digest = hashlib.sha256(salt + secret.encode()).hexdigest()
+    return f"{name}.{secret}", f"{name} {namespace} {role} sha256:{salt.hex()}:{digest}\n"
 
 
 class Tokens:
-    """Two tokens for each namespace, and the file that says so."""
+    """Two tokens for each namespace, the file that says so, and a guest in it."""
 
     def __init__(self, directory):
         self.path = os.path.join(directory, "identities")
         self.of = {}
-        with open(self.path, "w", encoding="ascii") as file:
-            for namespace in NAMESPACES:
-                for role in "define", "observe":
-                    name, secret, salt = f"{role}-{namespace}", secrets.token_urlsafe(32), secrets.token_bytes(16)
-                    digest = hashlib.sha256(salt + secret.encode()).hexdigest()
-                    file.write(f"{name} {namespace} {role} sha256:{salt.hex()}:{digest}\n")
-                    self.of[namespace, role] = f"{name}.{secret}"
+        lines = ""
+        for namespace in NAMESPACES:
+            for role in "define", "observe":
+                self.of[namespace, role], line = new_token(f"{role}-{namespace}", namespace, role)
+                lines += line
+        self.guest = Guest(self.path, lines)
+        self.guest.go()
+
+
+class Guest:
+    """Somebody whose token is in the file of identities now and then."""
+
+    def __init__(self, path, others):
+        self.token, self._line = new_token("guest", GUESTS_NAMESPACE, "drive")
+        self._path, self._others = path, others
+
+    def come(self):
+        self._write(self._others + self._line)
+
+    def go(self):
+        self._write(self._others)
+
+    def _write(self, text):
+        with open(f"{self._path}.new", "w", encoding="ascii") as file:
+            file.write(text)
+        os.replace(f"{self._path}.new", self._path)
 
 
 class Memory(threading.Thread):
@@ -114,8 +141,8 @@ def play(parts, address, tokens, end, seed, failed, results):
     def act(number, role, namespace):
         world = World(name=f"{role.replace('_', '-')}-{number}" if role != "define" else f"{role}{number}",
                       random=random.Random(f"{seed}-{role}-{number}"), address=address, tally=tally, slow_seconds=SLOW_SECONDS,
-                      observer=tokens[namespace, "observe"],
-                      connect=lambda to=address, token=tokens[namespace, "define"]: Caller(to, token, namespace, tally))
+                      observer=tokens.of[namespace, "observe"], guest=tokens.guest,
+                      connect=lambda to=address, token=tokens.of[namespace, "define"]: Caller(to, token, namespace, tally))
         try:
             with contextlib.closing(ROLES[role](world)) as actor:
                 for _ in actor:
@@ -139,7 +166,7 @@ def play_all(server, tokens, seconds, seed):
     context = multiprocessing.get_context("spawn")
     failed, results = context.Event(), context.SimpleQueue()
     end = time.monotonic() + seconds
-    processes = [context.Process(target=play, args=(parts, server.address, tokens.of, end, seed, failed, results), daemon=True)
+    processes = [context.Process(target=play, args=(parts, server.address, tokens, end, seed, failed, results), daemon=True)
                  for parts in CAST]
     for process in processes:
         process.start()
@@ -180,7 +207,7 @@ def finish_sessions(server, tokens, tally):
             for session in [session for page in pages for session in page.sessions]:
                 found += 1
                 for method in "send", "delete":
-                    testing.eventually(lambda: client.ask(method, session.session_id, may={"RATE_LIMITED"}) != "RATE_LIMITED",
+                    testing.eventually(lambda: client.ask(method, session.session_id, may={"RATE_LIMITED", "MEMORY_LIMIT"}) != "RATE_LIMITED",
                                        f"{method} to {session.session_id}")
             left = [session.session_id for page in client.list_all() for session in page.sessions]
             client.told("List", "done")
