@@ -137,8 +137,9 @@ TEST_F(ScopedDriveTest, RepliesThatAreGivenTogetherAreOneMessage) {
     for (SessionPtr& session : sessions) std::exchange(session, SessionPtr())->Release();
   });
   EXPECT_EQ(stream.Read(2 * kCommands).size(), 2u * kCommands);
-  // One scope, unless the machine is too busy for the sessions to be known as quick.
-  EXPECT_LE(stream.messages() - messages, executor_.count() - scopes);
+  // One scope, unless the machine is too busy for the sessions to be known as quick; and one more message if gRPC says
+  // only meanwhile that the one before was written.
+  EXPECT_LE(stream.messages() - messages, executor_.count() - scopes + 1);
   EXPECT_TRUE(stream.HalfClose().ok());
 }
 
