@@ -1,8 +1,10 @@
 #include "server/rpc/call_counter.h"
 
+#include <string>
 #include <utility>
 
 #include "server/log/log.h"
+#include "server/rpc/convert.h"
 
 namespace corod::rpc {
 
@@ -25,6 +27,7 @@ void CallCounter::Ended(const absl::Status& status, const Subject& subject) cons
              {"namespace", account_ ? std::string_view(account_->name_space()) : std::string_view()},
              {"session_id", subject.session_id},
              {"request_id", subject.request_id},
+             {"traceparent", subject.context ? TraceparentOf(*subject.context) : std::string(subject.traceparent)},
              {"error", status}});
 }
 

@@ -1,6 +1,8 @@
 #ifndef COROD_SERVER_RPC_CALL_COUNTER_H_
 #define COROD_SERVER_RPC_CALL_COUNTER_H_
 
+#include <grpcpp/server_context.h>
+
 #include <cstdint>
 #include <string_view>
 
@@ -17,6 +19,9 @@ namespace corod::rpc {
 struct Subject {
   std::string_view session_id = {};  // as the client calls it
   std::string_view request_id = {};
+  // What says the `traceparent`: the call, or who keeps it when the call may be over.
+  const grpc::ServerContextBase* context = nullptr;
+  std::string_view traceparent = {};
 };
 
 // Where sessions of that coroutine count; without a name, where what is about none does.

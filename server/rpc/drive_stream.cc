@@ -147,7 +147,9 @@ class DriveCommand final : public Command {
   void CountRefusal(const absl::Status& status) const {
     CompactText::Buffer buffer;
     stream_.counter_.Refused(status, counters, Took(),
-                             {.session_id = LocalName(lane->id.View(buffer)), .request_id = request_id});
+                             {.session_id = LocalName(lane->id.View(buffer)),
+                              .request_id = request_id,
+                              .traceparent = stream_.traceparent_});
   }
 
   // `response`: with one reply.
@@ -185,8 +187,8 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* DriveStream::Start(
                                                                                 OpenStreams& streams,
                                                                                 grpc::CallbackServerContext* context) {
   CallCounter counter(access.metrics(), metrics::Rpc::kDrive);
-  const auto refused = [&counter](const absl::Status& status) {
-    counter.Refused(status, nullptr, absl::ZeroDuration());
+  const auto refused = [&counter, context](const absl::Status& status) {
+    counter.Refused(status, nullptr, absl::ZeroDuration(), {.context = context});
     return new RefusedStream(status);
   };
   Admission admission;
@@ -273,7 +275,7 @@ void DriveStream::EndWith(const absl::Status& status) {
     if (finished_ || !end_.ok()) return;
     next = Shut(status);
   }
-  counter_.Ended(status);
+  counter_.Ended(status, {.traceparent = traceparent_});
   Do(next);
 }
 
@@ -301,7 +303,7 @@ void DriveStream::Look(absl::Time now, absl::Duration timeout) {
     looking_ = false;
     next = Decide();
   } else {
-    counter_.Ended(ReaderTooSlow(timeout));
+    counter_.Ended(ReaderTooSlow(timeout), {.traceparent = traceparent_});
     COROD_LOG(kRpc, kWarning, "a stream ends, since its client does not read",
               {{"rpc", "Drive"},
                {"who", caller_.name()},
@@ -325,7 +327,7 @@ void DriveStream::Process(std::string_view bytes) {
     // It holds something else, or is none.
     absl::StatusOr<std::vector<std::string_view>> split = SplitCommands(bytes);
     if (!split.ok()) {
-      counter_.Ended(split.status());
+      counter_.Ended(split.status(), {.traceparent = traceparent_});
       const MutexLock lock(mutex_);
       if (end_.ok()) end_ = split.status();
       return;

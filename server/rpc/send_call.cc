@@ -264,7 +264,8 @@ class SendCall final : public Command {
   absl::Duration Took() const { return (executed != absl::InfinitePast() ? executed : sessions_.Now()) - arrived_; }
 
   void Refuse(const absl::Status& refused) {
-    counter_.Refused(refused, counters, Took(), {.session_id = session_id_, .request_id = request_id});
+    counter_.Refused(refused, counters, Took(),
+                     {.session_id = session_id_, .request_id = request_id, .context = &context_});
     const grpc::Status told = ToGrpcStatus(refused);
     message_ = CopyToSlice(told.error_message());
     details_.key = grpc_slice_from_static_string("grpc-status-details-bin");

@@ -50,7 +50,7 @@ void ExportStream::End(const absl::Status& status) {
   if (end.ok()) {
     counter_.Answered(counters_, metrics::Result::kDone, took);
   } else {
-    counter_.Refused(end, counters_, took, {.session_id = session_id_});
+    counter_.Refused(end, counters_, took, {.session_id = session_id_, .context = context_});
   }
   Finish(end.ok() ? grpc::Status::OK : ToGrpcStatus(end));
 }
@@ -136,7 +136,7 @@ absl::Status ImportRoom::Take(std::size_t bytes) {
 
 ImportStream* ImportStream::Start(Sessions& sessions, const Access& access, OpenStreams& streams, ImportRoom& room,
                                   grpc::CallbackServerContext* context, grpc::ByteBuffer* response) {
-  auto* stream = new ImportStream(sessions, streams, room, response);
+  auto* stream = new ImportStream(sessions, streams, room, context, response);
   stream->held_by_grpc_ = IntrusivePtr<ImportStream>(stream);
   const absl::StatusOr<Caller> caller = access.Admit(*context, Role::kDrive, stream->admission_);
   if (caller.ok()) stream->counter_.SetAccount(caller->account());
@@ -162,7 +162,7 @@ void ImportStream::Refuse(const absl::Status& status) {
 }
 
 void ImportStream::Finished(const absl::Status& status, const std::string& session_id) {
-  counter_.Refused(status, nullptr, sessions_.Now() - arrived_, {.session_id = session_id});
+  counter_.Refused(status, nullptr, sessions_.Now() - arrived_, {.session_id = session_id, .context = context_});
   Finish(ToGrpcStatus(status));
 }
 

@@ -93,10 +93,12 @@ class ImportStream final : public grpc::ServerReadReactor<grpc::ByteBuffer>, pub
   void Look(absl::Time now, absl::Duration timeout) override;
 
  private:
-  ImportStream(Sessions& sessions, OpenStreams& streams, ImportRoom& room, grpc::ByteBuffer* response)
+  ImportStream(Sessions& sessions, OpenStreams& streams, ImportRoom& room, grpc::CallbackServerContext* context,
+               grpc::ByteBuffer* response)
       : sessions_(sessions),
         streams_(streams),
         room_(room),
+        context_(context),
         counter_(sessions.metrics(), metrics::Rpc::kImport),
         arrived_(sessions.Now()),
         response_(response) {}
@@ -112,6 +114,7 @@ class ImportStream final : public grpc::ServerReadReactor<grpc::ByteBuffer>, pub
   Sessions& sessions_;
   OpenStreams& streams_;
   ImportRoom& room_;
+  grpc::CallbackServerContext* const context_;  // until OnDone
   CallCounter counter_;
   const absl::Time arrived_;
   std::optional<Caller> caller_;  // if he is let in

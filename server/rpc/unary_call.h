@@ -86,6 +86,7 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   absl::Duration Took() const { return absl::FromChrono(MonotonicClock::now() - arrived_); }
   Subject About() const {
     Subject subject;
+    subject.context = context_;
     if constexpr (requires(const Request& request) { request.session_id(); }) {
       subject.session_id = request_->session_id();
     }

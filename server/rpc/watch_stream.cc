@@ -50,7 +50,7 @@ WatchStream* WatchStream::Start(Sessions& sessions, const Access& access, OpenSt
 }
 
 void WatchStream::CountRefusal(const absl::Status& status) const {
-  counter_.Refused(status, nullptr, sessions_.Now() - arrived_, {.session_id = session_id_});
+  counter_.Refused(status, nullptr, sessions_.Now() - arrived_, {.session_id = session_id_, .context = context_});
 }
 
 void WatchStream::Begun(absl::StatusOr<std::shared_ptr<Watch>> watch) {
@@ -112,7 +112,7 @@ void WatchStream::Pump() {
   }
   if (write) StartWrite(&out_);
   if (!told.ok()) {
-    counter_.Ended(told, {.session_id = session_id_});
+    counter_.Ended(told, {.session_id = session_id_, .context = context_});
     if (IsFailure(told, Reason::WATCHER_TOO_SLOW)) {
       COROD_LOG(kRpc, kWarning, "a watch ends, since its client reads too slowly",
                 {{"session_id", session_id_}, {"namespace", account_->name_space()}});

@@ -533,9 +533,16 @@ class MetricsTest(testing.DurableServerTest):
                                             timeout=testing.CALL_SECONDS, metadata=metadata)
             self.assertEqual(sum(len(response.replies) for response in stream), 1)
             self.client.close("e")
-            testing.refused(self.client.send, "nobody", 1, request_id="r2")
+            testing.refused(self.client.stub.Send, pb.SendRequest(session_id="nobody", request_id="r2"),
+                            timeout=testing.CALL_SECONDS, metadata=metadata)
             testing.refused(self.client.get, "nobody")
-            self.client.drive(testing.sends("nobody", 1, request_id="r3"))
+            list(self.client.stub.Drive(iter([pb.DriveRequest(commands=[testing.sends("nobody", 1, request_id="r3")])]),
+                                        timeout=testing.CALL_SECONDS, metadata=metadata))
+            for call, request in ((self.client.stub.Watch, pb.WatchRequest(session_id="nobody")),
+                                  (self.client.stub.Export, pb.ExportRequest(session_id="nobody"))):
+                testing.refused(lambda: list(call(request, timeout=testing.CALL_SECONDS, metadata=metadata)))
+            testing.refused(self.client.stub.Import, iter([pb.ImportRequest(session_id="nobody", chunk=b"none")]),
+                            timeout=testing.CALL_SECONDS, metadata=metadata)
             steps = testing.eventually(lambda: len(lines := self.lines("session", "debug", "step")) == 5 and lines,
                                        "five steps are in the log")
             fields = ("session_id", "namespace", "request_id", "step", "outcome", "traceparent")
@@ -543,17 +550,19 @@ class MetricsTest(testing.DurableServerTest):
                 ("e", "default", "", 42, "yielded", TRACEPARENT), ("d", "default", "", 42, "yielded", TRACEPARENT),
                 ("d", "default", "r1", 43, "yielded", TRACEPARENT), ("e", "default", "", 43, "yielded", TRACEPARENT),
                 ("e", "default", "", 44, "returned", "")])
-            refusals = testing.eventually(lambda: len(lines := self.lines("rpc", "debug", "refused")) == 3 and lines,
-                                          "three refusals are in the log")
-            fields = ("rpc", "reason", "namespace", "session_id", "request_id")
+            refusals = testing.eventually(lambda: len(lines := self.lines("rpc", "debug", "refused")) == 6 and lines,
+                                          "six refusals are in the log")
+            fields = ("rpc", "reason", "namespace", "session_id", "request_id", "traceparent")
             self.assertEqual([tuple(line[field] for field in fields) for line in refusals], [
-                (rpc, "SESSION_NOT_FOUND", "default", "nobody", request_id)
-                for rpc, request_id in (("Send", "r2"), ("Get", ""), ("Drive", "r3"))])
+                (rpc, reason, "default", "nobody", request_id, traceparent) for rpc, reason, request_id, traceparent in (
+                    ("Send", "SESSION_NOT_FOUND", "r2", TRACEPARENT), ("Get", "SESSION_NOT_FOUND", "", ""),
+                    ("Drive", "SESSION_NOT_FOUND", "r3", TRACEPARENT), ("Watch", "SESSION_NOT_FOUND", "", TRACEPARENT),
+                    ("Export", "SESSION_NOT_FOUND", "", TRACEPARENT), ("Import", "INVALID_ARGUMENTS", "", TRACEPARENT))])
             admin.SetLogLevel(admin_pb.SetLogLevelRequest(level="info"))
         self.client.send("d", 1)
         testing.refused(self.client.send, "nobody", 1)
         self.assertEqual(len(self.lines("session", "debug", "step")), 5)
-        self.assertEqual(len(self.lines("rpc", "debug", "refused")), 3)
+        self.assertEqual(len(self.lines("rpc", "debug", "refused")), 6)
 
     def test_what_changes_what_there_is_is_in_the_audit_log(self):
         self.start("--log-format", "json", log_level="warning,server=info,audit=info")
