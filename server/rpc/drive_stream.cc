@@ -725,16 +725,16 @@ void DriveStream::RunDeferred() {
     const MutexLock lock(mutex_);
     keep = std::move(deferred_);
     next = Decide();
-    starts_read_ = next.read;
+    if (next.read) ++reads_to_start_;
   }
   Do(next);
   // gRPC's own threads hold the call while they start a read; this one does not.
   while (next.read) {
     {
       const MutexLock lock(mutex_);
-      starts_read_ = false;
+      --reads_to_start_;
       next = Decide();
-      starts_read_ = next.read;
+      if (next.read) ++reads_to_start_;
     }
     Do(next);
   }
@@ -754,7 +754,7 @@ DriveStream::Next DriveStream::Decide() {
     out_ = ToBuffer(std::move(unwritten_.front()));
     unwritten_.pop_front();
     next.write = writing_ = true;
-  } else if (!writing_ && read_all_ && open_ == 0 && !looking_ && !starts_read_) {
+  } else if (!writing_ && read_all_ && open_ == 0 && !looking_ && reads_to_start_ == 0) {
     finished_ = next.finish = true;
     if (!end_.ok()) status_ = ToGrpcStatus(end_);
   }

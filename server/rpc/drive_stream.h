@@ -176,9 +176,9 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   bool reading_ ABSL_GUARDED_BY(mutex_) = true;
   bool read_all_ ABSL_GUARDED_BY(mutex_) = false;  // the client sends no more
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
-  bool cut_ ABSL_GUARDED_BY(mutex_) = false;          // nothing more is said, since nobody reads it
-  bool looking_ ABSL_GUARDED_BY(mutex_) = false;      // Look uses the context: do not finish yet
-  bool starts_read_ ABSL_GUARDED_BY(mutex_) = false;  // RunDeferred starts a read: the same
+  bool cut_ ABSL_GUARDED_BY(mutex_) = false;        // nothing more is said, since nobody reads it
+  bool looking_ ABSL_GUARDED_BY(mutex_) = false;    // Look uses the context: do not finish yet
+  int reads_to_start_ ABSL_GUARDED_BY(mutex_) = 0;  // by RunDeferred: the same
   Progress progress_ ABSL_GUARDED_BY(mutex_);
   IntrusivePtr<DriveStream> deferred_ ABSL_GUARDED_BY(mutex_);   // set while RunDeferred is to come
   std::vector<DriveCommand*> returned_ ABSL_GUARDED_BY(mutex_);  // for the pool
