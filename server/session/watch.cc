@@ -120,7 +120,8 @@ void Watch::Drop() {
 void Watch::Drop(Reason reason, std::string_view message) {
   {
     const MutexLock lock(mutex_);
-    if (end_) return;
+    if (end_ && ready_.empty()) return;
+    end_.reset();
     DropLocked(reason, message);
   }
   Wake();
