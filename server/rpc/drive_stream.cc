@@ -275,7 +275,6 @@ void DriveStream::EndWith(const absl::Status& status) {
     if (finished_ || !end_.ok()) return;
     next = Shut(status);
   }
-  counter_.Ended(status, {.traceparent = traceparent_});
   Do(next);
 }
 
@@ -303,7 +302,6 @@ void DriveStream::Look(absl::Time now, absl::Duration timeout) {
     looking_ = false;
     next = Decide();
   } else {
-    counter_.Ended(ReaderTooSlow(timeout), {.traceparent = traceparent_});
     COROD_LOG(kRpc, kWarning, "a stream ends, since its client does not read",
               {{"rpc", "Drive"},
                {"who", caller_.name()},
@@ -327,7 +325,6 @@ void DriveStream::Process(std::string_view bytes) {
     // It holds something else, or is none.
     absl::StatusOr<std::vector<std::string_view>> split = SplitCommands(bytes);
     if (!split.ok()) {
-      counter_.Ended(split.status(), {.traceparent = traceparent_});
       const MutexLock lock(mutex_);
       if (end_.ok()) end_ = split.status();
       return;
@@ -756,7 +753,7 @@ DriveStream::Next DriveStream::Decide() {
     next.write = writing_ = true;
   } else if (!writing_ && read_all_ && open_ == 0 && !looking_ && reads_to_start_ == 0) {
     finished_ = next.finish = true;
-    if (!end_.ok()) status_ = ToGrpcStatus(end_);
+    ended_with_ = end_;
   }
   return next;
 }
@@ -764,7 +761,13 @@ DriveStream::Next DriveStream::Decide() {
 void DriveStream::Do(const Next& next) {
   if (next.read) StartRead(&in_);
   if (next.write) StartWrite(&out_);
-  if (next.finish) Finish(status_);
+  if (!next.finish) return;
+  if (ended_with_.ok()) {
+    Finish(grpc::Status::OK);
+  } else {
+    counter_.Ended(ended_with_, {.traceparent = traceparent_});
+    Finish(ToGrpcStatus(ended_with_));
+  }
 }
 
 void DriveStream::OnWriteDone(bool ok) {

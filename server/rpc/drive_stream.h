@@ -182,8 +182,8 @@ class DriveStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   Progress progress_ ABSL_GUARDED_BY(mutex_);
   IntrusivePtr<DriveStream> deferred_ ABSL_GUARDED_BY(mutex_);   // set while RunDeferred is to come
   std::vector<DriveCommand*> returned_ ABSL_GUARDED_BY(mutex_);  // for the pool
-  absl::Status end_ ABSL_GUARDED_BY(mutex_);                     // what the call ends with
-  grpc::Status status_;                                          // the same, for whoever finishes
+  absl::Status end_ ABSL_GUARDED_BY(mutex_);                     // what the call is to end with, as it stands
+  absl::Status ended_with_;                                      // the same, for whoever finishes
 };
 
 }  // namespace corod::rpc

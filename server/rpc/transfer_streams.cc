@@ -237,6 +237,10 @@ void ImportStream::Import() {
 
 // Once the file is complete it is imported, whatever becomes of the caller.
 void ImportStream::Look(absl::Time now, absl::Duration timeout) {
+  {
+    const MutexLock lock(mutex_);
+    if (ended_ || !reading_) return;
+  }
   absl::Status end = admission_.Check(now);
   std::string session_id;
   {

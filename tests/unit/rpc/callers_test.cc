@@ -57,8 +57,8 @@ class Callers {
 class CallersTest : protected Callers, public DriveTestBase {
  protected:
   // Nobody reads too slowly: a test's time goes by faster than gRPC says that something was written.
-  CallersTest()
-      : DriveTestBase(Journaling::kDurable, Scopes::kNone, {}, authenticator_.get(), absl::InfiniteDuration()) {}
+  explicit CallersTest(absl::Duration slow_reader = absl::InfiniteDuration())
+      : DriveTestBase(Journaling::kDurable, Scopes::kNone, {}, authenticator_.get(), slow_reader) {}
 
   // ada's sessions: `s` echoes and is durable, `b` waits when it is sent "block".
   void SetUp() override {
@@ -77,7 +77,8 @@ class CallersTest : protected Callers, public DriveTestBase {
     return &context;
   }
   // Looks at the streams, a second after the last time.
-  void Look() { streams_.Look(now_ += absl::Seconds(1)); }
+  void Look() { LookAfter(absl::Seconds(1)); }
+  void LookAfter(absl::Duration time) { streams_.Look(now_ += time); }
   std::int64_t open_streams() { return sessions_->accounts().Of("team-a").streams(); }
   void AwaitStreams(std::int64_t count) {
     while (open_streams() != count) std::this_thread::yield();
@@ -181,6 +182,43 @@ TEST_F(CallersTest, NoCommandRunsWithoutAnAnswer) {
     ASSERT_TRUE(stub_->Get(As(context, bob_.token), request, &response).ok());
     ASSERT_EQ(response.session().steps(), steps) << "in round " << round;
   }
+}
+
+class SlowCallersTest : public CallersTest {
+ protected:
+  static constexpr absl::Duration kTimeout = absl::Seconds(30);
+  SlowCallersTest() : CallersTest(kTimeout) {}
+
+  std::uint64_t RefusalsFor(Reason reason) const {
+    return sessions_->metrics().refusals.value(metrics::RefusalCounters::KindOf(Failed(reason, "")));
+  }
+};
+
+// It gets no more answers, so it must not hear that what was not answered was not executed. What it hears is counted.
+TEST_F(SlowCallersTest, ADriveThatIsNotReadEitherIsToldThat) {
+  const metrics::Counter& commands = sessions_->accounts().Of("team-a").metrics().commands;
+  const std::uint64_t before = commands.value();
+  Driving drive(*stub_, ada_.token);
+  v1::DriveRequest request;
+  *request.add_commands() = CreateOf(NewSession("echo", "e"));
+  for (int i = 0; i < 24; ++i) {  // 12 MiB of answers
+    v1::Command* command = request.add_commands();
+    command->set_session_id("e");
+    command->mutable_send()->set_text(std::string(std::size_t{1} << 19, 'x'));
+  }
+  ASSERT_TRUE(drive.call->Write(request));
+  while (commands.value() < before + 25) std::this_thread::yield();
+  Look();
+  Change({bob_.line});
+  Look();
+  LookAfter(kTimeout);
+  while (!drive.Read().empty()) {
+  }
+  const grpc::Status status = drive.call->Finish();
+  EXPECT_EQ(InfoOf(status).reason(), "READER_TOO_SLOW");
+  EXPECT_EQ(InfoOf(status).metadata().count("executed"), 0u);
+  EXPECT_EQ(RefusalsFor(Reason::READER_TOO_SLOW), 1u);
+  EXPECT_EQ(RefusalsFor(Reason::CREDENTIALS_ENDED), 0u);
 }
 
 TEST_F(CallersTest, AWatchIsToldWhereToGoOn) {
