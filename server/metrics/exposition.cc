@@ -151,9 +151,11 @@ std::vector<MetricFamily> Collect(const Metrics& metrics) {
     depth.Add(static_cast<double>(metrics.queued_by_drive.value()), {{"queue", "drive"}});
   }
   {
-    Family streams = gauge("corod_streams", "Streams that are open.");
+    Family streams = gauge("corod_streams", "Streams that are open: those that a namespace's `streams` limit.");
     streams.Add(static_cast<double>(metrics.drive_streams.value()), {{"rpc", "Drive"}});
     streams.Add(static_cast<double>(metrics.watch_streams.value()), {{"rpc", "Watch"}});
+    streams.Add(static_cast<double>(metrics.export_streams.value()), {{"rpc", "Export"}});
+    streams.Add(static_cast<double>(metrics.import_streams.value()), {{"rpc", "Import"}});
   }
 
   const JournalMetrics& journal = metrics.journal;

@@ -81,6 +81,8 @@ Metrics::Metrics(std::string version)
       queued_by_drive(cells_),
       drive_streams(cells_),
       watch_streams(cells_),
+      export_streams(cells_),
+      import_streams(cells_),
       journal(cells_),
       replay(cells_),
       credentials(cells_),

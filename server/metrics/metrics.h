@@ -203,6 +203,8 @@ class Metrics {
   const Level queued_by_drive;  // commands that were read from Drive and wait for a turn in their lanes
   const Level drive_streams;
   const Level watch_streams;
+  const Level export_streams;
+  const Level import_streams;
   const JournalMetrics journal;
   const ReplayMetrics replay;
   CredentialMetrics credentials;

@@ -81,7 +81,7 @@ grpc::ServerUnaryReactor* AdminService::SetLogLevel(grpc::CallbackServerContext*
         if (status.ok()) status = corod::SetLogLevel(proto.area(), proto.level());
         if (!status.ok()) return status;
         COROD_LOG(kAudit, kInfo, "log level set",
-                  {{"who", caller.name()}, {"of", proto.area()}, {"to", proto.level()}});
+                  {{"who", caller.name()}, {"of", proto.area().empty() ? "all" : proto.area()}, {"to", proto.level()}});
         FillLevels(answer->mutable_levels());
         return status;
       });

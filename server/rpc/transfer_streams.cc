@@ -25,6 +25,7 @@ ExportStream* ExportStream::Start(Sessions& sessions, const Access& access, Open
     return stream;
   }
   stream->account_ = &caller->account();
+  sessions.metrics().export_streams.Add();
   v1::ExportRequest proto;
   if (absl::Status parsed = ParseRequest(Flatten(request), &proto); !parsed.ok()) {
     stream->End(parsed);
@@ -123,7 +124,10 @@ void ExportStream::Look(absl::Time now, absl::Duration timeout) {
 
 void ExportStream::OnDone() {
   streams_.Remove(this);
-  if (account_) account_->CloseStream();
+  if (account_) {
+    account_->CloseStream();
+    sessions_.metrics().export_streams.Subtract();
+  }
   const IntrusivePtr<ExportStream> last = std::move(held_by_grpc_);
 }
 
@@ -146,6 +150,7 @@ ImportStream* ImportStream::Start(Sessions& sessions, const Access& access, Open
     return stream;
   }
   stream->caller_ = *caller;
+  sessions.metrics().import_streams.Add();
   streams.Add(stream);
   stream->StartRead(&stream->in_);
   return stream;
@@ -263,7 +268,10 @@ void ImportStream::OnDone() {
   streams_.Remove(this);
   room_.Give(taken_);
   Uncharge();
-  if (caller_) caller_->account().CloseStream();
+  if (caller_) {
+    caller_->account().CloseStream();
+    sessions_.metrics().import_streams.Subtract();
+  }
   const IntrusivePtr<ImportStream> last = std::move(held_by_grpc_);
 }
 

@@ -127,6 +127,8 @@ void CountSomethingOfAll(Metrics& metrics) {
   metrics.drive_streams.Add(2);
   metrics.watch_streams.Add();
   metrics.watch_streams.Subtract();
+  metrics.export_streams.Add(3);
+  metrics.import_streams.Add(4);
   metrics.journal.append_seconds.Observe(absl::Milliseconds(1));
   metrics.journal.batch_appends.Observe(3);
   metrics.journal.syncs.Add(6);
@@ -206,6 +208,8 @@ TEST(ExpositionTest, SamplesHaveWhatWasCounted) {
   expect("corod_queue_depth", R"(queue="drive")", 5);
   expect("corod_streams", R"(rpc="Drive")", 2);
   expect("corod_streams", R"(rpc="Watch")", 0);
+  expect("corod_streams", R"(rpc="Export")", 3);
+  expect("corod_streams", R"(rpc="Import")", 4);
   expect("corod_journal_syncs_total", "", 6);
   expect("corod_journal_written_bytes_total", "", 700);
   expect("corod_journal_bytes", "", 10);
