@@ -172,6 +172,11 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
   app.add_option("--max-connection-calls", flags.connections.max_calls, "Calls and streams of one connection at a time")
       ->capture_default_str()
       ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}));
+  app.add_option("--max-connection-memory", flags.connections.max_memory,
+                 "Bytes that gRPC may take for all connections' calls and messages; it breaks calls off beyond that")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->default_str("1GiB")
+      ->check(CLI::Range(std::size_t{16} << 20, std::size_t{1} << 40));
   add_duration(
       "--max-queue-delay", flags.sessions.max_queue_delay,
       "Unary calls are refused with OVERLOADED when what they need a thread or the disk for would wait longer; 0: "
@@ -200,6 +205,8 @@ std::variant<Flags, FlagsExit> ParseFlags(int argc, const char* const* argv) {
              "How lines of the log look; json: an object a line");
   app.add_option("--metrics", flags.metrics, "Address to serve metrics for Prometheus on, HOST:PORT; not encrypted")
       ->check(CheckListen);
+  app.add_flag("--insecure-metrics", flags.insecure_metrics,
+               "Other machines may reach --metrics and read it; it names every namespace");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {

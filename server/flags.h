@@ -33,6 +33,7 @@ struct Flags {
   struct Connections {
     std::size_t max_message_bytes = std::size_t{64} << 20;
     std::size_t max_calls = 1'000;                    // at a time
+    std::size_t max_memory = std::size_t{1} << 30;    // of all together, for what comes and goes
     absl::Duration min_ping = absl::Seconds(10);      // a client that pings more often is disconnected
     absl::Duration ping_after = absl::Minutes(2);     // of silence
     absl::Duration ping_timeout = absl::Seconds(20);  // without an answer
@@ -43,7 +44,8 @@ struct Flags {
   absl::Duration slow_reader_timeout = absl::Seconds(30);
   LogLevels log_levels = ParseLogLevels("info").value();
   LogFormat log_format = LogFormat::kText;
-  std::string metrics;  // HOST:PORT; empty: nowhere
+  std::string metrics;            // HOST:PORT; empty: nowhere
+  bool insecure_metrics = false;  // may be reached from other machines; they are not encrypted
   enum class JournalKind : std::uint8_t { kRocksDb, kMemory } journal = JournalKind::kRocksDb;
   std::string data_dir = "corod-data";
   RocksJournal::Sync sync = RocksJournal::Sync::kAlways;

@@ -1,5 +1,6 @@
 #include "server/listener.h"
 
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/auth_metadata_processor.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
@@ -68,7 +69,14 @@ int Milliseconds(absl::Duration duration) {
 
 absl::Status CheckExposure(const Flags& flags) {
   const bool authenticates = !flags.identities.empty() || !flags.jwks.empty();
-  if (flags.insecure || IsLoopback(flags.listen)) return absl::OkStatus();
+  if (flags.insecure) return absl::OkStatus();
+  if (!flags.metrics.empty() && !flags.insecure_metrics && !IsLoopback(flags.metrics)) {
+    return absl::InvalidArgumentError("--metrics " + flags.metrics +
+                                      " can be reached from other machines, and is neither encrypted nor asks who "
+                                      "reads: give an address of this machine alone; or say --insecure-metrics, if "
+                                      "whoever reaches it may read it");
+  }
+  if (IsLoopback(flags.listen)) return absl::OkStatus();
   if (flags.tls.IsOn() && authenticates) return absl::OkStatus();
   const std::string missing = flags.tls.IsOn() ? "--identities or --jwks, so that it knows who calls"
                               : authenticates  ? "--tls-cert and --tls-key, so that nobody else reads it"
@@ -110,6 +118,8 @@ bool ServesReflection(const Flags& flags, const rpc::Access& access) { return ac
 
 void SetConnectionLimits(const Flags::Connections& limits, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(static_cast<int>(limits.max_message_bytes));
+  // What is sent is kept before anybody can be asked who sends it.
+  builder.SetResourceQuota(grpc::ResourceQuota("connections").Resize(limits.max_memory));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(limits.max_calls));
   // A client that pings more often than that is disconnected, as gRPC's keepalive guide has it.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, Milliseconds(limits.min_ping));

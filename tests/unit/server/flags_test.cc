@@ -196,11 +196,13 @@ TEST_F(FlagsTest, UnknownChoicesAreRefused) {
 
 TEST_F(FlagsTest, ConnectionsHaveLimits) {
   const Flags::Connections limits =
-      Good({"--max-message-bytes", "8MiB", "--max-connection-calls", "3", "--min-ping-interval", "1s", "--ping-after",
-            "2s", "--ping-timeout", "3s", "--max-connection-age", "4s", "--max-connection-age-grace", "5s"})
+      Good({"--max-message-bytes", "8MiB", "--max-connection-calls", "3", "--max-connection-memory", "1GiB",
+            "--min-ping-interval", "1s", "--ping-after", "2s", "--ping-timeout", "3s", "--max-connection-age", "4s",
+            "--max-connection-age-grace", "5s"})
           .connections;
   EXPECT_EQ(limits.max_message_bytes, std::size_t{8} << 20);
   EXPECT_EQ(limits.max_calls, 3u);
+  EXPECT_EQ(limits.max_memory, std::size_t{1} << 30);
   EXPECT_EQ(limits.min_ping, absl::Seconds(1));
   EXPECT_EQ(limits.ping_after, absl::Seconds(2));
   EXPECT_EQ(limits.ping_timeout, absl::Seconds(3));
@@ -211,6 +213,7 @@ TEST_F(FlagsTest, ConnectionsHaveLimits) {
     EXPECT_THAT(Bad({"--max-message-bytes", bytes}), HasSubstr("--max-message-bytes")) << bytes;
   }
   EXPECT_THAT(Bad({"--max-connection-calls", "0"}), HasSubstr("--max-connection-calls"));
+  EXPECT_THAT(Bad({"--max-connection-memory", "1MiB"}), HasSubstr("--max-connection-memory"));
 }
 
 TEST_F(FlagsTest, UnknownFlagOrWordIsRefused) {

@@ -53,6 +53,23 @@ TEST(ListenerTest, OtherMachinesNeedBothTlsAndCredentials) {
   }
 }
 
+TEST(ListenerTest, OtherMachinesReadTheMetricsOnlyIfThatIsMeant) {
+  Flags flags = Listening("127.0.0.1:7117");
+  flags.metrics = "0.0.0.0:9117";
+  EXPECT_THAT(Refused(flags), AllOf(HasSubstr("--metrics 0.0.0.0:9117"), HasSubstr("--insecure-metrics")));
+  flags.insecure_metrics = true;
+  EXPECT_TRUE(CheckExposure(flags).ok());
+  flags = Listening("0.0.0.0:7117");
+  flags.metrics = "127.0.0.1:9117";
+  flags.tls.certificate = "certificate";
+  flags.jwks = "jwks";
+  EXPECT_TRUE(CheckExposure(flags).ok());
+  flags.metrics = "[::]:9117";
+  EXPECT_THAT(Refused(flags), HasSubstr("--metrics [::]:9117"));
+  flags.insecure = true;
+  EXPECT_TRUE(CheckExposure(flags).ok()) << "everything may be read then";
+}
+
 TEST(ListenerTest, ReflectionIsServedWhereItsCallsCanBeHeldToSomething) {
   metrics::Metrics metrics("test");
   Accounts accounts(metrics);
