@@ -49,9 +49,10 @@
 #include "server/watched_settings.h"
 
 // What jemalloc reads when the process begins; MALLOC_CONF in the environment comes behind it, as its manual says. What
-// is freed goes back to the system a second later, also when nobody asks for memory any more.
+// is freed goes back to the system within half a minute, also when nobody asks for memory any more. Sooner, and what
+// calls have for a moment goes back and forth (docs/performance.md).
 extern "C" const char* const malloc_conf;  // NOLINT(readability-identifier-naming)
-const char* const malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0";
+const char* const malloc_conf = "background_thread:true,dirty_decay_ms:30000,muzzy_decay_ms:0";
 
 namespace corod {
 namespace {

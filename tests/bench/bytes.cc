@@ -62,11 +62,12 @@ double BytesEach(const Settings& settings, const std::string& coroutine, v1::Dur
   const std::uint64_t count = settings.sessions;
   const std::string many = absl::StrCat(2 * (count + kWarmUp));
   const std::string data = directory.NewPath("data");
-  ServerProcess server(CorodCommand(settings, data,
-                                    {"--max-sessions", many, "--max-live-sessions", many, "--idle-timeout", "0",
-                                     "--durable-idle-timeout", "0", "--passivate-after", "0", "--sync", "never",
-                                     "--log-level", "debug"}),
-                       directory.NewPath("log"));
+  ServerProcess server(
+      GivingBackSoon(CorodCommand(
+          settings, data,
+          {"--max-sessions", many, "--max-live-sessions", many, "--idle-timeout", "0", "--durable-idle-timeout", "0",
+           "--passivate-after", "0", "--sync", "never", "--log-level", "debug"})),
+      directory.NewPath("log"));
   const auto channel = Connect(server.address());
   // No more than these: what RocksDB has of them is not set aside.
   if (coroutine == kLuaAverager) DefineScript(channel, kLuaAverager, kLuaAveragerSource);

@@ -80,10 +80,11 @@ void MeasureMemory(const Settings& settings, const std::string& data, const std:
   // Longer than it takes to make them all.
   const std::uint64_t awake = std::max<std::uint64_t>(2, count / 5'000);
   const std::string many = absl::StrCat(2 * count);
-  ServerProcess server(CorodCommand(settings, data,
-                                    {"--max-sessions", many, "--max-live-sessions", many, "--sync", "never",
-                                     "--log-level", "debug", "--passivate-after", absl::StrCat(awake, "s")}),
-                       log);
+  ServerProcess server(
+      GivingBackSoon(CorodCommand(settings, data,
+                                  {"--max-sessions", many, "--max-live-sessions", many, "--sync", "never",
+                                   "--log-level", "debug", "--passivate-after", absl::StrCat(awake, "s")})),
+      log);
   const auto channel = Connect(server.address());
   const auto stub = v1::CoroutineService::NewStub(channel);
   CreateAveragers(channel, "first", 1, v1::DURABILITY_EPHEMERAL);
