@@ -7,6 +7,7 @@ import contextlib
 import glob
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import queue
@@ -136,12 +137,13 @@ class World:
         for name_space in ("team-a", "team-b"):
             for role in ROLES:
                 self.add_token(f"{name_space}-{role}", name_space, role, lines)
-        for name_space in ("few-sessions", "few-commands", "few-definitions", "little-memory"):
+        for name_space in ("few-sessions", "few-commands", "few-definitions", "few-streams", "little-memory",
+                           "little-journal"):
             self.add_token(name_space, name_space, DEFINE, lines)
         self.identities = self.put("identities", "\n".join(lines) + "\n")
         self.jwks = self.put("jwks.json", made.key_set(*self.keys.values()))
         self.limits = self.put("limits", "few-sessions sessions=2\nfew-commands commands=2\nfew-definitions definitions=2\n"
-                               "little-memory memory=1MiB\n")
+                               "few-streams streams=2\nlittle-memory memory=1MiB\nlittle-journal journal=64KiB\n")
         self.server = self.start("--limits", self.limits, "--metrics", "127.0.0.1:0", *self.mutual("optional"),
                                  data_dir=os.path.join(directory, "data"), log_level="trace")
 
@@ -158,8 +160,8 @@ class World:
         certificate, key = files or self.server_files
         return "--tls-cert", certificate, "--tls-key", key
 
-    def mutual(self, auth):
-        return "--tls-client-ca", self.ca.path, "--tls-client-auth", auth
+    def mutual(self, auth, ca=None):
+        return "--tls-client-ca", ca or self.ca.path, "--tls-client-auth", auth
 
     @staticmethod
     def issuer(jwks):
@@ -202,6 +204,14 @@ class AccessTest(unittest.TestCase):
 
     def assert_unauthenticated(self, refusal, reason, **metadata):
         self.assert_refused(refusal, reason, grpc.StatusCode.UNAUTHENTICATED, **metadata)
+
+    def reason(self, call, *arguments, **fields):
+        """That of the Refusal, if there is one."""
+        try:
+            call(*arguments, **fields)
+        except grpc.RpcError as error:
+            return testing.refusal_of(error).reason
+        return None
 
 
 class RolesTest(AccessTest):
@@ -254,6 +264,7 @@ class GrpcsServicesTest(AccessTest):
     """Those that gRPC itself brings."""
 
     LIST_SERVICES = b"\x3a\x01*"
+    LISTENING = b"listener ipv4:127.0.0.1:"
     REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
     def reflect(self, client):
@@ -271,7 +282,7 @@ class GrpcsServicesTest(AccessTest):
             self.assertIn(b"corod.v1.CoroutineService", self.reflect(world.of(f"team-a-{role}")))
 
     def test_channelz_is_for_admins(self):
-        self.assertIn(b"127.0.0.1", self.channelz(self.admin) or b"127.0.0.1")
+        self.assertIn(self.LISTENING, self.channelz(self.admin))
         for role in ROLES[:-1]:
             self.assertEqual(refused(self.channelz, world.of(f"team-a-{role}")).code, grpc.StatusCode.PERMISSION_DENIED)
 
@@ -286,6 +297,13 @@ class GrpcsServicesTest(AccessTest):
     def test_health_is_for_everybody(self):
         for authorizations in ((), ("Bearer team-a-admin.wrong",)):
             self.assertEqual(self.health(world.caller(authorizations=authorizations)), b"\x08\x01")
+
+    def test_both_are_for_everybody_where_nobody_is_asked_who_he_is(self):
+        server = testing.Server(testing.binary("COROD_BIN"))
+        self.addCleanup(server.stop)
+        client = server.client()
+        self.assertIn(b"corod.v1.CoroutineService", self.reflect(client))
+        self.assertIn(self.LISTENING, self.channelz(client))
 
     def test_without_tls_there_is_no_reflection(self):
         server = testing.Server(testing.binary("COROD_BIN"), "--identities", world.identities)
@@ -594,37 +612,41 @@ class MutualTlsTest(AccessTest):
                     self.assertRaises(OSError, handshake(world.server, version).__enter__)
 
 
-class ChangesTest(AccessTest):
-    """Files that change while the server runs."""
+class OwnFilesTest(AccessTest):
+    """Each test has a server of its own, with files of its own."""
 
     def setUp(self):
         self.directory = self.enterContext(tempfile.TemporaryDirectory())
         self.files = {}
-        for name in ("identities", "jwks", "limits", "certificate", "key"):
+        for name in ("identities", "jwks", "limits", "certificate", "key", "client_ca"):
             self.files[name] = os.path.join(self.directory, name)
         certificate, key = map(made.read, world.server_files)
         self.ada, self.line = made.static_token("ada", "team-a", DRIVE)
-        self.put(identities=self.line, jwks=made.key_set(world.keys["ES256"]), limits="", certificate=certificate, key=key)
+        self.put(identities=f"{self.line}\nworker team-a drive certificate:worker.example\n", limits="",
+                 jwks=made.key_set(world.keys["ES256"]), certificate=certificate, key=key,
+                 client_ca=made.read(world.ca.path))
+
+    def start(self, *flags, **options):
         self.server = testing.Server(
             testing.binary("COROD_BIN"), *world.tls((self.files["certificate"], self.files["key"])), "--identities",
             self.files["identities"], *world.issuer(self.files["jwks"]), "--limits", self.files["limits"],
-            *world.mutual("optional"), log_level="info")
+            *world.mutual("optional", self.files["client_ca"]), *flags, **options)
         self.addCleanup(self.server.stop)
 
     def put(self, **files):
         for name, text in files.items():
             made.replace(self.files[name], text)
 
-    def caller(self, token=None):
-        return world.caller(token, server=self.server)
+    def caller(self, token=None, **options):
+        return world.caller(token, server=self.server, **options)
 
-    def reason(self, call, *arguments, **fields):
-        """That of the Refusal, if there is one."""
-        try:
-            call(*arguments, **fields)
-        except grpc.RpcError as error:
-            return testing.refusal_of(error).reason
-        return None
+
+class ChangesTest(OwnFilesTest):
+    """Files that change while the server runs."""
+
+    def setUp(self):
+        super().setUp()
+        self.start(log_level="info")
 
     def certificate(self):
         """The one that a new connection is shown."""
@@ -676,6 +698,25 @@ class ChangesTest(AccessTest):
         self.put(certificate=certificate)
         testing.eventually(lambda: self.certificate() != was, "the certificate is renewed")
 
+    def test_the_authority_of_clients(self):
+        def can_connect(name):
+            """Whether a new connection with that certificate is let in."""
+            client = self.caller(certificate=world.certificates[name])
+            try:
+                client.list()
+            except grpc.RpcError as error:
+                self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
+                return False
+            finally:
+                client.disconnect()
+            return True
+
+        self.assertTrue(can_connect("worker"))
+        self.assertFalse(can_connect("foreign"))
+        self.put(client_ca=made.read(world.other_ca.path))
+        testing.eventually(lambda: not can_connect("worker"), "the old authority is not trusted any more")
+        self.assertTrue(can_connect("foreign"))
+
     def test_streams_end_with_the_credentials_that_they_began_with(self):
         ada = self.caller(self.ada)
         eve, eves_line = made.static_token("eve", "team-a", DRIVE)
@@ -689,7 +730,7 @@ class ChangesTest(AccessTest):
         driving.put(pb.DriveRequest(commands=[sends("watched", 1.0)]))
         self.assertEqual(testing.reply_of(next(drive).replies[0]).value, 1.0)
         self.assertEqual(next(watch).event.step, 2)
-        by_certificate = world.caller(server=self.server, certificate=world.certificates["worker"]).stub.Watch(
+        by_certificate = self.caller(certificate=world.certificates["worker"]).stub.Watch(
             pb.WatchRequest(session_id="watched"), timeout=testing.CALL_SECONDS)
         list(by_certificate.initial_metadata())
         eves = self.caller(eve).stub.Watch(pb.WatchRequest(session_id="watched"), timeout=testing.CALL_SECONDS)
@@ -717,6 +758,59 @@ class ChangesTest(AccessTest):
         self.assertEqual(self.reason(ada.list), "CREDENTIALS_INVALID")
         self.caller(eve).send("watched", 2.0)
         self.assertEqual(next(eves).event.step, 3, "hers goes on")
+
+
+class AuditTest(OwnFilesTest):
+    """Whatever an operator does has one line of the area `audit`, and nothing else has any."""
+
+    def setUp(self):
+        super().setUp()
+        self.ops, line = made.static_token("ops", "team-a", ADMIN)
+        self.put(identities=f"{self.line}\n{line}\n")
+        self.start("--log-format", "json", data_dir=os.path.join(self.directory, "data"),
+                   log_level="warning,audit=info")
+
+    def lines(self):
+        logged = [json.loads(line) for line in self.server.stderr().splitlines()]
+        return [{key: value for key, value in line.items() if key not in ("time", "area", "bytes")} for line in logged
+                if line["area"] == "audit"]
+
+    def test_what_somebody_does_says_who(self):
+        ops, ada = self.caller(self.ops), self.caller(self.ada)
+        copy = os.path.join(self.directory, "copy")
+        define(ops, "ones")
+        ops.create("ones", "a", prime=True)
+        load(ada, export(ada, "a"), "b")
+        ops.delete("a")
+        undefine(ops, "ones")
+        for _, call in RPCS["AdminService"].values():
+            self.assertEqual(self.reason(call, ada, nowhere=copy), "ROLE_INSUFFICIENT")
+        self.assertEqual(self.reason(define, ada, "twos"), "ROLE_INSUFFICIENT")
+        ops.admin.GetLogLevels(admin_pb.GetLogLevelsRequest())
+        for area in "journal", "":
+            ops.admin.SetLogLevel(admin_pb.SetLogLevelRequest(area=area, level="info"))
+        ops.admin.Backup(admin_pb.BackupRequest(directory=copy))
+        self.assertEqual(self.lines(), [{"level": "info", "message": what, "who": who, **of} for what, who, of in (
+            ("coroutine defined", "ops", {"namespace": "team-a", "coroutine": "ones", "version": 1}),
+            ("session imported", "ada", {"namespace": "team-a", "session_id": "b"}),
+            ("coroutine deleted", "ops", {"namespace": "team-a", "coroutine": "ones"}),
+            ("log level set", "ops", {"of": "journal", "to": "info"}),
+            ("log level set", "ops", {"of": "all", "to": "info"}),
+            ("backup made", "ops", {"directory": copy, "sessions": 1}))])
+
+    def test_what_is_read_again_names_the_file(self):
+        """Those of TLS go by the name of the certificate."""
+        self.put(identities=self.line, jwks=made.key_set(world.keys["RS256"]), limits="team-a sessions=1",
+                 client_ca=made.read(world.other_ca.path))
+        good = testing.eventually(lambda: len(lines := self.lines()) == 4 and lines, "all are read again")
+        self.put(identities="ada team-a root", jwks="{}", limits="team-a sessions=many", certificate="none")
+        bad = testing.eventually(lambda: len(lines := self.lines()) == 8 and lines, "none can be used")[4:]
+        for lines, level, words in (good, "info", "read again"), (bad, "error", "before"):
+            for name in "identities", "jwks", "limits", "certificate":
+                with self.subTest(level=level, name=name):
+                    line, = [line for line in lines if self.files[name] in str(line)]
+                    self.assertEqual(line["level"], level)
+                    self.assertIn(words, line["message"])
 
 
 class ExposureTest(AccessTest):
@@ -754,6 +848,10 @@ class ExposureTest(AccessTest):
 
 
 class LimitsTest(AccessTest):
+    def assert_waiting_helps(self, refusal, reason, **metadata):
+        self.assert_refused(refusal, reason, grpc.StatusCode.RESOURCE_EXHAUSTED, **metadata)
+        self.assertGreater(refusal.retry_seconds, 0)
+
     def test_too_many_sessions_speaks_of_the_own_ones(self):
         client = world.of("few-sessions")
         for number in range(2):
@@ -761,9 +859,7 @@ class LimitsTest(AccessTest):
         for call in (lambda: client.create("averager"), lambda: fork(client, "s0"),
                      lambda: load(client, export(client, "s0"), "s2")):
             refusal = refused(call)
-            self.assert_refused(refusal, "TOO_MANY_SESSIONS", grpc.StatusCode.RESOURCE_EXHAUSTED, max_sessions="2",
-                                namespace="few-sessions")
-            self.assertGreater(refusal.retry_seconds, 0)
+            self.assert_waiting_helps(refusal, "TOO_MANY_SESSIONS", max_sessions="2", namespace="few-sessions")
             self.assertEqual(re.findall(r"\d+", refusal.message), ["2"])
         self.assertEqual(drive(client, creates("averager"))[0].reason, "TOO_MANY_SESSIONS")
         self.admin.create("averager")
@@ -786,8 +882,7 @@ class LimitsTest(AccessTest):
 
         for call in (lambda: client.next("slow"), lambda: drive(client, sends("slow"))[0]):
             refusal = refusal_of_many(call)
-            self.assert_refused(refusal, "RATE_LIMITED", grpc.StatusCode.RESOURCE_EXHAUSTED, commands_per_second="2")
-            self.assertGreater(refusal.retry_seconds, 0)
+            self.assert_waiting_helps(refusal, "RATE_LIMITED", commands_per_second="2")
             self.assertLessEqual(refusal.retry_seconds, 1)
         steps = client.get("slow").steps
         self.assertEqual(self.admin.create("averager", prime=True).primed.kind, "yielded")
@@ -816,14 +911,53 @@ class LimitsTest(AccessTest):
         self.assert_refused(refusal_of_many(), "MEMORY_LIMIT", grpc.StatusCode.RESOURCE_EXHAUSTED,
                             max_memory_bytes=str(1 << 20), namespace="little-memory", executed="no")
         for call in (lambda: client.send("small", 1.0), lambda: client.create("averager")):
-            refusal = refused(call)
-            self.assert_refused(refusal, "MEMORY_LIMIT", grpc.StatusCode.RESOURCE_EXHAUSTED)
-            self.assertGreater(refusal.retry_seconds, 0)
+            self.assert_waiting_helps(refused(call), "MEMORY_LIMIT")
         for command in (sends("small"), creates("averager")):
             self.assertEqual(drive(client, command)[0].reason, "MEMORY_LIMIT")
         self.admin.create("averager", prime=True)
         client.delete("large")
         self.assertEqual(client.send("small", 1.0).value, 1.0)
+
+    def test_too_many_streams(self):
+        client = world.of("few-streams")
+        client.create("averager", "s", prime=True)
+        others = self.admin.create("averager", prime=True).session.session_id
+        exported = export(self.admin, others)
+        watching = client.stub.Watch(pb.WatchRequest(session_id="s"), timeout=testing.CALL_SECONDS)
+        list(watching.initial_metadata())
+        with testing.DriveCall(client) as driving:
+            driving.write(sends("s", 1))
+            self.assertEqual(driving.read()[0].value, 1)
+            for call in (lambda: watch(client, "s"), lambda: drive(client, sends("s", 3)), lambda: export(client, "s"),
+                         lambda: load(client, exported, "copy")):
+                self.assert_waiting_helps(refused(call), "TOO_MANY_STREAMS", max_streams="2", namespace="few-streams")
+            self.assertEqual(drive(self.admin, sends(others, 1))[0].value, 1)
+            driving.finish()
+        self.assertEqual(refused(client.get, "copy").reason, "SESSION_NOT_FOUND")
+        self.assertEqual(client.get("s").steps, 2)
+        testing.eventually(lambda: self.reason(drive, client, sends("s", 3)) is None, "there is room for one")
+        self.assertEqual(client.get("s").steps, 3)
+        watching.cancel()
+
+    def test_the_journal_is_limited(self):
+        client = world.of("little-journal")
+        client.create("line_splitter", "durable", prime=True)
+        client.create("averager", "ephemeral", prime=True, durability=testing.session_pb2.DURABILITY_EPHEMERAL)
+        exported = export(client, "durable")
+        line = "x" * 100_000 + "\n"
+        for _ in range(10):  # more than a segment of the write-ahead log: what is in one alone is not measured
+            drive(client, *[sends("durable", line)] * 10)
+        testing.eventually(lambda: self.reason(client.send, "durable", "\n") == "JOURNAL_LIMIT", "it is measured")
+        steps = client.get("durable").steps
+        calls = (lambda: client.send("durable", "\n"), lambda: client.create("averager"),
+                 lambda: fork(client, "durable"), lambda: load(client, exported, "copy"))
+        for refusal in [*map(refused, calls), *drive(client, sends("durable", "\n"))]:
+            self.assert_waiting_helps(refusal, "JOURNAL_LIMIT", namespace="little-journal",
+                                      max_journal_bytes=str(64 << 10))
+        self.assertEqual(client.get("durable").steps, steps)
+        self.assertEqual(client.send("ephemeral", 1).value, 1)
+        self.admin.create("averager", prime=True)
+        client.delete("durable")
 
     def test_definitions_are_limited(self):
         client = world.of("few-definitions")
@@ -938,12 +1072,16 @@ class SecretsTest(AccessTest):
     def test_they_are_nowhere_to_be_read(self):
         """Of calls with good and bad credentials, at the level trace."""
         client = world.caller()
+        self.admin.admin.SetLogLevel(admin_pb.SetLogLevelRequest(level="trace"))
         good = made.token(world.keys["ES256"])
-        for authorizations in [[f"Bearer {good}"], *([f"Bearer {token}"] for token in world.tokens.values()),
-                               *(authorizations for authorizations, _ in bad_tokens().values())]:
+        bad = [authorizations for authorizations, _ in bad_tokens().values()]
+        told = world.server.stderr().count("CREDENTIALS_INVALID")
+        for authorizations in [[f"Bearer {good}"], *([f"Bearer {token}"] for token in world.tokens.values()), *bad]:
             with contextlib.suppress(grpc.RpcError):
                 client.use(*authorizations).list()
         secrets = [token.partition(".")[2] for token in world.tokens.values()] + [part for part in good.split(".")[1:]]
+        words = " ".join(itertools.chain(*bad)).split()
+        secrets += [part for word in words for part in (word, *word.split(".")[1:]) if len(part) > 16]
         secrets += ["PRIVATE KEY", made.read(world.server_files[1]).decode().splitlines()[1]]
         secrets += [line.split()[-1].split(":")[-1] for line in made.read(world.identities).decode().splitlines()[1:]]
         log = world.server.stderr()
@@ -951,6 +1089,7 @@ class SecretsTest(AccessTest):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=testing.CALL_SECONDS) as answer:
             metrics = answer.read().decode()
         self.assertIn("team-a-admin", log)
+        self.assertGreater(log.count("CREDENTIALS_INVALID"), told + 30, "refusals are told of")
         self.assertIn("corod_", metrics)
         for place, text in {"the log": log, "the metrics": metrics, "ps": world.server.command_line()}.items():
             self.assertGreater(len(text), 100, place)

@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import re
+import ssl
 import subprocess
 import time
 
@@ -122,15 +123,21 @@ class Authority:
         openssl("req", "-x509", "-key", self.key.path, "-days", "2", "-subj", f"/CN={name}", "-out", self.path,
                 "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
 
-    def certify(self, name, alternative=None, key=None):
+    def certify(self, name, alternative=None, key=None, days=2):
         """The files of a certificate and its key."""
         key = key or Key(self.directory, name)
         request, path = (os.path.join(self.directory, f"{name}.{suffix}") for suffix in ("csr", "crt"))
         extensions = ("-addext", f"subjectAltName={alternative}") if alternative else ()
         openssl("req", "-new", "-key", key.path, "-subj", f"/CN={name}", "-out", request, *extensions)
-        openssl("x509", "-req", "-in", request, "-CA", self.path, "-CAkey", self.key.path, "-CAcreateserial", "-days", "2",
-                "-copy_extensions", "copy", "-out", path)
+        openssl("x509", "-req", "-in", request, "-CA", self.path, "-CAkey", self.key.path, "-CAcreateserial",
+                "-days", str(days), "-copy_extensions", "copy", "-out", path)
         return path, key.path
+
+
+def expiry(path):
+    """When the certificate in that file ends, in seconds since the epoch."""
+    end = openssl("x509", "-in", path, "-noout", "-enddate").decode().strip().removeprefix("notAfter=")
+    return ssl.cert_time_to_seconds(end)
 
 
 def read(path):

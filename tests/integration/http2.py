@@ -21,8 +21,9 @@ def literal(name, value):
 
 
 class Connection:
-    """`ended` says how streams ended, by number: RST_STREAM's error code, or None by an answer. `goaway` is what the server said
-    when it ended the connection: an error code and a text."""
+    """`ended` says how streams ended, by number: RST_STREAM's error code, or None by an answer. `goaway` is what the server
+    said when it ended the connection: an error code and a text.
+    """
 
     def __init__(self, address, seconds):
         host, port = address.rsplit(":", 1)

@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -12,6 +13,11 @@ import make_journal_fixture as fixture
 FIXTURES = sorted(glob.glob(os.path.join(fixture.DATA, "journal-*.tar.xz")))
 
 
+def format_of(data_dir):
+    with open(os.path.join(data_dir, "FORMAT"), encoding="ascii") as file:
+        return re.fullmatch(r"corod journal (\d+)\n", file.read())[1]
+
+
 class JournalFormatTest(unittest.TestCase):
     maxDiff = None
 
@@ -20,8 +26,15 @@ class JournalFormatTest(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.directory = directory.name
 
-    def test_there_are_fixtures(self):
-        self.assertNotEqual(FIXTURES, [])
+    def test_there_is_a_fixture_of_todays_format(self):
+        formats = []
+        for path in FIXTURES:
+            with tempfile.TemporaryDirectory(dir=self.directory) as directory:
+                formats.append(format_of(fixture.unpack(path, directory)))
+        self.assertEqual([f"journal-{number}.tar.xz" for number in formats], list(map(os.path.basename, FIXTURES)))
+        today = os.path.join(self.directory, "today")
+        testing.Server(testing.binary("COROD_BIN"), data_dir=today).stop()
+        self.assertIn(format_of(today), formats)
 
     def test_sessions_answer_as_recorded(self):
         for path in FIXTURES:

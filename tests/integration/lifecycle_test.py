@@ -172,6 +172,7 @@ HEALTH = """
     message_type { name: "Response" field { name: "status" number: 1 type: TYPE_INT32 } }
 """
 SERVING, NOT_SERVING = 1, 2
+SERVICES = ("corod.v1.AdminService", "corod.v1.CatalogService", "corod.v1.CoroutineService")
 
 
 def messages(source):
@@ -192,6 +193,11 @@ def health_of(client, service=""):
     return check(types["Request"](service=service), timeout=testing.CALL_SECONDS).status
 
 
+def health_of_all(client):
+    """Of the server as a whole and of each service."""
+    return {health_of(client, service) for service in ("", *SERVICES)}
+
+
 class SupervisionTest(testing.ServerTest):
     BINARY = "COROD_BIN"
 
@@ -204,11 +210,13 @@ class SupervisionTest(testing.ServerTest):
         return response
 
     def test_health_is_serving(self):
-        self.assertEqual(health_of(self.client), SERVING)
+        self.assertEqual(health_of_all(self.client), {SERVING})
+        self.assertEqual(refused(health_of, self.client, "corod.v1.NoSuchService").code, grpc.StatusCode.NOT_FOUND)
 
     def test_reflection_lists_the_services(self):
         names = {service.name for service in self.reflect(list_services="*").services.service}
-        self.assertLessEqual({"corod.v1.CoroutineService", "corod.v1.CatalogService", "grpc.health.v1.Health"}, names)
+        self.assertEqual(sorted(name for name in names if name.startswith("corod.")), list(SERVICES))
+        self.assertIn("grpc.health.v1.Health", names)
 
     def test_reflection_describes_the_service(self):
         files = self.reflect(file_containing_symbol="corod.v1.CoroutineService").files.file
@@ -246,7 +254,7 @@ class EndTest(unittest.TestCase):
         self.client.wait_until_running("slow")
 
         self.server.terminate()
-        testing.eventually(lambda: health_of(self.client) == NOT_SERVING, "health says that it ends")
+        testing.eventually(lambda: health_of_all(self.client) == {NOT_SERVING}, "health says that it ends")
         self.assertEqual(refused(self.client.create, "echo").reason, "DRAINING")
         self.assertFalse(running.done())
         pipe.write_text("the last words")

@@ -14,6 +14,7 @@ import urllib.request
 import grpc
 
 import corod_testing as testing
+import credentials as made
 from corod_testing import pb, session_pb2
 from corod.v1 import admin_service_pb2 as admin_pb
 from corod.v1 import admin_service_pb2_grpc, catalog_service_pb2 as catalog_pb
@@ -433,6 +434,20 @@ class MetricsTest(testing.DurableServerTest):
         client.create("ones", "l", prime=True, durability=session_pb2.DURABILITY_EPHEMERAL)
         self.assertGreater(self.samples().value("corod_lua_bytes"), held)
 
+    def test_a_session_with_a_problem_counts_until_it_is_deleted(self):
+        self.start()
+        self.client.create("counts_cleanup", "c", prime=True, durability=session_pb2.DURABILITY_EPHEMERAL)
+        self.client.close("c")
+        self.client.create("cleanups", "d", prime=True)
+        self.assertEqual(self.client.send("d").value, 1)
+        self.come_back()
+        self.assertEqual(self.samples().value("corod_sessions", kind="problem"), 0)
+        refusal = testing.refused(self.client.send, "d")  # nothing has been cleaned up in this process
+        self.assert_refused(refusal, "REPLAY_DIVERGED", grpc.StatusCode.DATA_LOSS, session_id="d", step="1")
+        self.assertEqual(self.samples().value("corod_sessions", kind="problem"), 1)
+        self.client.delete("d")
+        self.eventually("it is gone", 0, name="corod_sessions", kind="problem")
+
     def test_replays_count_by_their_cause(self):
         self.start()
         self.client.create("echo", "a", prime=True)
@@ -510,6 +525,33 @@ class MetricsTest(testing.DurableServerTest):
         self.assertEqual(set(memory), {"blue", "red"})
         for name_space, size in memory.items():
             self.assertTrue(200 <= size <= 2_000, f"{name_space}: {size}")
+
+    # ---- credentials
+
+    def test_files_that_are_read_again_and_the_end_of_the_certificate(self):
+        authority = made.Authority(self.directory, "ca")
+        key = made.Key(self.directory, "server")
+        certificate, _ = authority.certify("server", "IP:127.0.0.1", key)
+        limits = os.path.join(self.directory, "limits")
+        made.replace(limits, "")
+        self.start("--tls-cert", certificate, "--tls-key", key.path, "--limits", limits)
+
+        def reloads():
+            return self.samples().by("corod_credential_reloads_total", "result")
+
+        def check_expiry():
+            expiry = self.samples().value("corod_certificate_expiry_timestamp_seconds")
+            self.assertEqual(expiry, made.expiry(certificate))
+
+        self.assertEqual(reloads(), {})
+        check_expiry()
+        renewed, _ = authority.certify("renewed", "IP:127.0.0.1", key, days=3)
+        made.replace(limits, "default sessions=1")
+        made.replace(certificate, made.read(renewed))
+        testing.eventually(lambda: reloads() == {"ok": 2}, "both are read again")
+        check_expiry()
+        made.replace(limits, "default sessions=many")
+        testing.eventually(lambda: reloads() == {"ok": 2, "failed": 1}, "the limits cannot be used")
 
     # ---- the log
 
