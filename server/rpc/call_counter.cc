@@ -25,6 +25,7 @@ void CallCounter::Ended(const absl::Status& status, const Subject& subject) cons
             {{"rpc", metrics::NameOf(rpc_)},
              {"reason", metrics::RefusalCounters::NameOfKind(metrics::RefusalCounters::KindOf(status))},
              {"namespace", account_ ? std::string_view(account_->name_space()) : std::string_view()},
+             {"peer", account_ || !subject.context ? std::string() : subject.context->peer()},  // nobody knows who it is
              {"session_id", subject.session_id},
              {"request_id", subject.request_id},
              {"traceparent", subject.context ? TraceparentOf(*subject.context) : std::string(subject.traceparent)},

@@ -1090,6 +1090,7 @@ class SecretsTest(AccessTest):
             metrics = answer.read().decode()
         self.assertIn("team-a-admin", log)
         self.assertGreater(log.count("CREDENTIALS_INVALID"), told + 30, "refusals are told of")
+        self.assertRegex(log, r"reason=CREDENTIALS_INVALID .*peer=\S*127\.0\.0\.1:\d+", "and where they came from")
         self.assertIn("corod_", metrics)
         for place, text in {"the log": log, "the metrics": metrics, "ps": world.server.command_line()}.items():
             self.assertGreater(len(text), 100, place)
