@@ -85,8 +85,8 @@ class ComposeTest(unittest.TestCase):
 
     def test_the_secure_one_is(self):
         for services in self.read(PLAIN, SECURE, COROD_PUBLISH="0.0.0.0:7443"):
+            self.assertNotIn("--insecure", services["corod"]["command"])
             command = " ".join(services["corod"]["command"])
-            self.assertNotIn("--insecure", command)
             for flag in "--tls-cert=", "--tls-key=", "--identities=":
                 self.assertIn(f"{flag}/run/secrets/corod/", command)
             self.assertEqual(set(self.ports(services["corod"])), {"127.0.0.1:7117", "0.0.0.0:7443"})
