@@ -220,7 +220,7 @@ class StartTest(unittest.TestCase):
         with open(os.path.join(DOCKER, "config", "flags"), encoding="utf-8") as file:
             said = self.start(file.read())
         self.assertEqual(said.returncode, 0, said.stderr)
-        self.assertEqual(said.stdout, "<--log-format=json><--max-script-memory=512MiB><--drain-timeout=30s>")
+        self.assertEqual(said.stdout, "<--log-format=json><--max-script-memory=512MiB><--max-connection-memory=512MiB><--drain-timeout=30s>")
 
 
 if __name__ == "__main__":
