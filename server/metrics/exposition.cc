@@ -216,7 +216,7 @@ std::vector<MetricFamily> Collect(const Metrics& metrics) {
   const CredentialMetrics& credentials = metrics.credentials;
   {
     Family reloads =
-        counter("corod_credential_reloads_total", "How often certificates, keys or roles were read again.");
+        counter("corod_credential_reloads_total", "How often certificates, keys, roles or limits were read again.");
     reloads.Add(static_cast<double>(credentials.reloads.value(Reload::kOk)), {{"result", "ok"}});
     reloads.Add(static_cast<double>(credentials.reloads.value(Reload::kFailed)), {{"result", "failed"}});
   }

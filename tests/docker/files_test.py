@@ -211,6 +211,10 @@ class StartTest(unittest.TestCase):
     def test_without_the_file(self):
         self.assertEqual(self.start(None, "--version").stdout, "<--version>")
 
+    def test_a_command_runs_in_its_place(self):
+        said = self.start("--insecure", "sh", "-c", 'corod restore "$1" && echo', "sh", "a copy")
+        self.assertEqual((said.returncode, said.stdout), (0, "<restore><a copy>\n"))
+
     def test_what_is_no_flag(self):
         said = self.start("--insecure\nlisten 1\n")
         self.assertEqual((said.returncode, said.stdout, said.stderr.count("\n")), (2, "", 1))
