@@ -21,11 +21,12 @@ void CallCounter::Refused(const absl::Status& status, const metrics::CommandCoun
 void CallCounter::Ended(const absl::Status& status, const Subject& subject) const {
   metrics_->refusals.Count(status);
   if (account_) account_->metrics().refusals.Count(status);
+  // With where it came from, if nobody knows from whom.
   COROD_LOG(kRpc, kDebug, "refused",
             {{"rpc", metrics::NameOf(rpc_)},
              {"reason", metrics::RefusalCounters::NameOfKind(metrics::RefusalCounters::KindOf(status))},
              {"namespace", account_ ? std::string_view(account_->name_space()) : std::string_view()},
-             {"peer", account_ || !subject.context ? std::string() : subject.context->peer()},  // nobody knows who it is
+             {"peer", account_ || !subject.context ? std::string() : subject.context->peer()},
              {"session_id", subject.session_id},
              {"request_id", subject.request_id},
              {"traceparent", subject.context ? TraceparentOf(*subject.context) : std::string(subject.traceparent)},
